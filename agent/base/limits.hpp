@@ -1,0 +1,44 @@
+// Every fixed limit of the agent in one place. A limit that an operator may set is in app/config.hpp instead.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace meterd::limits {
+
+// The vendor's lengths (Chargebee Usages API v2): id, item_price_id and subscription_id 100, quantity 40.
+inline constexpr std::size_t kIdMax = 100;
+inline constexpr std::size_t kQuantityMax = 40;
+inline constexpr std::size_t kNoteMax = 500;
+
+// Our own names. An LMDB key is at most 511 bytes: upstream + subscription + item price + day must fit.
+inline constexpr std::size_t kUpstreamNameMax = 32;
+inline constexpr std::size_t kEventNameMax = 100;
+inline constexpr std::size_t kProducerMax = 100;
+
+// Ingest.
+inline constexpr std::size_t kFrameBytesMax = 1 << 20;
+inline constexpr std::size_t kBatchEventsMax = 10'000;
+inline constexpr std::size_t kDatagramBytesMax = 65'536;
+inline constexpr std::size_t kProducerConnectionsMax = 256;
+inline constexpr std::size_t kFramesInFlightMax = 32;      // per connection, before reading pauses
+inline constexpr std::size_t kPendingKeysMax = 100'000;    // distinct buckets in one commit window
+inline constexpr std::size_t kPendingIdsMax = 200'000;     // identified events in one commit window
+inline constexpr std::size_t kProducersMax = 100'000;      // stored (producer, sequence) cursors
+inline constexpr std::uint64_t kSeenIdsMax = 2'000'000;
+
+// HTTP on the device.
+inline constexpr std::size_t kHttpHeaderBytesMax = 16 * 1024;
+inline constexpr std::size_t kHttpBodyBytesMax = 1 << 20;
+inline constexpr std::size_t kHttpConnectionsMax = 256;
+
+// Answers of an upstream.
+inline constexpr std::size_t kUpstreamHeaderBytesMax = 32 * 1024;
+inline constexpr std::size_t kUpstreamBodyBytesMax = 1 << 20;
+
+// Delivery.
+inline constexpr std::size_t kUsagesPerRound = 16;        // intents in one commit
+inline constexpr std::uint32_t kSupersedeTriesMax = 8;
+inline constexpr std::size_t kListRowsMax = 10'000;       // rows of one operator's listing
+
+}  // namespace meterd::limits

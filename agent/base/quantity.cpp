@@ -1,0 +1,157 @@
+#include "agent/base/quantity.hpp"
+
+#include <algorithm>
+
+namespace meterd {
+namespace {
+
+constexpr std::uint32_t kChunk = 1'000'000'000;  // nine digits at a time
+constexpr int kChunkDigits = 9;
+constexpr std::array<std::uint32_t, 10> kPowers{1,       10,        100,        1'000,       10'000,
+                                                100'000, 1'000'000, 10'000'000, 100'000'000, kChunk};
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+}  // namespace
+
+Quantity Quantity::of(std::uint64_t units) {
+  Quantity q;
+  q.limbs_[0] = units;
+  for (int places = kPlaces; places > 0;) {
+    const int step = std::min(places, kChunkDigits);
+    q.multiply_add(kPowers[static_cast<std::size_t>(step)], 0);
+    places -= step;
+  }
+  return q;
+}
+
+Result<Quantity> Quantity::parse(std::string_view text) { return parse_at_most(text, 40); }
+Result<Quantity> Quantity::parse_total(std::string_view text) { return parse_at_most(text, 97); }
+
+Result<Quantity> Quantity::parse_at_most(std::string_view text, std::size_t length_max) {
+  if (text.size() > length_max)
+    return Error{Code::invalid, "quantity is longer than " + std::to_string(length_max) + " characters"};
+  std::string_view rest = text;
+  const bool negative = rest.starts_with('-');
+  if (negative) rest.remove_prefix(1);
+
+  Quantity q;
+  bool point = false;
+  int places = 0;
+  std::size_t whole_digits = 0;
+  std::uint32_t chunk = 0;
+  int chunk_digits = 0;
+  const auto flush = [&] {
+    q.multiply_add(kPowers[static_cast<std::size_t>(chunk_digits)], chunk);
+    chunk = 0;
+    chunk_digits = 0;
+  };
+  for (const char c : rest) {
+    if (c == '.' && !point && whole_digits > 0) {
+      point = true;
+      continue;
+    }
+    if (!is_digit(c))
+      return Error{Code::invalid, "quantity is not a decimal number such as 12 or 0.5"};
+    if (point) {
+      ++places;
+    } else if (c != '0' || whole_digits > 0) {
+      ++whole_digits;
+    } else if (whole_digits == 0) {
+      whole_digits = 1;  // a leading zero counts as the one whole digit that the grammar needs
+    }
+    chunk = chunk * 10 + static_cast<std::uint32_t>(c - '0');
+    if (++chunk_digits == kChunkDigits) flush();
+  }
+  if (whole_digits == 0 || (point && places == 0))
+    return Error{Code::invalid, "quantity is not a decimal number such as 12 or 0.5"};
+  if (places > kPlaces || whole_digits > 57) return Error{Code::invalid, "quantity has too many digits"};
+  if (chunk_digits > 0) flush();
+  for (int missing = kPlaces - places; missing > 0;) {
+    const int step = std::min(missing, kChunkDigits);
+    q.multiply_add(kPowers[static_cast<std::size_t>(step)], 0);
+    missing -= step;
+  }
+  return negative ? -q : q;
+}
+
+std::string Quantity::text() const {
+  const bool negative = is_negative();
+  Quantity rest = negative ? -*this : *this;
+  std::string digits;  // least significant first
+  while (!rest.is_zero() || digits.size() <= kPlaces) {
+    std::uint32_t chunk = rest.divide(kChunk);
+    for (int i = 0; i < kChunkDigits; ++i) {
+      digits.push_back(static_cast<char>('0' + chunk % 10));
+      chunk /= 10;
+    }
+  }
+  while (digits.size() > kPlaces + 1 && digits.back() == '0') digits.pop_back();
+  std::string out;
+  if (negative) out.push_back('-');
+  out.append(digits.rbegin(), digits.rend() - kPlaces);
+  std::string fraction(digits.rend() - kPlaces, digits.rend());
+  while (!fraction.empty() && fraction.back() == '0') fraction.pop_back();
+  if (!fraction.empty()) out.append(1, '.').append(fraction);
+  return out;
+}
+
+bool Quantity::is_zero() const {
+  return std::all_of(limbs_.begin(), limbs_.end(), [](std::uint64_t limb) { return limb == 0; });
+}
+
+Quantity& Quantity::operator+=(const Quantity& other) {
+  const bool was_negative = is_negative();
+  const bool same_sign = was_negative == other.is_negative();
+  std::uint64_t carry = 0;
+  for (std::size_t i = 0; i < kLimbs; ++i) {
+    std::uint64_t sum = 0;
+    const bool first = __builtin_add_overflow(limbs_[i], other.limbs_[i], &sum);
+    const bool second = __builtin_add_overflow(sum, carry, &limbs_[i]);
+    carry = static_cast<std::uint64_t>(first || second);
+  }
+  check(!same_sign || is_negative() == was_negative, "a quantity total stays below 10^57");
+  return *this;
+}
+
+Quantity& Quantity::operator-=(const Quantity& other) { return *this += -other; }
+
+Quantity Quantity::operator-() const {
+  Quantity out;
+  std::uint64_t carry = 1;
+  for (std::size_t i = 0; i < kLimbs; ++i)
+    carry = static_cast<std::uint64_t>(__builtin_add_overflow(~limbs_[i], carry, &out.limbs_[i]));
+  return out;
+}
+
+std::strong_ordering operator<=>(const Quantity& a, const Quantity& b) {
+  if (a.is_negative() != b.is_negative())
+    return a.is_negative() ? std::strong_ordering::less : std::strong_ordering::greater;
+  for (std::size_t i = Quantity::kLimbs; i-- > 0;)
+    if (a.limbs_[i] != b.limbs_[i]) return a.limbs_[i] <=> b.limbs_[i];
+  return std::strong_ordering::equal;
+}
+
+// Works on 32-bit halves, because 32-bit ARM has no 128-bit integer.
+void Quantity::multiply_add(std::uint32_t factor, std::uint32_t addend) {
+  std::uint64_t carry = addend;
+  for (auto& limb : limbs_) {
+    const std::uint64_t low = (limb & 0xFFFFFFFFU) * factor + carry;
+    const std::uint64_t high = (limb >> 32U) * factor + (low >> 32U);
+    limb = (high << 32U) | (low & 0xFFFFFFFFU);
+    carry = high >> 32U;
+  }
+}
+
+std::uint32_t Quantity::divide(std::uint32_t divisor) {
+  std::uint64_t remainder = 0;
+  for (std::size_t i = kLimbs; i-- > 0;) {
+    const std::uint64_t high = (remainder << 32U) | (limbs_[i] >> 32U);
+    const std::uint64_t low = ((high % divisor) << 32U) | (limbs_[i] & 0xFFFFFFFFU);
+    limbs_[i] = ((high / divisor) << 32U) | (low / divisor);
+    remainder = low % divisor;
+  }
+  return static_cast<std::uint32_t>(remainder);
+}
+
+}  // namespace meterd

@@ -1,0 +1,4 @@
+# cmake -C toolchains/asan.cmake -B build/asan: address and undefined-behaviour sanitizers.
+set(CMAKE_BUILD_TYPE Debug CACHE STRING "")
+set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all" CACHE STRING "")
+include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)

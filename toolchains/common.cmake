@@ -1,0 +1,11 @@
+# Shared by all caches: ninja, ccache and mold where they are installed.
+set(CMAKE_GENERATOR Ninja CACHE INTERNAL "")
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM} CACHE STRING "")
+endif()
+find_program(MOLD_PROGRAM mold)
+if(MOLD_PROGRAM)
+  set(CMAKE_EXE_LINKER_FLAGS_INIT -fuse-ld=mold CACHE STRING "")
+  set(CMAKE_EXE_LINKER_FLAGS -fuse-ld=mold CACHE STRING "")
+endif()
