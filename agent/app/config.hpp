@@ -1,0 +1,102 @@
+// meterd.toml as plain values. Every key has a default; an unknown key is an error. Loaded once, then read only;
+// a reload makes a new one. Secrets are held in Secret, which never prints.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/base/ids.hpp"
+#include "agent/base/result.hpp"
+#include "agent/base/usage_day.hpp"
+
+namespace meterd::app {
+
+// Holds a secret's value and where it came from; only the source can be printed.
+class Secret {
+ public:
+  Secret() = default;
+  Secret(std::string value, std::string source) : value_(std::move(value)), source_(std::move(source)) {}
+  const std::string& reveal() const { return value_; }
+  const std::string& source() const { return source_; }  // `{ file = "..." }`, as configured
+  bool empty() const { return value_.empty(); }
+
+ private:
+  std::string value_;
+  std::string source_;
+};
+
+enum class ClockTrust : std::uint8_t { synchronised, always };
+enum class UpstreamKind : std::uint8_t { ledger, chargebee, twilio_v1, twilio_preview };
+
+struct UpstreamConfig {
+  UpstreamName name;
+  UpstreamKind kind = UpstreamKind::chargebee;
+  bool tls = true;
+  std::string host, port, base_path;  // taken from `url`; base_path without a trailing slash
+  Secret key;                         // chargebee
+  Seconds seal{86'400};
+  std::optional<Seconds> seal_delay, flush_window;
+  bool unique_per_day = false;  // unique = "day"
+};
+
+struct MeterConfig {
+  EventName event;
+  ItemPriceId item_price;
+  UpstreamName upstream;  // "ledger" when no [[upstream]] is configured
+  std::optional<SubscriptionId> subscription;
+  std::string time_zone;  // the device's, unless given
+};
+
+struct SubscriptionConfig {
+  SubscriptionId id;
+  std::vector<ItemPriceId> item_prices;
+};
+
+struct InterfaceSourceConfig {
+  std::string interface_name;
+  EventName event;
+  SubscriptionId subscription;
+  std::string direction = "both";  // rx | tx | both
+};
+
+struct Config {
+  DeviceId device_id;
+  std::string time_zone = "UTC";
+  ClockTrust clock_trust = ClockTrust::synchronised;
+  std::string clock_undated = "hold";
+
+  std::string journal_directory = "/var/lib/meterd";
+  std::uint64_t journal_size_max = 64ULL << 20;
+  std::uint64_t journal_reserve = 8ULL << 20;
+  Milliseconds commit_interval{10'000};
+  Seconds retain_delivered{400 * 86'400};
+
+  std::string ingest_socket = "/run/meterd/ingest.sock";
+  std::vector<std::string> statsd{"unix:/run/meterd/statsd.sock", "udp:127.0.0.1:8125"};
+  Seconds remember_ids{7 * 86'400};
+  Seconds accept_past{400 * 86'400};
+  Seconds accept_future{300};
+
+  std::vector<std::string> access_groups{"meterd"};
+  std::vector<std::string> api_listen{"unix:/run/meterd/api.sock", "127.0.0.1:8480"};
+
+  std::vector<UpstreamConfig> upstreams;
+  std::vector<MeterConfig> meters;
+  std::vector<SubscriptionConfig> subscriptions;
+  std::vector<InterfaceSourceConfig> interfaces;
+};
+
+// Reads and validates the whole file, secrets included. The error names file, line, key and what is expected.
+// `machine_id`: what the default device id is derived from. `credentials_directory`: $CREDENTIALS_DIRECTORY.
+struct ConfigSources {
+  std::string machine_id;
+  std::string credentials_directory;
+};
+Result<Config> load_config(const std::string& path, const ConfigSources& sources);
+
+// The effective configuration as TOML that load_config would accept, secrets as their sources only.
+std::string describe(const Config& config);
+
+}  // namespace meterd::app

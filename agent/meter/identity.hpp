@@ -1,0 +1,30 @@
+// Ids and phases that follow from the device's id alone: the same after a restart or a year offline.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "agent/base/ids.hpp"
+#include "agent/meter/bucket.hpp"
+
+namespace meterd::meter {
+
+struct UsageIdentity {
+  const DeviceId& device;
+  const std::string& epoch;  // the journal's random number, 16 bytes
+  const BucketKey& bucket;
+  std::uint32_t revision = 0;
+};
+
+// 35 characters: base32(SHA-256(device id))[0..7] "-" base32(SHA-256(device id, epoch, upstream, subscription,
+// item price, YYYYMMDD, r))[0..25], bounds included. Each field is preceded by its length as four bytes, big
+// endian; r is decimal text; base32 is RFC 4648's alphabet in lower case.
+UsageId usage_id(const UsageIdentity& identity);
+
+// The first eight characters of every usage id of this device: one upstream query finds them all.
+std::string device_prefix(const DeviceId& device);
+
+// H(device id): the device's stable offset, uniform over 64 bits. `purpose` separates independent uses.
+std::uint64_t device_hash(const DeviceId& device, const std::string& purpose);
+
+}  // namespace meterd::meter

@@ -1,0 +1,25 @@
+// Usage: an immutable record to bill (Chargebee's resource of that name, seed 002).
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "agent/base/ids.hpp"
+#include "agent/base/quantity.hpp"
+#include "agent/base/usage_day.hpp"
+#include "agent/meter/bucket.hpp"
+
+namespace meterd::meter {
+
+struct Usage {
+  UsageId id;
+  SeriesKey series;
+  UsageDay day;                 // the bucket it was sealed from
+  std::uint32_t revision = 0;   // r: 0, 1, 2, ... within (series, day); never reused
+  std::int64_t usage_date = 0;  // seconds since the epoch, UTC; inside the usage day
+  Quantity quantity;
+  std::uint64_t events = 0;
+  std::string note;
+};
+
+}  // namespace meterd::meter

@@ -1,0 +1,61 @@
+// An upstream's API as pure functions on values: encode a request, and read what an answer means. One folder per
+// vendor implements it; the flusher reads only this and the traits.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "agent/meter/usage.hpp"
+#include "agent/upstream/http.hpp"
+
+namespace meterd::upstream {
+
+// What the flusher and the planner may rely on.
+struct Traits {
+  bool idempotent = false;        // the same request may be sent again after an unknown outcome
+  bool read_back = false;         // a usage can be looked up by our id
+  std::uint32_t lifetime_limit = 0;  // usages per subscription for ever; 0: none known
+};
+
+// The closed set of what an answer can mean (spec, delivery rules).
+enum class Outcome : std::uint8_t {
+  accepted,      // the upstream's proof of delivery
+  duplicate,     // it says that it has this usage already
+  throttled,     // not processed; wait `retry_after`, else about a minute
+  unavailable,   // nothing learnt; try again later
+  rejected,      // refused for good: this usage
+  unauthorised,  // refused: our credentials or the site; nothing is wrong with the usage
+  in_doubt,      // it may have been applied and neither a repeat nor a look can tell
+};
+
+std::string_view name_of(Outcome outcome);
+
+struct Verdict {
+  Outcome outcome = Outcome::unavailable;
+  std::optional<Milliseconds> retry_after;  // the upstream's own word, relative to its answer
+  std::string detail;                       // one line for the operator: status and the vendor's code
+  std::string receipt;                      // accepted: what proves it (status, resource_version, replayed)
+};
+
+// What a look-up by our id found.
+struct ReadBack {
+  enum class Found : std::uint8_t { same, different, absent, unknown };
+  Found found = Found::unknown;
+  Verdict verdict;  // for `same` the receipt; for `unknown` why (throttled, unavailable, unauthorised)
+};
+
+// Stateless; any thread.
+class Upstream {
+ public:
+  virtual ~Upstream() = default;
+  virtual Traits traits() const = 0;
+  // The idempotency key is the usage's id. Deterministic: the same usage gives the same bytes.
+  virtual HttpRequest encode_create(const meter::Usage& usage) const = 0;
+  virtual HttpRequest encode_retrieve(const meter::Usage& usage) const = 0;
+  virtual Verdict judge_create(const meter::Usage& usage, const Exchange& exchange) const = 0;
+  virtual ReadBack judge_retrieve(const meter::Usage& usage, const Exchange& exchange) const = 0;
+};
+
+}  // namespace meterd::upstream

@@ -1,0 +1,16 @@
+// What the service manager is told (sd_notify). Without a service manager every call does nothing.
+#pragma once
+
+#include <string>
+
+namespace meterd::platform {
+
+class Notify {
+ public:
+  virtual ~Notify() = default;
+  virtual void ready() = 0;
+  virtual void stopping() = 0;
+  virtual void status(const std::string& line) = 0;
+};
+
+}  // namespace meterd::platform
