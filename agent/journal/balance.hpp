@@ -1,0 +1,38 @@
+// The balance sheet of one (upstream, subscription, item price, usage day), in counted units. Its open part is
+// the bucket. Conservation (DESIGN.md, invariant 4) is one line here: holds().
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "agent/base/quantity.hpp"
+#include "agent/base/result.hpp"
+
+namespace meterd::journal {
+
+enum class UsageState : std::uint8_t { waiting, in_doubt, parked, delivered, withdrawn, superseded };
+
+std::string_view name_of(UsageState state);
+inline bool has_ended(UsageState state) { return state >= UsageState::delivered; }
+
+struct Balance {
+  Quantity accepted;
+  Quantity open;
+  std::uint64_t events = 0;       // accepted
+  std::uint64_t open_events = 0;
+  std::int64_t opened_at_ms = 0;  // when the bucket got its first event
+  std::int64_t seal_due_s = 0;
+  std::string zone;
+  std::uint32_t next_revision = 0;
+  Quantity waiting, in_doubt, parked, delivered, withdrawn, set_aside;
+  Quantity pruned;  // part of delivered + withdrawn whose usages are no longer kept one by one
+
+  bool holds() const { return accepted == open + waiting + in_doubt + parked + delivered + withdrawn + set_aside; }
+  // The part that a usage in `state` is in; nullptr for superseded, which is in none.
+  Quantity* part(UsageState state);
+};
+
+std::string encode(const Balance& balance);
+Result<Balance> decode_balance(std::string_view payload);
+
+}  // namespace meterd::journal

@@ -1,0 +1,78 @@
+// Group commit: operations from the loop thread, applied in order in one LMDB transaction on the journal thread,
+// answered on the loop thread after the commit. What is submitted while a commit runs goes into the next one.
+//
+// An operation is a function on the WriteTransaction that may run more than once (when another operation of its
+// group spoilt the transaction) and must then give the same result: it assigns its outputs, it does not add to them.
+// If it returns an error, nothing of it is kept and only its own submitter is told.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "agent/base/log.hpp"
+#include "agent/journal/journal.hpp"
+#include "agent/journal/write_transaction.hpp"
+
+namespace meterd::journal {
+
+using Operation = std::function<Status(WriteTransaction&)>;
+
+struct CommitterStats {  // loop thread
+  std::uint64_t commits = 0;
+  std::uint64_t failed_commits = 0;
+  std::uint64_t conservation_errors = 0;
+  bool disk_full = false;  // the last commit found no room
+};
+
+class Committer {
+ public:
+  struct Executors {
+    boost::asio::any_io_executor loop;
+    boost::asio::any_io_executor journal;  // one thread; the simulator passes the loop's own
+  };
+  // `on_fatal`: the disk refused a write (EIO): the process must end and be restarted. Called on the loop thread.
+  Committer(Journal& journal, Executors executors, Log& log, std::function<void(const Error&)> on_fatal);
+
+  // Loop thread. `done` is called on the loop thread, after the commit.
+  void submit(Operation operation, std::function<void(Status)> done);
+  boost::asio::awaitable<Status> submit(Operation operation);
+
+  // Called on the loop thread after every successful commit.
+  void observe(std::function<void()> observer) { observers_.push_back(std::move(observer)); }
+
+  bool idle() const { return !running_ && queue_.empty(); }
+  const CommitterStats& stats() const { return stats_; }
+
+ private:
+  struct Pending {
+    Operation operation;
+    std::function<void(Status)> done;
+    Status result;
+  };
+  using Group = std::vector<Pending>;
+  struct Outcome {
+    bool committed = false;
+    std::uint64_t conservation_errors = 0;
+    std::optional<Error> fatal;
+    bool full = false;
+  };
+
+  void start();
+  Outcome commit_group(Group& group);
+  Outcome commit_range(Group& group, std::size_t first, std::size_t last);
+  void finish(Group group, const Outcome& outcome);
+
+  Journal& journal_;
+  Executors executors_;
+  Log& log_;
+  std::function<void(const Error&)> on_fatal_;
+  std::vector<std::function<void()>> observers_;
+  Group queue_;
+  bool running_ = false;
+  CommitterStats stats_;
+};
+
+}  // namespace meterd::journal

@@ -1,0 +1,70 @@
+// The journal: the LMDB environment that holds everything. Opening it never deletes, renames or resets data: what
+// cannot be opened is an error that says what to do. Format: FORMAT.md.
+// Threads: open() before the others start; write() on the journal thread; read() on the reader thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "agent/base/ids.hpp"
+#include "agent/base/result.hpp"
+#include "agent/base/usage_day.hpp"
+#include "agent/journal/lmdb.hpp"
+#include "platform/disk.hpp"
+#include "platform/random.hpp"
+
+namespace meterd::journal {
+
+struct JournalOptions {
+  std::string directory;
+  std::uint64_t size_max = 64ULL << 20;
+  std::uint64_t reserve = 8ULL << 20;
+  std::string boot_id;  // of the present boot
+  WallTime now;         // for the stamp of a new journal only
+};
+
+struct Space {
+  SpaceUse use;
+  std::uint64_t watermark_bytes = 0;  // new keys are refused above it
+  bool above_watermark() const { return use.used_bytes > watermark_bytes; }
+};
+
+class Journal {
+ public:
+  // Code::full: the disk is full; Code::io with "already in use" when another process has it; Code::invalid for a
+  // newer format, another architecture or a missing file where a journal was; Code::corrupt when unreadable.
+  static Result<std::unique_ptr<Journal>> open(const JournalOptions& options, const platform::Disk& disk,
+                                               platform::Random& random);
+  ~Journal();
+  Journal(const Journal&) = delete;
+  Journal& operator=(const Journal&) = delete;
+
+  Result<Transaction> begin_write() { return environment_->begin_write(); }
+  Result<Transaction> begin_read() const { return environment_->begin_read(); }
+
+  const std::string& epoch() const { return epoch_; }            // 16 bytes, made with the journal
+  std::uint32_t boot_number() const { return boot_number_; }     // rises with each boot that opened it
+  WallTime last_trusted_at_open() const { return last_trusted_; }
+  const std::string& directory() const { return options_.directory; }
+
+  // Any thread. Costs a walk of the free list.
+  Result<Space> space() const;
+  // Keeps `reserve` bytes of disk beyond what is used. Journal thread. Code::full when the disk has no room: the
+  // daemon goes on within what it has.
+  Status keep_reserve();
+
+ private:
+  Journal(JournalOptions options, int lock_fd);
+  Status start(platform::Random& random);
+  Status check_files() const;
+
+  JournalOptions options_;
+  int lock_fd_ = -1;
+  std::unique_ptr<Environment> environment_;
+  std::string epoch_;
+  std::uint32_t boot_number_ = 0;
+  WallTime last_trusted_;
+};
+
+}  // namespace meterd::journal

@@ -1,0 +1,189 @@
+#include "agent/journal/lmdb.hpp"
+
+#include <fcntl.h>
+#include <lmdb.h>
+
+#include <cerrno>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+namespace meterd::journal {
+namespace {
+
+// Pages kept out of the watermark's sum: meta pages and what a commit's copy-on-write may need.
+constexpr mode_t kFileMode = 0600;
+
+Error error_of(int rc, const char* doing) {
+  const std::string message = std::string(doing) + ": " + mdb_strerror(rc);
+  switch (rc) {
+    case MDB_MAP_FULL:
+    case MDB_TXN_FULL:
+    case ENOSPC:
+    case EDQUOT: return {Code::full, message};
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_INVALID:
+    case MDB_VERSION_MISMATCH: return {Code::corrupt, message};
+    default: return {Code::io, message};
+  }
+}
+
+MDB_val val(std::string_view bytes) { return {bytes.size(), const_cast<char*>(bytes.data())}; }  // NOLINT
+std::string_view view(const MDB_val& value) { return {static_cast<const char*>(value.mv_data), value.mv_size}; }
+
+constexpr MDB_dbi kFreeList = 0;  // LMDB's own: records of freed pages
+constexpr MDB_dbi kMain = 1;
+
+class Cursor {
+ public:
+  Cursor(MDB_txn* txn, MDB_dbi dbi, int& rc) { rc = mdb_cursor_open(txn, dbi, &cursor_); }
+  ~Cursor() {
+    if (cursor_ != nullptr) mdb_cursor_close(cursor_);
+  }
+  Cursor(const Cursor&) = delete;
+  Cursor& operator=(const Cursor&) = delete;
+  int get(MDB_val& key, MDB_val& value, MDB_cursor_op op) { return mdb_cursor_get(cursor_, &key, &value, op); }
+
+ private:
+  MDB_cursor* cursor_ = nullptr;
+};
+
+}  // namespace
+
+Transaction::Transaction(Transaction&& other) noexcept : txn_(std::exchange(other.txn_, nullptr)) {}
+
+Transaction::~Transaction() {
+  if (txn_ != nullptr) mdb_txn_abort(txn_);
+}
+
+Result<std::optional<std::string_view>> Transaction::get(std::string_view key) const {
+  MDB_val k = val(key);
+  MDB_val v{};
+  const int rc = mdb_get(txn_, kMain, &k, &v);
+  if (rc == MDB_NOTFOUND) return std::optional<std::string_view>{};
+  if (rc != 0) return error_of(rc, "journal read");
+  return std::optional<std::string_view>{view(v)};
+}
+
+Status Transaction::put(std::string_view key, std::string_view value) {
+  MDB_val k = val(key);
+  MDB_val v = val(value);
+  const int rc = mdb_put(txn_, kMain, &k, &v, 0);
+  if (rc != 0) return error_of(rc, "journal write");
+  return {};
+}
+
+Status Transaction::erase(std::string_view key) {
+  MDB_val k = val(key);
+  const int rc = mdb_del(txn_, kMain, &k, nullptr);
+  if (rc != 0 && rc != MDB_NOTFOUND) return error_of(rc, "journal erase");
+  return {};
+}
+
+Status Transaction::scan(std::string_view prefix, std::string_view from, const Visit& visit) const {
+  int rc = 0;
+  Cursor cursor(txn_, kMain, rc);
+  if (rc != 0) return error_of(rc, "journal cursor");
+  MDB_val key = val(from.empty() ? prefix : from);
+  MDB_val value{};
+  for (rc = cursor.get(key, value, key.mv_size == 0 ? MDB_FIRST : MDB_SET_RANGE); rc == 0; rc = cursor.get(key, value, MDB_NEXT)) {
+    if (!view(key).starts_with(prefix)) return {};
+    if (!visit(view(key), view(value))) return {};
+  }
+  if (rc != MDB_NOTFOUND) return error_of(rc, "journal scan");
+  return {};
+}
+
+Status Transaction::commit() {
+  const int rc = mdb_txn_commit(std::exchange(txn_, nullptr));
+  if (rc != 0) return error_of(rc, "journal commit");
+  return {};
+}
+
+Result<std::unique_ptr<Environment>> Environment::open(const Options& options) {
+  // A size that does not fit size_t would wrap and silently open with LMDB's default map of 1 MiB.
+  if (options.map_bytes > std::numeric_limits<std::size_t>::max() / 4)
+    return Error{Code::invalid, "journal.max_size is beyond this machine's address space"};
+  MDB_env* env = nullptr;
+  int rc = mdb_env_create(&env);
+  if (rc != 0) return error_of(rc, "journal open");
+  std::unique_ptr<Environment> out(new Environment(env));
+  rc = mdb_env_set_mapsize(env, static_cast<std::size_t>(options.map_bytes));
+  // NOTLS: read transactions belong to an object, not to the thread that began them.
+  if (rc == 0) rc = mdb_env_open(env, options.directory.c_str(), MDB_NOTLS | MDB_NORDAHEAD, kFileMode);
+  if (rc != 0) return error_of(rc, "journal open");
+
+  MDB_txn* txn = nullptr;
+  MDB_dbi dbi = 0;
+  rc = mdb_txn_begin(env, nullptr, MDB_RDONLY, &txn);
+  if (rc == 0) {
+    rc = mdb_dbi_open(txn, nullptr, 0, &dbi);
+    mdb_txn_abort(txn);
+  }
+  if (rc != 0) return error_of(rc, "journal open");
+  check(dbi == kMain, "LMDB's unnamed database has handle 1");
+  return out;
+}
+
+Environment::~Environment() {
+  if (env_ != nullptr) mdb_env_close(env_);
+}
+
+Result<Transaction> Environment::begin_write() {
+  MDB_txn* txn = nullptr;
+  const int rc = mdb_txn_begin(env_, nullptr, 0, &txn);
+  if (rc != 0) return error_of(rc, "journal begin");
+  return Transaction(txn);
+}
+
+Result<Transaction> Environment::begin_read() const {
+  MDB_txn* txn = nullptr;
+  const int rc = mdb_txn_begin(env_, nullptr, MDB_RDONLY, &txn);
+  if (rc != 0) return error_of(rc, "journal begin read");
+  return Transaction(txn);
+}
+
+Result<SpaceUse> Environment::space() const {
+  MDB_envinfo info{};
+  MDB_stat stat{};
+  if (const int rc = mdb_env_info(env_, &info); rc != 0) return error_of(rc, "journal info");
+  if (const int rc = mdb_env_stat(env_, &stat); rc != 0) return error_of(rc, "journal info");
+  auto txn = begin_read();
+  if (!txn) return txn.error();
+
+  std::uint64_t free_pages = 0;
+  int rc = 0;
+  {
+    Cursor cursor(txn->txn_, kFreeList, rc);
+    if (rc != 0) return error_of(rc, "journal cursor");
+    MDB_val key{};
+    MDB_val value{};
+    while ((rc = cursor.get(key, value, MDB_NEXT)) == 0) {
+      std::size_t count = 0;  // the first word of a free-list record is the number of pages in it
+      std::memcpy(&count, value.mv_data, sizeof count);
+      free_pages += count;
+    }
+  }
+  if (rc != MDB_NOTFOUND) return error_of(rc, "journal free list");
+  const std::uint64_t pages = info.me_last_pgno + 1;
+  return SpaceUse{info.me_mapsize, (pages - free_pages) * stat.ms_psize, pages * stat.ms_psize};
+}
+
+Status Environment::preallocate(std::uint64_t bytes) {
+  MDB_envinfo info{};
+  MDB_stat stat{};
+  int fd = -1;
+  if (const int rc = mdb_env_info(env_, &info); rc != 0) return error_of(rc, "journal info");
+  if (const int rc = mdb_env_stat(env_, &stat); rc != 0) return error_of(rc, "journal info");
+  if (const int rc = mdb_env_get_fd(env_, &fd); rc != 0) return error_of(rc, "journal info");
+  const std::uint64_t grown = (info.me_last_pgno + 1) * stat.ms_psize;
+  const std::uint64_t end = std::min<std::uint64_t>(grown + bytes, info.me_mapsize);
+  if (end <= grown) return {};
+  // KEEP_SIZE: LMDB tells a fresh file by its length; blocks beyond it stay invisible.
+  if (fallocate(fd, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(grown), static_cast<off_t>(end - grown)) == 0) return {};
+  if (errno == EOPNOTSUPP) return {};  // tmpfs of old kernels, some flash file systems: nothing to promise there
+  return error_of(errno, "journal reserve");
+}
+
+}  // namespace meterd::journal

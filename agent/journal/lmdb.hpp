@@ -1,0 +1,76 @@
+// LMDB as the journal needs it: one unnamed database, transactions confined to a scope. The only file that
+// includes lmdb.h is lmdb.cpp. Default flags: every commit is durable when commit() returns.
+// A write transaction belongs to the journal thread; read transactions may be made on any one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "agent/base/result.hpp"
+
+struct MDB_env;
+struct MDB_txn;
+
+namespace meterd::journal {
+
+// Ends without effect unless commit() is called. Views that it returns live until the transaction's next write or
+// its end. Never lives across a co_await.
+class Transaction {
+ public:
+  Transaction(Transaction&& other) noexcept;
+  Transaction& operator=(Transaction&&) = delete;
+  ~Transaction();
+
+  Result<std::optional<std::string_view>> get(std::string_view key) const;
+  Status put(std::string_view key, std::string_view value);
+  Status erase(std::string_view key);  // fine if there is none
+
+  // Calls `visit(key, value)` for keys at or after `from` that start with `prefix`, in order, until it returns
+  // false. No writes inside the visit.
+  using Visit = std::function<bool(std::string_view key, std::string_view value)>;
+  Status scan(std::string_view prefix, std::string_view from, const Visit& visit) const;
+
+  // Code::full: no space in the map or on the disk; Code::io: the disk refused, the process should end.
+  Status commit();
+
+ private:
+  friend class Environment;
+  explicit Transaction(MDB_txn* txn) : txn_(txn) {}
+  MDB_txn* txn_ = nullptr;
+};
+
+struct SpaceUse {
+  std::uint64_t map_bytes = 0;
+  std::uint64_t used_bytes = 0;  // pages in use; free pages inside the file do not count
+  std::uint64_t file_bytes = 0;  // how far the file has grown
+};
+
+class Environment {
+ public:
+  struct Options {
+    std::string directory;
+    std::uint64_t map_bytes = 0;
+  };
+  static Result<std::unique_ptr<Environment>> open(const Options& options);
+  ~Environment();
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+
+  Result<Transaction> begin_write();
+  Result<Transaction> begin_read() const;
+
+  // Walks the free list: costs more the more is free. Any thread.
+  Result<SpaceUse> space() const;
+  // Makes sure that `bytes` beyond what is used exist on the disk, so that a full disk cannot stop a commit.
+  Status preallocate(std::uint64_t bytes);
+
+ private:
+  explicit Environment(MDB_env* env) : env_(env) {}
+  MDB_env* env_;
+};
+
+}  // namespace meterd::journal

@@ -1,0 +1,195 @@
+#include "agent/journal/read.hpp"
+
+#include "agent/journal/records.hpp"
+
+namespace meterd::journal {
+namespace {
+
+// Runs `visit` over a kind's records; `visit` returns false to stop and sets `failed` to fail.
+Status each(const Transaction& txn, const std::string& prefix, const Transaction::Visit& visit) {
+  return txn.scan(prefix, "", visit);
+}
+
+Result<std::int64_t> oldest_waiting(const Transaction& txn, const UpstreamName& upstream) {
+  std::int64_t oldest = 0;
+  for (const Lane lane : {Lane::delayed, Lane::ready}) {
+    std::optional<std::uint64_t> first;
+    auto s = each(txn, outbox_prefix(upstream, lane), [&](std::string_view key, std::string_view) {
+      if (auto fields = parse_outbox_key(key)) first = fields->entry.sequence;
+      return false;
+    });
+    if (!s) return s.error();
+    if (!first) continue;
+    auto record = load<UsageRecord>(txn, usage_key(*first));
+    if (!record) return record.error();
+    if (!record->has_value()) continue;
+    const auto created = (*record)->created_at_ms();
+    if (oldest == 0 || created < oldest) oldest = created;
+  }
+  return oldest;
+}
+
+}  // namespace
+
+Result<Overview> read_overview(const Journal& journal) {
+  auto txn = journal.begin_read();
+  if (!txn) return txn.error();
+  Overview out;
+  auto s = each(*txn, prefix(Kind::seal_due), [&](std::string_view key, std::string_view) {
+    if (++out.open_buckets == 1)
+      if (auto fields = parse_seal_due_key(key)) out.next_seal_s = fields->due_s;
+    return true;
+  });
+  if (!s) return s.error();
+  s = each(*txn, prefix(Kind::slice), [&](auto, auto) {
+    ++out.undated_slices;
+    return true;
+  });
+  if (!s) return s.error();
+  Status failed;
+  s = each(*txn, prefix(Kind::upstream), [&](std::string_view key, std::string_view value) {
+    auto payload = unwrap(key, value);
+    UpstreamRow row;
+    if (!payload || !row.state.ParseFromArray(payload->data(), static_cast<int>(payload->size()))) {
+      failed = Error{Code::corrupt, "an upstream's record does not parse"};
+      return false;
+    }
+    row.name = UpstreamName(key.substr(2));  // kind, length, text
+    out.upstreams.push_back(std::move(row));
+    return true;
+  });
+  if (!s) return s.error();
+  if (!failed) return failed.error();
+  for (auto& row : out.upstreams) {
+    auto oldest = oldest_waiting(*txn, row.name);
+    if (!oldest) return oldest.error();
+    row.oldest_waiting_ms = *oldest;
+  }
+  auto general = load<v0::General>(*txn, general_key());
+  if (!general) return general.error();
+  if (general->has_value()) out.set_aside = (*general)->set_aside();
+  return out;
+}
+
+Result<std::vector<BalanceRow>> read_balances(const Journal& journal, std::size_t at_most) {
+  auto txn = journal.begin_read();
+  if (!txn) return txn.error();
+  std::vector<BalanceRow> out;
+  Status failed;
+  auto s = each(*txn, prefix(Kind::balance), [&](std::string_view key, std::string_view value) {
+    auto bucket = parse_balance_key(key);
+    auto payload = unwrap(key, value);
+    auto balance = payload ? decode_balance(*payload) : Result<Balance>(payload.error());
+    if (!bucket || !balance) {
+      failed = Error{Code::corrupt, "a balance record cannot be read"};
+      return false;
+    }
+    out.push_back({std::move(*bucket), std::move(*balance)});
+    return out.size() < at_most;
+  });
+  if (!s) return s.error();
+  if (!failed) return failed.error();
+  return out;
+}
+
+Result<std::vector<BucketRow>> read_buckets(const Journal& journal, std::size_t at_most) {
+  auto txn = journal.begin_read();
+  if (!txn) return txn.error();
+  std::vector<BucketRow> out;
+  Status failed;
+  auto s = each(*txn, prefix(Kind::seal_due), [&](std::string_view key, std::string_view) {
+    auto due = parse_seal_due_key(key);
+    if (!due) return true;
+    const auto at = balance_key(due->bucket);
+    auto raw = txn->get(at);
+    if (!raw || !raw->has_value()) return true;
+    auto payload = unwrap(at, **raw);
+    auto balance = payload ? decode_balance(*payload) : Result<Balance>(payload.error());
+    if (!balance) {
+      failed = balance.error();
+      return false;
+    }
+    out.push_back({due->bucket, balance->open, balance->open_events, balance->seal_due_s});
+    return out.size() < at_most;
+  });
+  if (!s) return s.error();
+  if (!failed) return failed.error();
+  return out;
+}
+
+Result<std::vector<StoredUsage>> read_outbox(const Journal& journal, std::size_t at_most) {
+  auto txn = journal.begin_read();
+  if (!txn) return txn.error();
+  std::vector<std::uint64_t> sequences;
+  auto s = each(*txn, prefix(Kind::outbox), [&](std::string_view key, std::string_view) {
+    if (auto fields = parse_outbox_key(key)) sequences.push_back(fields->entry.sequence);
+    return sequences.size() < at_most;
+  });
+  if (!s) return s.error();
+  std::vector<StoredUsage> out;
+  for (const auto sequence : sequences) {
+    auto record = load<UsageRecord>(*txn, usage_key(sequence));
+    if (!record) return record.error();
+    if (record->has_value()) out.push_back({sequence, std::move(**record)});
+  }
+  return out;
+}
+
+Result<std::optional<StoredUsage>> read_usage(const Journal& journal, const UsageId& id) {
+  auto txn = journal.begin_read();
+  if (!txn) return txn.error();
+  return WriteTransaction(std::move(*txn)).find_usage(id);
+}
+
+Result<std::uint64_t> read_producer(const Journal& journal, std::string_view producer) {
+  auto txn = journal.begin_read();
+  if (!txn) return txn.error();
+  auto cursor = load<v0::ProducerCursor>(*txn, producer_key(producer));
+  if (!cursor) return cursor.error();
+  return cursor->has_value() ? (*cursor)->sequence() : std::uint64_t{0};
+}
+
+Result<std::optional<CounterCursor>> read_counter(const Journal& journal, std::string_view source) {
+  auto txn = journal.begin_read();
+  if (!txn) return txn.error();
+  return load<CounterCursor>(*txn, counter_key(source));
+}
+
+Result<std::optional<std::int64_t>> read_next_seal(const Journal& journal) {
+  auto txn = journal.begin_read();
+  if (!txn) return txn.error();
+  std::optional<std::int64_t> next;
+  auto s = each(*txn, prefix(Kind::seal_due), [&](std::string_view key, std::string_view) {
+    if (auto fields = parse_seal_due_key(key)) next = fields->due_s;
+    return false;
+  });
+  if (!s) return s.error();
+  return next;
+}
+
+Result<SendPlan> read_send_plan(const Journal& journal, const UpstreamName& upstream, std::int64_t since_boot_ms) {
+  auto txn = journal.begin_read();
+  if (!txn) return txn.error();
+  SendPlan plan;
+  auto state = load<UpstreamState>(*txn, upstream_key(upstream));
+  if (!state) return state.error();
+  plan.state = state->value_or(UpstreamState{});
+  auto s = each(*txn, outbox_prefix(upstream, Lane::ready), [&](auto, auto) {
+    plan.ready = true;
+    return false;
+  });
+  if (!s) return s.error();
+  if (plan.ready) return plan;
+  s = each(*txn, outbox_prefix(upstream, Lane::delayed), [&](std::string_view key, std::string_view) {
+    auto fields = parse_outbox_key(key);
+    if (!fields) return true;
+    const auto& due = fields->entry.due;
+    plan.ready = due.boot_number != journal.boot_number() || due.since_boot_ms <= since_boot_ms;
+    if (!plan.ready) plan.next_due_ms = due.since_boot_ms;
+    return false;
+  });
+  if (!s) return s.error();
+  return plan;
+}
+
+}  // namespace meterd::journal

@@ -1,0 +1,70 @@
+// What others may read: bounded snapshots, copied out. Reader thread, one short read transaction per call.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/journal/journal.hpp"
+#include "agent/journal/write_transaction.hpp"
+
+namespace meterd::journal {
+
+struct BucketRow {
+  meter::BucketKey key;
+  Quantity quantity;
+  std::uint64_t events = 0;
+  std::int64_t seal_due_s = 0;
+};
+
+struct UpstreamRow {
+  UpstreamName name;
+  UpstreamState state;
+  std::int64_t oldest_waiting_ms = 0;  // created_at of the first waiting usage; 0: none waits
+};
+
+// Sums per (upstream, subscription, item price, day): what was counted beside what became of it.
+struct BalanceRow {
+  meter::BucketKey key;
+  Balance balance;
+};
+
+struct Overview {
+  std::uint64_t open_buckets = 0;
+  std::optional<std::int64_t> next_seal_s;  // wall-clock seconds
+  std::vector<UpstreamRow> upstreams;
+  std::uint64_t set_aside = 0;
+  std::uint64_t undated_slices = 0;
+};
+
+Result<Overview> read_overview(const Journal& journal);
+Result<std::vector<BucketRow>> read_buckets(const Journal& journal, std::size_t at_most);
+Result<std::vector<BalanceRow>> read_balances(const Journal& journal, std::size_t at_most);
+// Usages without an end, in the order of the outbox. Lanes: all.
+Result<std::vector<StoredUsage>> read_outbox(const Journal& journal, std::size_t at_most);
+Result<std::optional<StoredUsage>> read_usage(const Journal& journal, const UsageId& id);
+Result<std::uint64_t> read_producer(const Journal& journal, std::string_view producer);  // 0: never seen
+Result<std::optional<CounterCursor>> read_counter(const Journal& journal, std::string_view source);
+
+// When the next seal is due (wall clock, seconds); nullopt: no open bucket.
+Result<std::optional<std::int64_t>> read_next_seal(const Journal& journal);
+
+// What the flusher must know before it writes an intent: whether and when something may be sent.
+struct SendPlan {
+  bool ready = false;                             // something may be sent now
+  std::optional<std::int64_t> next_due_ms;        // time since the present boot, if only delayed ones wait
+  UpstreamState state;
+};
+Result<SendPlan> read_send_plan(const Journal& journal, const UpstreamName& upstream, std::int64_t since_boot_ms);
+
+// The full conservation check (meterctl verify): recomputes every balance from the usages themselves.
+struct CheckReport {
+  std::uint64_t balances = 0;
+  std::uint64_t usages = 0;
+  std::vector<std::string> problems;  // empty: everything holds; at most 100 are listed
+  Quantity accepted, open, waiting, in_doubt, parked, delivered, withdrawn, set_aside;
+};
+Result<CheckReport> check_journal(const Journal& journal);
+
+}  // namespace meterd::journal

@@ -1,0 +1,51 @@
+// Typed access to the journal's records within one transaction: keys and checksums from schema.hpp, values from
+// records.proto. Used by the journal's own parts only.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "agent/journal/lmdb.hpp"
+#include "agent/journal/schema.hpp"
+#include "meterd/journal/v0/records.pb.h"
+
+namespace meterd::journal {
+
+// nullopt: no such record. Code::corrupt: there is one and it cannot be read.
+template <class Message>
+Result<std::optional<Message>> load(const Transaction& txn, const std::string& key) {
+  auto raw = txn.get(key);
+  if (!raw) return raw.error();
+  if (!raw->has_value()) return std::optional<Message>{};
+  auto payload = unwrap(key, **raw);
+  if (!payload) return payload.error();
+  Message message;
+  if (!message.ParseFromArray(payload->data(), static_cast<int>(payload->size())))
+    return Error{Code::corrupt, "a journal record does not parse"};
+  return std::optional<Message>(std::move(message));
+}
+
+template <class Message>
+Status store(Transaction& txn, const std::string& key, const Message& message) {
+  return txn.put(key, wrap(key, message.SerializeAsString()));
+}
+
+inline Status store_number(Transaction& txn, const std::string& key, std::uint64_t number) {
+  return txn.put(key, wrap(key, number_value(number)));
+}
+
+inline Status store_empty(Transaction& txn, const std::string& key) { return txn.put(key, wrap(key, {})); }
+
+inline Result<std::optional<std::uint64_t>> load_number(const Transaction& txn, const std::string& key) {
+  auto raw = txn.get(key);
+  if (!raw) return raw.error();
+  if (!raw->has_value()) return std::optional<std::uint64_t>{};
+  auto payload = unwrap(key, **raw);
+  if (!payload) return payload.error();
+  auto number = parse_number(*payload);
+  if (!number) return number.error();
+  return std::optional<std::uint64_t>(*number);
+}
+
+}  // namespace meterd::journal

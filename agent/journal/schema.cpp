@@ -1,0 +1,246 @@
+#include "agent/journal/schema.hpp"
+
+#include <boost/crc.hpp>
+
+namespace meterd::journal {
+namespace {
+
+using Crc32c = boost::crc_optimal<32, 0x1EDC6F41, 0xFFFFFFFF, 0xFFFFFFFF, true, true>;
+
+// Builds a key: numbers big endian so that byte order is number order.
+class KeyWriter {
+ public:
+  explicit KeyWriter(Kind kind) { bytes_.push_back(static_cast<char>(kind)); }
+  KeyWriter& u8(std::uint8_t v) { return number(v, 1); }
+  KeyWriter& u32(std::uint32_t v) { return number(v, 4); }
+  KeyWriter& u64(std::uint64_t v) { return number(v, 8); }
+  // The sign bit flipped: negative sorts before positive.
+  KeyWriter& i32(std::int32_t v) { return u32(static_cast<std::uint32_t>(v) ^ 0x80000000U); }
+  KeyWriter& i64(std::int64_t v) { return u64(static_cast<std::uint64_t>(v) ^ 0x8000000000000000U); }
+  KeyWriter& text(std::string_view v) {
+    check(v.size() <= 255, "a text in a journal key has at most 255 bytes");
+    u8(static_cast<std::uint8_t>(v.size()));
+    bytes_.append(v);
+    return *this;
+  }
+  KeyWriter& raw(std::string_view v) {
+    bytes_.append(v);
+    return *this;
+  }
+  KeyWriter& series(const meter::SeriesKey& s) {
+    return text(s.upstream.value()).text(s.subscription.value()).text(s.item_price.value());
+  }
+  KeyWriter& bucket(const meter::BucketKey& b) { return i32(b.day.days_since_epoch()).series(b.series); }
+  std::string take() { return std::move(bytes_); }
+
+ private:
+  KeyWriter& number(std::uint64_t v, int width) {
+    for (int shift = (width - 1) * 8; shift >= 0; shift -= 8)
+      bytes_.push_back(static_cast<char>((v >> static_cast<unsigned>(shift)) & 255U));
+    return *this;
+  }
+  std::string bytes_;
+};
+
+// Reads a key; after any failure ok() is false and every further field is empty.
+class KeyReader {
+ public:
+  KeyReader(Kind kind, std::string_view key) : rest_(key) {
+    if (u8() != static_cast<std::uint8_t>(kind)) ok_ = false;
+  }
+  bool ok() const { return ok_ && rest_.empty(); }
+  std::uint8_t u8() { return static_cast<std::uint8_t>(number(1)); }
+  std::uint32_t u32() { return static_cast<std::uint32_t>(number(4)); }
+  std::uint64_t u64() { return number(8); }
+  std::int32_t i32() { return static_cast<std::int32_t>(u32() ^ 0x80000000U); }
+  std::int64_t i64() { return static_cast<std::int64_t>(u64() ^ 0x8000000000000000U); }
+  std::string_view text() { return raw(u8()); }
+  std::string_view raw(std::size_t size) {
+    if (rest_.size() < size) {
+      ok_ = false;
+      rest_ = {};
+      return {};
+    }
+    const auto out = rest_.substr(0, size);
+    rest_.remove_prefix(size);
+    return out;
+  }
+  meter::SeriesKey series() {
+    meter::SeriesKey s;
+    s.upstream = UpstreamName(text());
+    s.subscription = SubscriptionId(text());
+    s.item_price = ItemPriceId(text());
+    return s;
+  }
+  meter::BucketKey bucket() {
+    const UsageDay day(i32());
+    return {day, series()};
+  }
+
+ private:
+  std::uint64_t number(std::size_t width) {
+    std::uint64_t v = 0;
+    for (const char c : raw(width)) v = (v << 8U) | static_cast<unsigned char>(c);
+    return v;
+  }
+  std::string_view rest_;
+  bool ok_ = true;
+};
+
+template <class T>
+Result<T> parsed(const KeyReader& reader, T value) {
+  if (!reader.ok()) return Error{Code::corrupt, "a journal key does not parse"};
+  return value;
+}
+
+}  // namespace
+
+std::string prefix(Kind kind) { return KeyWriter(kind).take(); }
+std::string stamp_key() { return prefix(Kind::stamp); }
+std::string general_key() { return prefix(Kind::general); }
+std::string balance_key(const meter::BucketKey& bucket) { return KeyWriter(Kind::balance).bucket(bucket).take(); }
+std::string balance_prefix(UsageDay day) { return KeyWriter(Kind::balance).i32(day.days_since_epoch()).take(); }
+std::string seal_due_key(std::int64_t due_s, const meter::BucketKey& bucket) {
+  return KeyWriter(Kind::seal_due).i64(due_s).bucket(bucket).take();
+}
+std::string usage_key(std::uint64_t sequence) { return KeyWriter(Kind::usage).u64(sequence).take(); }
+std::string usage_id_key(const UsageId& id) { return KeyWriter(Kind::usage_id).text(id.value()).take(); }
+std::string history_key(std::int64_t ended_s, std::uint64_t sequence) {
+  return KeyWriter(Kind::history).i64(ended_s).u64(sequence).take();
+}
+std::string outbox_prefix(const UpstreamName& upstream) {
+  return KeyWriter(Kind::outbox).text(upstream.value()).take();
+}
+std::string outbox_prefix(const UpstreamName& upstream, Lane lane) {
+  return KeyWriter(Kind::outbox).text(upstream.value()).u8(static_cast<std::uint8_t>(lane)).take();
+}
+std::string outbox_key(const UpstreamName& upstream, const OutboxEntry& entry) {
+  return KeyWriter(Kind::outbox)
+      .text(upstream.value())
+      .u8(static_cast<std::uint8_t>(entry.lane))
+      .u32(entry.due.boot_number)
+      .i64(entry.due.since_boot_ms)
+      .u64(entry.sequence)
+      .take();
+}
+std::string taken_prefix(const meter::SeriesKey& series) { return KeyWriter(Kind::taken_date).series(series).take(); }
+std::string taken_key(const meter::SeriesKey& series, std::int64_t usage_date) {
+  return KeyWriter(Kind::taken_date).series(series).i64(usage_date).take();
+}
+std::string upstream_key(const UpstreamName& upstream) {
+  return KeyWriter(Kind::upstream).text(upstream.value()).take();
+}
+std::string counter_key(std::string_view source) { return KeyWriter(Kind::counter).text(source).take(); }
+std::string producer_key(std::string_view producer) { return KeyWriter(Kind::producer).text(producer).take(); }
+std::string seen_id_prefix(std::uint32_t partition) { return KeyWriter(Kind::seen_id).u32(partition).take(); }
+std::string seen_id_key(std::uint32_t partition, std::string_view hash) {
+  return KeyWriter(Kind::seen_id).u32(partition).raw(hash).take();
+}
+std::string slice_key(std::uint32_t boot_number, std::uint32_t second, const meter::SeriesKey& series) {
+  return KeyWriter(Kind::slice).u32(boot_number).u32(second).series(series).take();
+}
+
+Result<meter::BucketKey> parse_balance_key(std::string_view key) {
+  KeyReader reader(Kind::balance, key);
+  auto bucket = reader.bucket();
+  return parsed(reader, std::move(bucket));
+}
+
+Result<SealDueFields> parse_seal_due_key(std::string_view key) {
+  KeyReader reader(Kind::seal_due, key);
+  SealDueFields out;
+  out.due_s = reader.i64();
+  out.bucket = reader.bucket();
+  return parsed(reader, std::move(out));
+}
+
+Result<OutboxFields> parse_outbox_key(std::string_view key) {
+  KeyReader reader(Kind::outbox, key);
+  OutboxFields out;
+  out.upstream = UpstreamName(reader.text());
+  out.entry.lane = static_cast<Lane>(reader.u8());
+  out.entry.due.boot_number = reader.u32();
+  out.entry.due.since_boot_ms = reader.i64();
+  out.entry.sequence = reader.u64();
+  return parsed(reader, std::move(out));
+}
+
+Result<HistoryFields> parse_history_key(std::string_view key) {
+  KeyReader reader(Kind::history, key);
+  HistoryFields out;
+  out.ended_s = reader.i64();
+  out.sequence = reader.u64();
+  return parsed(reader, out);
+}
+
+Result<std::int64_t> parse_taken_date(std::string_view key) {
+  KeyReader reader(Kind::taken_date, key);
+  reader.series();
+  const auto date = reader.i64();
+  return parsed(reader, date);
+}
+
+Result<std::uint64_t> parse_usage_key(std::string_view key) {
+  KeyReader reader(Kind::usage, key);
+  const auto sequence = reader.u64();
+  return parsed(reader, sequence);
+}
+
+Result<SliceFields> parse_slice_key(std::string_view key) {
+  KeyReader reader(Kind::slice, key);
+  SliceFields out;
+  out.boot_number = reader.u32();
+  out.second = reader.u32();
+  out.series = reader.series();
+  return parsed(reader, std::move(out));
+}
+
+Result<std::uint32_t> parse_seen_partition(std::string_view key) {
+  KeyReader reader(Kind::seen_id, key);
+  const auto partition = reader.u32();
+  reader.raw(16);
+  return parsed(reader, partition);
+}
+
+std::string number_value(std::uint64_t number) {
+  std::string out;
+  for (int shift = 56; shift >= 0; shift -= 8)
+    out.push_back(static_cast<char>((number >> static_cast<unsigned>(shift)) & 255U));
+  return out;
+}
+
+Result<std::uint64_t> parse_number(std::string_view payload) {
+  if (payload.size() != 8) return Error{Code::corrupt, "a journal index record has the wrong size"};
+  std::uint64_t v = 0;
+  for (const char c : payload) v = (v << 8U) | static_cast<unsigned char>(c);
+  return v;
+}
+
+namespace {
+std::uint32_t checksum(std::string_view key, std::string_view payload) {
+  Crc32c crc;
+  crc.process_bytes(key.data(), key.size());
+  crc.process_bytes(payload.data(), payload.size());
+  return crc.checksum();
+}
+}  // namespace
+
+std::string wrap(std::string_view key, std::string_view payload) {
+  const std::uint32_t crc = checksum(key, payload);
+  std::string out;
+  out.reserve(payload.size() + 4);
+  for (int shift = 24; shift >= 0; shift -= 8)
+    out.push_back(static_cast<char>((crc >> static_cast<unsigned>(shift)) & 255U));
+  return out.append(payload);
+}
+
+Result<std::string_view> unwrap(std::string_view key, std::string_view value) {
+  if (value.size() < 4) return Error{Code::corrupt, "a journal record is shorter than its checksum"};
+  std::uint32_t stored = 0;
+  for (const char c : value.substr(0, 4)) stored = (stored << 8U) | static_cast<unsigned char>(c);
+  const auto payload = value.substr(4);
+  if (checksum(key, payload) != stored) return Error{Code::corrupt, "a journal record fails its checksum"};
+  return payload;
+}
+
+}  // namespace meterd::journal

@@ -1,0 +1,109 @@
+// The journal's keys and values as bytes: see FORMAT.md. Pure functions.
+// A key is one letter (the kind) and fields: numbers big endian, texts preceded by their length in one byte.
+// A value is a CRC-32C over key and payload (four bytes, big endian) and the payload, a protobuf message.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "agent/base/ids.hpp"
+#include "agent/base/result.hpp"
+#include "agent/meter/bucket.hpp"
+
+namespace meterd::journal {
+
+enum class Kind : char {
+  stamp = 'A',
+  balance = 'B',
+  counter = 'C',
+  seal_due = 'D',
+  seen_id = 'E',
+  general = 'G',
+  history = 'H',
+  usage_id = 'I',
+  slice = 'N',
+  outbox = 'O',
+  producer = 'P',
+  upstream = 'S',
+  taken_date = 'T',
+  usage = 'U',
+  set_aside = 'X',
+};
+
+// Where in the outbox a usage stands.
+enum class Lane : std::uint8_t {
+  ready = 0,    // to be sent, in journal order
+  delayed = 1,  // to be sent at a time since boot
+  in_doubt = 2,
+  parked = 3,
+};
+
+struct Due {  // a moment that survives a restart; a boot other than the present one has passed
+  std::uint32_t boot_number = 0;
+  std::int64_t since_boot_ms = 0;
+};
+
+struct OutboxEntry {
+  Lane lane = Lane::ready;
+  Due due;
+  std::uint64_t sequence = 0;
+};
+
+std::string prefix(Kind kind);
+std::string stamp_key();
+std::string general_key();
+std::string balance_key(const meter::BucketKey& bucket);
+std::string balance_prefix(UsageDay day);
+std::string seal_due_key(std::int64_t due_s, const meter::BucketKey& bucket);
+std::string usage_key(std::uint64_t sequence);
+std::string usage_id_key(const UsageId& id);
+std::string history_key(std::int64_t ended_s, std::uint64_t sequence);
+std::string outbox_prefix(const UpstreamName& upstream);
+std::string outbox_prefix(const UpstreamName& upstream, Lane lane);
+std::string outbox_key(const UpstreamName& upstream, const OutboxEntry& entry);
+std::string taken_prefix(const meter::SeriesKey& series);
+std::string taken_key(const meter::SeriesKey& series, std::int64_t usage_date);
+std::string upstream_key(const UpstreamName& upstream);
+std::string counter_key(std::string_view source);
+std::string producer_key(std::string_view producer);
+std::string seen_id_prefix(std::uint32_t partition);
+std::string seen_id_key(std::uint32_t partition, std::string_view hash);
+std::string slice_key(std::uint32_t boot_number, std::uint32_t second, const meter::SeriesKey& series);
+
+// The fields of a key of the kind that the function names; Code::corrupt if it is not one.
+Result<meter::BucketKey> parse_balance_key(std::string_view key);
+struct SealDueFields {
+  std::int64_t due_s = 0;
+  meter::BucketKey bucket;
+};
+Result<SealDueFields> parse_seal_due_key(std::string_view key);
+struct OutboxFields {
+  UpstreamName upstream;
+  OutboxEntry entry;
+};
+Result<OutboxFields> parse_outbox_key(std::string_view key);
+struct HistoryFields {
+  std::int64_t ended_s = 0;
+  std::uint64_t sequence = 0;
+};
+Result<HistoryFields> parse_history_key(std::string_view key);
+Result<std::int64_t> parse_taken_date(std::string_view key);
+Result<std::uint64_t> parse_usage_key(std::string_view key);
+struct SliceFields {
+  std::uint32_t boot_number = 0;
+  std::uint32_t second = 0;
+  meter::SeriesKey series;
+};
+Result<SliceFields> parse_slice_key(std::string_view key);
+Result<std::uint32_t> parse_seen_partition(std::string_view key);
+
+std::string number_value(std::uint64_t number);  // payload of index records
+Result<std::uint64_t> parse_number(std::string_view payload);
+
+std::string wrap(std::string_view key, std::string_view payload);
+// The payload, or Code::corrupt. A view into `value`.
+Result<std::string_view> unwrap(std::string_view key, std::string_view value);
+
+}  // namespace meterd::journal

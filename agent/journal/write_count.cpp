@@ -1,0 +1,137 @@
+// Counting: buckets, slices, cursors, remembered ids.
+#include "agent/base/limits.hpp"
+#include "agent/journal/records.hpp"
+#include "agent/journal/write_transaction.hpp"
+
+namespace meterd::journal {
+
+Result<Balance> WriteTransaction::balance(const meter::BucketKey& bucket) const {
+  const auto key = balance_key(bucket);
+  auto raw = txn_.get(key);
+  if (!raw) return raw.error();
+  if (!raw->has_value()) return Balance{};
+  auto payload = unwrap(key, **raw);
+  if (!payload) return payload.error();
+  return decode_balance(*payload);
+}
+
+Status WriteTransaction::put_balance(const meter::BucketKey& bucket, const Balance& balance) {
+  if (!balance.holds()) ++conservation_errors_;
+  const auto key = balance_key(bucket);
+  return txn_.put(key, wrap(key, encode(balance)));
+}
+
+Result<bool> WriteTransaction::add(const meter::BucketKey& bucket, const meter::Tally& tally,
+                                   const Opening& opening) {
+  auto balance = this->balance(bucket);
+  if (!balance) return balance.error();
+  const Quantity grown = balance->open + tally.quantity;
+  if (balance->open_events > 0 && !grown.fits_usage()) return false;
+  balance->accepted += tally.quantity;
+  balance->events += tally.events;
+  if (balance->open_events == 0) {
+    balance->opened_at_ms = opening.at.since_epoch.count();
+    balance->seal_due_s = opening.seal_due_s;
+    balance->zone = opening.zone;
+    if (auto s = store_empty(txn_, seal_due_key(opening.seal_due_s, bucket)); !s) return s.error();
+  }
+  balance->open = grown;
+  balance->open_events += tally.events;
+  if (auto s = put_balance(bucket, *balance); !s) return s.error();
+  return true;
+}
+
+Status WriteTransaction::add_to_slice(const SliceFields& slice, const meter::Tally& tally, const std::string& zone) {
+  const auto key = slice_key(slice.boot_number, slice.second, slice.series);
+  auto stored = load<v0::Slice>(txn_, key);
+  if (!stored) return stored.error();
+  v0::Slice value = stored->value_or(v0::Slice{});
+  Quantity quantity = tally.quantity;
+  if (!value.quantity().empty()) {
+    auto before = Quantity::parse_total(value.quantity());
+    if (!before) return Error{Code::corrupt, "a slice's quantity does not parse"};
+    quantity += *before;
+  }
+  value.set_quantity(quantity.text());
+  value.set_events(value.events() + tally.events);
+  value.set_zone(zone);
+  return store(txn_, key, value);
+}
+
+Result<std::vector<WriteTransaction::SliceRecord>> WriteTransaction::slices(std::uint32_t boot_number,
+                                                                            std::size_t at_most) const {
+  std::vector<SliceRecord> out;
+  Status failed;
+  auto scanned = txn_.scan(prefix(Kind::slice), "", [&](std::string_view key, std::string_view value) {
+    auto fields = parse_slice_key(key);
+    auto payload = unwrap(key, value);
+    SliceRecord record;
+    if (!fields || !payload ||
+        !record.value.ParseFromArray(payload->data(), static_cast<int>(payload->size()))) {
+      failed = Error{Code::corrupt, "a slice record does not parse"};
+      return false;
+    }
+    record.key = *fields;
+    if (record.key.boot_number == boot_number) out.push_back(std::move(record));
+    return out.size() < at_most;
+  });
+  if (!scanned) return scanned.error();
+  if (!failed) return failed.error();
+  return out;
+}
+
+Status WriteTransaction::erase_slice(const SliceFields& slice) {
+  return txn_.erase(slice_key(slice.boot_number, slice.second, slice.series));
+}
+
+Status WriteTransaction::put_counter(std::string_view source, const CounterCursor& cursor) {
+  return store(txn_, counter_key(source), cursor);
+}
+
+Status WriteTransaction::put_producer(std::string_view producer, std::uint64_t sequence) {
+  v0::ProducerCursor cursor;
+  cursor.set_sequence(sequence);
+  return store(txn_, producer_key(producer), cursor);
+}
+
+Result<WriteTransaction::Seen> WriteTransaction::remember_id(std::string_view hash, const SeenWindow& window) {
+  for (std::uint32_t partition = window.today;; --partition) {
+    auto found = txn_.get(seen_id_key(partition, hash));
+    if (!found) return found.error();
+    if (found->has_value()) return Seen::known;
+    if (partition <= window.oldest) break;
+  }
+  if (auto s = store_empty(txn_, seen_id_key(window.today, hash)); !s) return s.error();
+  return Seen::fresh;
+}
+
+Result<v0::General> WriteTransaction::general() const {
+  auto general = load<v0::General>(txn_, general_key());
+  if (!general) return general.error();
+  return general->value_or(v0::General{});
+}
+
+Status WriteTransaction::put_general(const v0::General& general) { return store(txn_, general_key(), general); }
+
+Status WriteTransaction::put_last_trusted(WallTime time) {
+  auto general = this->general();
+  if (!general) return general.error();
+  general->set_last_trusted_ms(time.since_epoch.count());
+  return put_general(*general);
+}
+
+Status WriteTransaction::set_aside(const std::string& key) {
+  auto raw = txn_.get(key);
+  if (!raw) return raw.error();
+  if (!raw->has_value()) return {};
+  const std::string value(**raw);
+  const std::string aside = prefix(Kind::set_aside) + key;
+  if (auto s = txn_.put(aside, wrap(aside, value)); !s) return s;
+  if (auto s = txn_.erase(key); !s) return s;
+  auto general = this->general();
+  if (!general) return general.error();
+  general->set_set_aside(general->set_aside() + 1);
+  return put_general(*general);
+}
+
+}  // namespace meterd::journal

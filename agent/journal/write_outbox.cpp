@@ -1,0 +1,214 @@
+// Delivery: intents, outcomes, and the one function that moves a usage from state to state.
+#include "agent/journal/records.hpp"
+#include "agent/journal/write_transaction.hpp"
+
+namespace meterd::journal {
+namespace {
+
+bool is_due(const OutboxEntry& entry, const Due& now) {
+  return entry.lane == Lane::ready || entry.due.boot_number != now.boot_number ||
+         entry.due.since_boot_ms <= now.since_boot_ms;
+}
+
+}  // namespace
+
+OutboxEntry outbox_entry(std::uint64_t sequence, const UsageRecord& record) {
+  switch (state_of(record)) {
+    case UsageState::in_doubt: return {Lane::in_doubt, {}, sequence};
+    case UsageState::parked: return {Lane::parked, {}, sequence};
+    default: break;
+  }
+  if (record.due_boot() == 0) return {Lane::ready, {}, sequence};
+  return {Lane::delayed, {record.due_boot(), record.due_ms()}, sequence};
+}
+
+Result<StoredUsage> WriteTransaction::usage(std::uint64_t sequence) const {
+  auto record = load<UsageRecord>(txn_, usage_key(sequence));
+  if (!record) return record.error();
+  if (!record->has_value()) return Error{Code::corrupt, "an indexed usage is missing"};
+  return StoredUsage{sequence, std::move(**record)};
+}
+
+Result<std::optional<StoredUsage>> WriteTransaction::find_usage(const UsageId& id) const {
+  auto sequence = load_number(txn_, usage_id_key(id));
+  if (!sequence) return sequence.error();
+  if (!sequence->has_value()) return std::optional<StoredUsage>{};
+  auto found = usage(**sequence);
+  if (!found) return found.error();
+  return std::optional<StoredUsage>(std::move(*found));
+}
+
+Status WriteTransaction::move(const StoredUsage& from, UsageRecord to, const Moment* ended) {
+  const auto before = state_of(from.record);
+  const auto after = state_of(to);
+  const UpstreamName upstream(from.record.upstream());
+  check(!has_ended(before), "a usage that has ended does not change");
+
+  if (auto s = txn_.erase(outbox_key(upstream, outbox_entry(from.sequence, from.record))); !s) return s;
+  if (has_ended(after)) {
+    check(ended != nullptr, "an end has a time");
+    to.set_ended_at_ms(ended->wall.since_epoch.count());
+    to.clear_request();
+    if (auto s = store_empty(txn_, history_key(ended->wall.seconds().count(), from.sequence)); !s) return s;
+  } else if (auto s = store_empty(txn_, outbox_key(upstream, outbox_entry(from.sequence, to))); !s) {
+    return s;
+  }
+  if (auto s = store(txn_, usage_key(from.sequence), to); !s) return s;
+  if (before == after) return {};
+
+  if (after != UsageState::superseded) {
+    const auto usage = usage_of(from.record);
+    const meter::BucketKey bucket{usage.day, usage.series};
+    auto balance = this->balance(bucket);
+    if (!balance) return balance.error();
+    *balance->part(before) -= usage.quantity;
+    *balance->part(after) += usage.quantity;
+    if (auto s = put_balance(bucket, *balance); !s) return s;
+  }
+  return count_states(upstream, before, after);
+}
+
+Status WriteTransaction::count_states(const UpstreamName& upstream, std::optional<UsageState> from,
+                                      std::optional<UsageState> to) {
+  auto state = this->upstream(upstream);
+  if (!state) return state.error();
+  const auto adjust = [&](std::optional<UsageState> which, std::uint64_t by) {  // by: 1, or -1 modulo 2^64
+    if (which == UsageState::waiting) state->set_waiting(state->waiting() + by);
+    if (which == UsageState::in_doubt) state->set_in_doubt(state->in_doubt() + by);
+    if (which == UsageState::parked) state->set_parked(state->parked() + by);
+    if (which == UsageState::delivered) state->set_delivered(state->delivered() + by);
+  };
+  adjust(from, ~std::uint64_t{0});
+  adjust(to, 1);
+  return put_upstream(upstream, *state);
+}
+
+Result<std::vector<StoredUsage>> WriteTransaction::begin_attempts(const UpstreamName& upstream, const Moment& now,
+                                                                  std::size_t at_most) {
+  std::vector<std::uint64_t> due;
+  Status failed;
+  // Delayed ones first: they are older than what is ready, and a lane in order of time stops at the first not due.
+  for (const Lane lane : {Lane::delayed, Lane::ready}) {
+    auto scanned = txn_.scan(outbox_prefix(upstream, lane), "", [&](std::string_view key, std::string_view) {
+      auto fields = parse_outbox_key(key);
+      if (!fields) {
+        failed = fields.error();
+        return false;
+      }
+      if (!is_due(fields->entry, now.boot)) return false;
+      due.push_back(fields->entry.sequence);
+      return due.size() < at_most;
+    });
+    if (!scanned) return scanned.error();
+    if (!failed) return failed.error();
+    if (due.size() >= at_most) break;
+  }
+  std::vector<StoredUsage> out;
+  for (const auto sequence : due) {
+    auto stored = usage(sequence);
+    if (!stored) return stored.error();
+    stored->record.set_attempts(stored->record.attempts() + 1);
+    stored->record.set_last_attempt_ms(now.wall.since_epoch.count());
+    if (auto s = store(txn_, usage_key(sequence), stored->record); !s) return s.error();
+    out.push_back(std::move(*stored));
+  }
+  return out;
+}
+
+Status WriteTransaction::unsend(std::uint64_t sequence) {
+  auto stored = usage(sequence);
+  if (!stored) return stored.error();
+  if (stored->record.attempts() > 0) stored->record.set_attempts(stored->record.attempts() - 1);
+  return store(txn_, usage_key(sequence), stored->record);
+}
+
+Status WriteTransaction::deliver(std::uint64_t sequence, const std::string& receipt, const Moment& now) {
+  auto stored = usage(sequence);
+  if (!stored) return stored.error();
+  auto to = stored->record;
+  to.set_state(v0::DELIVERED);
+  to.set_receipt(receipt);
+  to.clear_last_error();
+  if (auto s = move(*stored, std::move(to), &now); !s) return s;
+  const UpstreamName name(stored->record.upstream());
+  auto state = upstream(name);
+  if (!state) return state.error();
+  state->set_last_delivery_ms(now.wall.since_epoch.count());
+  return put_upstream(name, *state);
+}
+
+Status WriteTransaction::retry(std::uint64_t sequence, const Due& due, const std::string& error) {
+  auto stored = usage(sequence);
+  if (!stored) return stored.error();
+  auto to = stored->record;
+  to.set_state(v0::WAITING);
+  to.set_due_boot(due.boot_number);
+  to.set_due_ms(due.since_boot_ms);
+  to.set_last_error(error);
+  return move(*stored, std::move(to), nullptr);
+}
+
+Status WriteTransaction::park(std::uint64_t sequence, const std::string& error) {
+  auto stored = usage(sequence);
+  if (!stored) return stored.error();
+  auto to = stored->record;
+  to.set_state(v0::PARKED);
+  to.set_last_error(error);
+  return move(*stored, std::move(to), nullptr);
+}
+
+Status WriteTransaction::supersede(std::uint64_t sequence, const meter::Usage& successor,
+                                   const RequestRecord& request, const Moment& now) {
+  auto stored = usage(sequence);
+  if (!stored) return stored.error();
+  const auto old = usage_of(stored->record);
+  const meter::BucketKey bucket{old.day, old.series};
+  check(old.day == successor.day && old.series == successor.series && old.quantity == successor.quantity,
+        "a successor carries the same quantity of the same bucket");
+  auto balance = this->balance(bucket);
+  if (!balance) return balance.error();
+  check(balance->next_revision == successor.revision, "a revision is used once");
+  balance->next_revision = successor.revision + 1;
+  if (auto s = put_balance(bucket, *balance); !s) return s;
+
+  auto to = stored->record;
+  to.set_state(v0::SUPERSEDED);
+  if (auto s = move(*stored, std::move(to), &now); !s) return s;
+  return insert_usage(successor, request, now, stored->record.supersedes() + 1);
+}
+
+Result<UpstreamState> WriteTransaction::upstream(const UpstreamName& name) const {
+  auto state = load<UpstreamState>(txn_, upstream_key(name));
+  if (!state) return state.error();
+  return state->value_or(UpstreamState{});
+}
+
+Status WriteTransaction::put_upstream(const UpstreamName& name, const UpstreamState& state) {
+  return store(txn_, upstream_key(name), state);
+}
+
+Status WriteTransaction::clear_backoff(const UpstreamName& name) {
+  auto state = upstream(name);
+  if (!state) return state.error();
+  if (state->retry_after()) return {};
+  state->set_failures(0);
+  state->set_paused_boot(0);
+  state->set_paused_until_ms(0);
+  if (auto s = put_upstream(name, *state); !s) return s;
+
+  std::vector<std::uint64_t> delayed;
+  auto scanned =
+      txn_.scan(outbox_prefix(name, Lane::delayed), "", [&](std::string_view key, std::string_view) {
+        if (auto fields = parse_outbox_key(key)) delayed.push_back(fields->entry.sequence);
+        return true;
+      });
+  if (!scanned) return scanned;
+  for (const auto sequence : delayed) {
+    auto stored = usage(sequence);
+    if (!stored) return stored.error();
+    if (auto s = retry(sequence, Due{}, stored->record.last_error()); !s) return s;
+  }
+  return {};
+}
+
+}  // namespace meterd::journal

@@ -1,0 +1,46 @@
+// Forgetting: delivered history beyond its time, and ids that are no longer remembered. Sums stay.
+#include "agent/journal/records.hpp"
+#include "agent/journal/write_transaction.hpp"
+
+namespace meterd::journal {
+
+Result<std::size_t> WriteTransaction::prune_usages(std::int64_t before_s, std::size_t at_most) {
+  std::vector<std::pair<std::string, std::uint64_t>> ended;
+  auto scanned = txn_.scan(prefix(Kind::history), "", [&](std::string_view key, std::string_view) {
+    auto fields = parse_history_key(key);
+    if (!fields || fields->ended_s >= before_s) return false;
+    ended.emplace_back(key, fields->sequence);
+    return ended.size() < at_most;
+  });
+  if (!scanned) return scanned.error();
+
+  for (const auto& [key, sequence] : ended) {
+    auto stored = usage(sequence);
+    if (!stored) return stored.error();
+    const auto usage = usage_of(stored->record);
+    const meter::BucketKey bucket{usage.day, usage.series};
+    auto balance = this->balance(bucket);
+    if (!balance) return balance.error();
+    if (state_of(stored->record) != UsageState::superseded) balance->pruned += usage.quantity;
+    if (auto s = put_balance(bucket, *balance); !s) return s.error();
+    for (const auto& gone : {key, usage_key(sequence), usage_id_key(usage.id), taken_key(usage.series, usage.usage_date)})
+      if (auto s = txn_.erase(gone); !s) return s.error();
+  }
+  return ended.size();
+}
+
+Result<std::size_t> WriteTransaction::prune_seen_ids(std::uint32_t oldest_kept, std::size_t at_most) {
+  std::vector<std::string> old;
+  auto scanned = txn_.scan(prefix(Kind::seen_id), "", [&](std::string_view key, std::string_view) {
+    auto partition = parse_seen_partition(key);
+    if (!partition || *partition >= oldest_kept) return false;
+    old.emplace_back(key);
+    return old.size() < at_most;
+  });
+  if (!scanned) return scanned.error();
+  for (const auto& key : old)
+    if (auto s = txn_.erase(key); !s) return s.error();
+  return old.size();
+}
+
+}  // namespace meterd::journal

@@ -1,0 +1,136 @@
+// Sealing: which buckets are due, which second is free, and the freeze itself.
+#include "agent/journal/records.hpp"
+#include "agent/journal/write_transaction.hpp"
+
+namespace meterd::journal {
+namespace {
+
+// A usage's history is found again by these three records; all are written with it.
+Status index_usage(Transaction& txn, std::uint64_t sequence, const meter::Usage& usage) {
+  if (auto s = store_number(txn, usage_id_key(usage.id), sequence); !s) return s;
+  return store_number(txn, taken_key(usage.series, usage.usage_date), sequence);
+}
+
+UsageRecord record_of(const meter::Usage& usage, const RequestRecord& request) {
+  UsageRecord record;
+  record.set_id(usage.id.value());
+  record.set_upstream(usage.series.upstream.value());
+  record.set_subscription_id(usage.series.subscription.value());
+  record.set_item_price_id(usage.series.item_price.value());
+  record.set_day(usage.day.days_since_epoch());
+  record.set_revision(usage.revision);
+  record.set_usage_date(usage.usage_date);
+  record.set_quantity(usage.quantity.text());
+  record.set_events(usage.events);
+  record.set_note(usage.note);
+  *record.mutable_request() = request;
+  return record;
+}
+
+}  // namespace
+
+meter::Usage usage_of(const UsageRecord& record) {
+  meter::Usage usage;
+  usage.id = UsageId(record.id());
+  usage.series = {UpstreamName(record.upstream()), SubscriptionId(record.subscription_id()),
+                  ItemPriceId(record.item_price_id())};
+  usage.day = UsageDay(record.day());
+  usage.revision = record.revision();
+  usage.usage_date = record.usage_date();
+  auto quantity = Quantity::parse(record.quantity());
+  check(quantity.ok(), "a stored usage has a readable quantity");
+  usage.quantity = *quantity;
+  usage.events = record.events();
+  usage.note = record.note();
+  return usage;
+}
+
+UsageState state_of(const UsageRecord& record) { return static_cast<UsageState>(record.state()); }
+
+Result<std::vector<meter::BucketKey>> WriteTransaction::due_buckets(WallTime now, std::size_t at_most) const {
+  std::vector<meter::BucketKey> out;
+  Status failed;
+  auto scanned = txn_.scan(prefix(Kind::seal_due), "", [&](std::string_view key, std::string_view) {
+    auto fields = parse_seal_due_key(key);
+    if (!fields) {
+      failed = fields.error();
+      return false;
+    }
+    if (fields->due_s > now.seconds().count()) return false;
+    out.push_back(fields->bucket);
+    return out.size() < at_most;
+  });
+  if (!scanned) return scanned.error();
+  if (!failed) return failed.error();
+  return out;
+}
+
+Result<std::vector<meter::BucketKey>> WriteTransaction::open_buckets(std::size_t at_most) const {
+  constexpr std::int64_t kForEver = INT64_MAX / 1'000;
+  return due_buckets(WallTime::from_seconds(kForEver), at_most);
+}
+
+Result<std::optional<std::int64_t>> WriteTransaction::free_date(const meter::SeriesKey& series,
+                                                                const DateRange& range) const {
+  // Walks the taken seconds from `start`; the first gap is free.
+  const auto first_gap = [&](std::int64_t start, std::int64_t last) -> Result<std::optional<std::int64_t>> {
+    std::int64_t candidate = start;
+    Status failed;
+    auto scanned =
+        txn_.scan(taken_prefix(series), taken_key(series, start), [&](std::string_view key, std::string_view) {
+          auto date = parse_taken_date(key);
+          if (!date) {
+            failed = date.error();
+            return false;
+          }
+          if (*date > candidate) return false;
+          ++candidate;
+          return candidate <= last;
+        });
+    if (!scanned) return scanned.error();
+    if (!failed) return failed.error();
+    if (candidate > last) return std::optional<std::int64_t>{};
+    return std::optional<std::int64_t>{candidate};
+  };
+  auto later = first_gap(range.preferred, range.last);
+  if (!later || later->has_value()) return later;
+  return first_gap(range.first, range.preferred - 1);
+}
+
+Status WriteTransaction::insert_usage(const meter::Usage& usage, const RequestRecord& request, const Moment& now,
+                                      std::uint32_t supersedes) {
+  auto general = this->general();
+  if (!general) return general.error();
+  const auto sequence = general->next_sequence();
+  general->set_next_sequence(sequence + 1);
+  if (auto s = put_general(*general); !s) return s;
+
+  auto record = record_of(usage, request);
+  record.set_state(v0::WAITING);
+  record.set_created_at_ms(now.wall.since_epoch.count());
+  record.set_supersedes(supersedes);
+  if (auto s = store(txn_, usage_key(sequence), record); !s) return s;
+  if (auto s = index_usage(txn_, sequence, usage); !s) return s;
+  if (auto s = store_empty(txn_, outbox_key(usage.series.upstream, outbox_entry(sequence, record))); !s) return s;
+  return count_states(usage.series.upstream, std::nullopt, UsageState::waiting);
+}
+
+Status WriteTransaction::seal(const meter::Usage& usage, const RequestRecord& request, const Moment& now) {
+  const meter::BucketKey bucket{usage.day, usage.series};
+  auto balance = this->balance(bucket);
+  if (!balance) return balance.error();
+  check(balance->open == usage.quantity && balance->open_events == usage.events,
+        "a seal freezes the whole bucket, to the last unit");
+  check(balance->next_revision == usage.revision, "a revision is used once");
+  if (auto s = txn_.erase(seal_due_key(balance->seal_due_s, bucket)); !s) return s;
+  balance->waiting += balance->open;
+  balance->open = Quantity();
+  balance->open_events = 0;
+  balance->opened_at_ms = 0;
+  balance->seal_due_s = 0;
+  balance->next_revision = usage.revision + 1;
+  if (auto s = put_balance(bucket, *balance); !s) return s;
+  return insert_usage(usage, request, now, 0);
+}
+
+}  // namespace meterd::journal

@@ -1,0 +1,135 @@
+// Everything that changes the journal, as the domain's own verbs. One object is one LMDB write transaction on the
+// journal thread; a Committer (committer.hpp) makes and commits it. Every change of a usage's state goes through
+// move(), so conservation (invariant 4) is kept in one place.
+// Errors: Code::corrupt for a record that cannot be read, Code::full and Code::io from LMDB. Any of them spoils the
+// whole transaction: it must then be dropped.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/journal/balance.hpp"
+#include "agent/journal/lmdb.hpp"
+#include "agent/journal/schema.hpp"
+#include "agent/meter/bucket.hpp"
+#include "agent/meter/usage.hpp"
+#include "meterd/journal/v0/records.pb.h"
+
+namespace meterd::journal {
+
+using UsageRecord = v0::Usage;
+using RequestRecord = v0::Request;
+using CounterCursor = v0::CounterCursor;
+using UpstreamState = v0::UpstreamState;
+
+struct StoredUsage {
+  std::uint64_t sequence = 0;
+  UsageRecord record;
+};
+
+meter::Usage usage_of(const UsageRecord& record);
+UsageState state_of(const UsageRecord& record);
+
+// The moment of a change, in both clocks.
+struct Moment {
+  WallTime wall;
+  Due boot;  // time since the present boot
+};
+
+class WriteTransaction {
+ public:
+  explicit WriteTransaction(Transaction txn) : txn_(std::move(txn)) {}
+
+  // --- counting
+  struct Opening {  // used when the bucket is empty so far
+    WallTime at;
+    std::int64_t seal_due_s = 0;
+    std::string zone;
+  };
+  // False: the bucket would outgrow 40 characters and nothing was added; seal it first.
+  Result<bool> add(const meter::BucketKey& bucket, const meter::Tally& tally, const Opening& opening);
+  Status add_to_slice(const SliceFields& slice, const meter::Tally& tally, const std::string& zone);
+
+  Status put_counter(std::string_view source, const CounterCursor& cursor);
+  Status put_producer(std::string_view producer, std::uint64_t sequence);
+  enum class Seen : std::uint8_t { fresh, known };
+  // `hash`: 16 bytes. Partitions are days of arrival; ids are looked up in [oldest, today] and kept in `today`.
+  struct SeenWindow {
+    std::uint32_t oldest = 0;
+    std::uint32_t today = 0;
+  };
+  Result<Seen> remember_id(std::string_view hash, const SeenWindow& window);
+  Status put_last_trusted(WallTime time);
+
+  // --- dating what was counted under an untrusted clock
+  struct SliceRecord {
+    SliceFields key;
+    v0::Slice value;
+  };
+  Result<std::vector<SliceRecord>> slices(std::uint32_t boot_number, std::size_t at_most) const;
+  Status erase_slice(const SliceFields& slice);
+
+  // --- sealing
+  Result<std::vector<meter::BucketKey>> due_buckets(WallTime now, std::size_t at_most) const;
+  Result<std::vector<meter::BucketKey>> open_buckets(std::size_t at_most) const;
+  Result<Balance> balance(const meter::BucketKey& bucket) const;
+  // The first second at or after `preferred`, wrapping once from `last` to `first`, that no usage of the series has.
+  // nullopt: none is free.
+  struct DateRange {
+    std::int64_t first = 0, last = 0, preferred = 0;
+  };
+  Result<std::optional<std::int64_t>> free_date(const meter::SeriesKey& series, const DateRange& range) const;
+  // Freezes the whole bucket into `usage` (its id, date, revision and quantity are the caller's, and must match).
+  Status seal(const meter::Usage& usage, const RequestRecord& request, const Moment& now);
+
+  // --- delivery
+  // The usages that may be sent now, oldest first, each with this attempt recorded: the intent.
+  Result<std::vector<StoredUsage>> begin_attempts(const UpstreamName& upstream, const Moment& now,
+                                                  std::size_t at_most);
+  Status unsend(std::uint64_t sequence);  // an intent whose first byte certainly never left
+  Status deliver(std::uint64_t sequence, const std::string& receipt, const Moment& now);
+  Status retry(std::uint64_t sequence, const Due& due, const std::string& error);
+  Status park(std::uint64_t sequence, const std::string& error);
+  // Replaces the usage by its next revision; `successor` has the same bucket and quantity.
+  Status supersede(std::uint64_t sequence, const meter::Usage& successor, const RequestRecord& request,
+                   const Moment& now);
+  Result<UpstreamState> upstream(const UpstreamName& name) const;
+  Status put_upstream(const UpstreamName& name, const UpstreamState& state);
+  Result<StoredUsage> usage(std::uint64_t sequence) const;
+  Result<std::optional<StoredUsage>> find_usage(const UsageId& id) const;
+  Status clear_backoff(const UpstreamName& upstream);  // never a Retry-After
+
+  // --- history
+  // Forgets, one by one, usages that ended before `before_s`; their sums stay. Returns how many.
+  Result<std::size_t> prune_usages(std::int64_t before_s, std::size_t at_most);
+  Result<std::size_t> prune_seen_ids(std::uint32_t oldest_kept, std::size_t at_most);
+
+  // Moves a record that cannot be read out of the way, under a key of its own, and counts it.
+  Status set_aside(const std::string& key);
+
+  // How often a balance did not hold after a change of this transaction. Must be 0; exported.
+  std::uint64_t conservation_errors() const { return conservation_errors_; }
+
+  Status commit() { return txn_.commit(); }
+
+ private:
+  Status put_balance(const meter::BucketKey& bucket, const Balance& balance);
+  Status insert_usage(const meter::Usage& usage, const RequestRecord& request, const Moment& now,
+                      std::uint32_t supersedes);
+  // The only place where a usage changes state, lane or due time.
+  Status move(const StoredUsage& from, UsageRecord to, const Moment* ended);
+  Result<v0::General> general() const;
+  Status put_general(const v0::General& general);
+  Status count_states(const UpstreamName& upstream, std::optional<UsageState> from, std::optional<UsageState> to);
+
+  Transaction txn_;
+  std::uint64_t conservation_errors_ = 0;
+};
+
+// The usage's entry in the outbox, while it has one.
+OutboxEntry outbox_entry(std::uint64_t sequence, const UsageRecord& record);
+
+}  // namespace meterd::journal

@@ -1,0 +1,100 @@
+#include <sys/timex.h>
+#include <unistd.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <ctime>
+#include <fstream>
+
+#include "platform/linux/linux.hpp"
+
+namespace meterd::platform {
+namespace {
+
+namespace asio = boost::asio;
+
+Milliseconds read(clockid_t id) {
+  timespec now{};
+  clock_gettime(id, &now);
+  return Seconds(now.tv_sec) + Milliseconds(now.tv_nsec / 1'000'000);
+}
+
+std::string first_line(const char* path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+class TimerAlarm final : public Alarm {
+ public:
+  explicit TimerAlarm(const asio::any_io_executor& loop) : timer_(loop) {}
+
+  asio::awaitable<void> wait_for(Milliseconds at_most) override {
+    if (notified_) {
+      notified_ = false;
+      co_return;
+    }
+    timer_.expires_after(at_most);
+    waiting_ = true;
+    // operation_aborted is notify(); nothing else can go wrong with a timer.
+    (void)co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
+    waiting_ = false;
+    notified_ = false;
+  }
+  void notify() override {
+    notified_ = true;
+    if (waiting_) timer_.cancel();
+  }
+
+ private:
+  asio::steady_timer timer_;
+  bool waiting_ = false;
+  bool notified_ = false;
+};
+
+class LinuxClock final : public Clock {
+ public:
+  LinuxClock(asio::any_io_executor loop, const ClockRule& rule)
+      : loop_(std::move(loop)), rule_(rule), boot_id_(read_boot_id()),
+        started_from_rtc_(access("/sys/class/rtc/rtc0/hctosys", F_OK) == 0 &&
+                          first_line("/sys/class/rtc/rtc0/hctosys") == "1") {}
+
+  WallReading wall() const override {
+    const WallTime now = read_wall();
+    return {now, rule_.always_trusted || (now >= rule_.not_before && (started_from_rtc_ || synchronised()))};
+  }
+  BootTime boot() const override { return {read(CLOCK_BOOTTIME)}; }
+  std::string boot_id() const override { return boot_id_; }
+  std::unique_ptr<Alarm> make_alarm() override { return std::make_unique<TimerAlarm>(loop_); }
+
+ private:
+  static bool synchronised() {
+    timex state{};
+    return adjtimex(&state) != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
+  }
+
+  asio::any_io_executor loop_;
+  ClockRule rule_;
+  std::string boot_id_;
+  bool started_from_rtc_;
+};
+
+}  // namespace
+
+std::unique_ptr<Clock> make_clock(asio::any_io_executor loop, const ClockRule& rule) {
+  return std::make_unique<LinuxClock>(std::move(loop), rule);
+}
+
+std::string read_boot_id() { return first_line("/proc/sys/kernel/random/boot_id"); }
+WallTime read_wall() { return {read(CLOCK_REALTIME)}; }
+std::string read_machine_id() { return first_line("/etc/machine-id"); }
+
+WallTime build_date() {
+  // __DATE__ would make builds irreproducible; the release date is part of the version.
+  constexpr std::int64_t kReleasedAt = 1'795'305'600;  // 2026-11-22
+  return WallTime::from_seconds(kReleasedAt);
+}
+
+}  // namespace meterd::platform

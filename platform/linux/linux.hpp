@@ -1,0 +1,34 @@
+// The real implementations of the platform's interfaces. Only agent/app includes this.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <memory>
+#include <string>
+
+#include "platform/clock.hpp"
+#include "platform/disk.hpp"
+#include "platform/links.hpp"
+#include "platform/notify.hpp"
+#include "platform/random.hpp"
+
+namespace meterd::platform {
+
+struct ClockRule {
+  bool always_trusted = false;  // [clock] trust = "always"
+  WallTime not_before;          // the build date or the last trusted time of the journal, whichever is later
+};
+
+// Trusted when the kernel says that the clock is synchronised, or when the system started from a real-time clock,
+// and the time is not before `not_before`. Alarms run on `loop`.
+std::unique_ptr<Clock> make_clock(boost::asio::any_io_executor loop, const ClockRule& rule);
+std::string read_boot_id();
+WallTime read_wall();
+WallTime build_date();
+std::string read_machine_id();  // empty if there is none
+
+std::unique_ptr<Random> make_random();
+std::unique_ptr<Disk> make_disk();
+std::unique_ptr<Links> make_links();
+std::unique_ptr<Notify> make_notify();
+
+}  // namespace meterd::platform

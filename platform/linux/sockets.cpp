@@ -1,0 +1,204 @@
+#include "platform/sockets.hpp"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <utility>
+
+namespace meterd::platform {
+namespace {
+
+constexpr int kBacklog = 128;
+
+Error failed(const std::string& what) {
+  const Code code = errno == EADDRINUSE || errno == EACCES ? Code::rejected : Code::io;
+  return {code, what + ": " + std::strerror(errno)};
+}
+
+struct UnixAddress {
+  sockaddr_un address{};
+  socklen_t size = 0;
+};
+
+Result<UnixAddress> unix_address(const std::string& path) {
+  UnixAddress out;
+  if (path.size() >= sizeof out.address.sun_path)
+    return Error{Code::invalid, path + ": a socket path has at most 107 characters"};
+  out.address.sun_family = AF_UNIX;
+  std::memcpy(out.address.sun_path, path.c_str(), path.size() + 1);
+  out.size = sizeof out.address;
+  return out;
+}
+
+// Mode 0660 and the first configured group that exists, so that its members may connect.
+void open_to_groups(const std::string& path, const SocketAccess& access) {
+  (void)chmod(path.c_str(), 0660);
+  for (const auto& name : access.groups)
+    if (const group* found = getgrnam(name.c_str()); found != nullptr)
+      if (chown(path.c_str(), static_cast<uid_t>(-1), found->gr_gid) == 0) return;
+}
+
+Result<Socket> bind_unix(const std::string& path, int type, const SocketAccess& access) {
+  auto address = unix_address(path);
+  if (!address) return address.error();
+  std::error_code ignored;  // bind() says what is wrong with the directory
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
+  Socket socket_fd(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (socket_fd.fd() < 0) return failed("socket");
+  const auto* raw = reinterpret_cast<const sockaddr*>(&address->address);
+  if (Socket probe(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+      probe.fd() >= 0 && (connect(probe.fd(), raw, address->size) == 0 || errno == EAGAIN))
+    return Error{Code::rejected, path + " is already in use by another process"};
+  struct stat existing {};
+  if (lstat(path.c_str(), &existing) == 0) {
+    if (!S_ISSOCK(existing.st_mode))
+      return Error{Code::rejected, path + " exists and is not a socket; move it away"};
+    unlink(path.c_str());
+  }
+  if (bind(socket_fd.fd(), raw, address->size) != 0) return failed(path);
+  open_to_groups(path, access);
+  return socket_fd;
+}
+
+void grow_receive_buffer(int fd, int bytes) {
+  // FORCE needs CAP_NET_ADMIN; without it the kernel clips to net.core.rmem_max.
+  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) != 0)
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+}
+
+struct InetAddress {
+  sockaddr_storage address{};
+  socklen_t size = 0;
+};
+
+Result<InetAddress> inet_address(const std::string& host, std::uint16_t port) {
+  InetAddress out;
+  auto* v4 = reinterpret_cast<sockaddr_in*>(&out.address);
+  auto* v6 = reinterpret_cast<sockaddr_in6*>(&out.address);
+  if (inet_pton(AF_INET, host.c_str(), &v4->sin_addr) == 1) {
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(port);
+    out.size = sizeof *v4;
+    return out;
+  }
+  if (inet_pton(AF_INET6, host.c_str(), &v6->sin6_addr) == 1) {
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(port);
+    out.size = sizeof *v6;
+    return out;
+  }
+  return Error{Code::invalid, host + " is not an IP address"};
+}
+
+Result<Socket> bind_inet(const std::string& host, std::uint16_t port, int type) {
+  auto address = inet_address(host, port);
+  if (!address) return address.error();
+  Socket socket_fd(::socket(address->address.ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (socket_fd.fd() < 0) return failed("socket");
+  const int on = 1;
+  if (type == SOCK_STREAM) (void)setsockopt(socket_fd.fd(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (bind(socket_fd.fd(), reinterpret_cast<const sockaddr*>(&address->address), address->size) != 0)
+    return failed(host + ":" + std::to_string(port));
+  return socket_fd;
+}
+
+}  // namespace
+
+Socket& Socket::operator=(Socket&& other) noexcept {
+  if (this != &other) {
+    if (fd_ >= 0) close(fd_);
+    fd_ = other.release();
+  }
+  return *this;
+}
+
+Socket::~Socket() {
+  if (fd_ >= 0) close(fd_);
+}
+
+int Socket::release() { return std::exchange(fd_, -1); }
+
+Result<Socket> listen_unix(const std::string& path, const SocketAccess& access) {
+  auto socket_fd = bind_unix(path, SOCK_STREAM, access);
+  if (!socket_fd) return socket_fd;
+  if (listen(socket_fd->fd(), kBacklog) != 0) return failed(path);
+  return socket_fd;
+}
+
+Result<Socket> bind_unix_datagram(const std::string& path, const SocketAccess& access, int receive_bytes) {
+  auto socket_fd = bind_unix(path, SOCK_DGRAM, access);
+  if (socket_fd) grow_receive_buffer(socket_fd->fd(), receive_bytes);
+  return socket_fd;
+}
+
+Result<Socket> bind_udp(const std::string& host, std::uint16_t port, int receive_bytes) {
+  auto socket_fd = bind_inet(host, port, SOCK_DGRAM);
+  if (socket_fd) grow_receive_buffer(socket_fd->fd(), receive_bytes);
+  return socket_fd;
+}
+
+Result<Socket> listen_tcp(const std::string& host, std::uint16_t port) {
+  auto socket_fd = bind_inet(host, port, SOCK_STREAM);
+  if (!socket_fd) return socket_fd;
+  if (listen(socket_fd->fd(), kBacklog) != 0) return failed(host + ":" + std::to_string(port));
+  return socket_fd;
+}
+
+bool peer_allowed(int fd, const SocketAccess& access) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
+  if (peer.uid == 0 || peer.uid == geteuid()) return true;
+  std::vector<gid_t> groups(256);
+  socklen_t bytes = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &bytes) != 0) bytes = 0;
+  groups.resize(bytes / sizeof(gid_t));
+  groups.push_back(peer.gid);
+  return std::any_of(access.groups.begin(), access.groups.end(), [&](const std::string& name) {
+    const group* allowed = getgrnam(name.c_str());
+    return allowed != nullptr && std::find(groups.begin(), groups.end(), allowed->gr_gid) != groups.end();
+  });
+}
+
+DatagramReader::DatagramReader(std::size_t count, std::size_t bytes_each)
+    : count_(count), bytes_each_(bytes_each), buffer_(count * bytes_each), sizes_(count), truncated_(count) {}
+
+Result<std::size_t> DatagramReader::receive(int fd) {
+  std::vector<iovec> parts(count_);
+  std::vector<mmsghdr> messages(count_);
+  for (std::size_t i = 0; i < count_; ++i) {
+    parts[i] = {buffer_.data() + i * bytes_each_, bytes_each_};
+    messages[i].msg_hdr.msg_iov = &parts[i];
+    messages[i].msg_hdr.msg_iovlen = 1;
+  }
+  const int got = recvmmsg(fd, messages.data(), static_cast<unsigned>(count_), MSG_DONTWAIT, nullptr);
+  if (got < 0) {
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return std::size_t{0};
+    return failed("datagram socket");
+  }
+  for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) {
+    sizes_[i] = messages[i].msg_len;
+    truncated_[i] = (messages[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
+  }
+  return static_cast<std::size_t>(got);
+}
+
+int unix_datagram_queue_length() {
+  std::ifstream file("/proc/sys/net/unix/max_dgram_qlen");
+  int value = 0;
+  file >> value;
+  return file ? value : 0;
+}
+
+}  // namespace meterd::platform

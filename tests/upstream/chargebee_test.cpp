@@ -1,0 +1,337 @@
+// Chargebee's encoding and the meaning of its answers: pure, table by table.
+#include "agent/upstream/chargebee/chargebee.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace meterd::upstream {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using Found = ReadBack::Found;
+
+meter::Usage sample() {  // the usage of the vendor SDK's own wire sample
+  meter::Usage usage;
+  usage.id = UsageId("u1");
+  usage.series.subscription = SubscriptionId("sub_1");
+  usage.series.item_price = ItemPriceId("silver-usd");
+  usage.usage_date = 1601718989;
+  usage.quantity = *Quantity::parse("0.1");
+  usage.note = "Day 1 & ünïcode";
+  return usage;
+}
+
+std::unique_ptr<Upstream> api() { return chargebee::make("/api/v2"); }
+
+HttpResponse response(unsigned status, std::string body) { return {status, {}, std::move(body)}; }
+
+std::string usage_json(std::string_view quantity = R"("0.1")", std::string_view id = "u1",
+                       std::string_view subscription = "sub_1", std::string_view item_price = "silver-usd",
+                       std::string_view usage_date = "1601718989") {
+  std::string out = R"({"usage":{"created_at":1601708189,"id":")";
+  out.append(id).append(R"(","item_price_id":")").append(item_price);
+  out.append(R"(","note":"Day 1","object":"usage","quantity":)").append(quantity);
+  out.append(R"(,"resource_version":1601708189381,"subscription_id":")").append(subscription);
+  out.append(R"(","updated_at":1601708189,"usage_date":)").append(usage_date).append("}}");
+  return out;
+}
+
+std::string error_json(std::string_view code) {
+  return R"({"message":"Not so","type":"invalid_request","api_error_code":")" + std::string(code) +
+         R"(","param":"quantity","http_status_code":400})";
+}
+
+TEST(ChargebeeEncode, CreateIsTheVendorSdksBytes) {
+  const HttpRequest request = api()->encode_create(sample());
+  EXPECT_EQ(request.method, "POST");
+  EXPECT_EQ(request.target, "/api/v2/subscriptions/sub_1/usages");
+  const std::vector<std::pair<std::string, std::string>> headers{
+      {"content-type", "application/x-www-form-urlencoded; charset=utf-8"},
+      {"accept", "application/json"},
+      {"chargebee-idempotency-key", "u1"}};
+  EXPECT_EQ(request.headers, headers);
+  EXPECT_EQ(
+      request.body,
+      "id=u1&item_price_id=silver-usd&usage_date=1601718989&quantity=0.1&note=Day+1+%26+%C3%BCn%C3%AFcode");
+}
+
+TEST(ChargebeeEncode, LeavesAnEmptyNoteOut) {
+  auto usage = sample();
+  usage.note.clear();
+  EXPECT_EQ(api()->encode_create(usage).body,
+            "id=u1&item_price_id=silver-usd&usage_date=1601718989&quantity=0.1");
+}
+
+TEST(ChargebeeEncode, EscapesWhatWouldChangeThePathOrTheForm) {
+  auto usage = sample();
+  usage.id = UsageId("a b&quantity=9?%20+");
+  usage.series.subscription = SubscriptionId("../x/é#");
+  EXPECT_EQ(api()->encode_create(usage).target, "/api/v2/subscriptions/..%2Fx%2F%C3%A9%23/usages");
+  EXPECT_THAT(api()->encode_create(usage).body, HasSubstr("id=a+b%26quantity%3D9%3F%2520%2B&item_price_id="));
+  EXPECT_EQ(api()->encode_retrieve(usage).target,
+            "/api/v2/subscriptions/..%2Fx%2F%C3%A9%23/usages?id=a%20b%26quantity%3D9%3F%2520%2B");
+}
+
+TEST(ChargebeeEncode, RetrieveAsksByOurId) {
+  const HttpRequest request = api()->encode_retrieve(sample());
+  EXPECT_EQ(request.method, "GET");
+  EXPECT_EQ(request.target, "/api/v2/subscriptions/sub_1/usages?id=u1");
+  EXPECT_EQ(request.body, "");
+}
+
+TEST(ChargebeeEncode, TheSameUsageGivesTheSameBytes) {
+  const HttpRequest first = api()->encode_create(sample());
+  const HttpRequest second = api()->encode_create(sample());
+  EXPECT_EQ(first.headers, second.headers);
+  EXPECT_EQ(first.body, second.body);
+  EXPECT_TRUE(api()->traits().idempotent);
+  EXPECT_TRUE(api()->traits().read_back);
+  EXPECT_EQ(api()->traits().lifetime_limit, 5000U);
+}
+
+TEST(ChargebeeCreate, AUsageThatEqualsOursIsAReceipt) {
+  for (const auto* quantity : {R"("0.1")", R"("0.10")", R"("00.100")", "0.1", "0.10"}) {
+    const auto verdict = api()->judge_create(sample(), response(200, usage_json(quantity)));
+    EXPECT_EQ(verdict.outcome, Outcome::accepted) << quantity << " " << verdict.detail;
+    EXPECT_EQ(verdict.receipt, "200 resource_version=1601708189381 replayed=false");
+  }
+}
+
+TEST(ChargebeeCreate, TheReceiptTellsAReplay) {
+  HttpResponse replayed{200, {{"chargebee-idempotency-replayed", "true"}}, usage_json()};
+  EXPECT_EQ(api()->judge_create(sample(), replayed).receipt,
+            "200 resource_version=1601708189381 replayed=true");
+}
+
+TEST(ChargebeeCreate, QuantitiesNeverPassThroughADouble) {
+  auto usage = sample();
+  usage.quantity = *Quantity::parse("9007199254740993.1");  // 2^53 + 1.1: no double holds it
+  EXPECT_EQ(api()->judge_create(usage, response(200, usage_json("9007199254740993.1"))).outcome,
+            Outcome::accepted);
+  EXPECT_EQ(api()->judge_create(usage, response(200, usage_json("9007199254740993.0"))).outcome,
+            Outcome::rejected);
+  EXPECT_EQ(api()->judge_create(usage, response(200, usage_json(R"("9007199254740992.1")"))).outcome,
+            Outcome::rejected);
+}
+
+TEST(ChargebeeCreate, OurIdWithOtherContentIsAConflict) {
+  const std::vector<std::pair<std::string, std::string>> cases{
+      {usage_json(R"("7")"), "quantity (theirs 7, ours 0.1)"},
+      {usage_json(R"("1e-1")"), "quantity (theirs 1e-1, ours 0.1)"},
+      {usage_json(R"("0.1")", "u1", "sub_2"), "subscription_id"},
+      {usage_json(R"("0.1")", "u1", "sub_1", "gold-usd"), "item_price_id"},
+      {usage_json(R"("0.1")", "u1", "sub_1", "silver-usd", "1601718988"), "usage_date"}};
+  for (const auto& [body, field] : cases) {
+    const auto verdict = api()->judge_create(sample(), response(200, body));
+    EXPECT_EQ(verdict.outcome, Outcome::rejected);
+    EXPECT_THAT(verdict.detail, ::testing::StartsWith("conflict: "));
+    EXPECT_THAT(verdict.detail, HasSubstr(field));
+    const auto look = api()->judge_retrieve(sample(), response(200, body));
+    EXPECT_EQ(look.found, Found::different);
+  }
+}
+
+TEST(ChargebeeCreate, WhatIsNotAUsageTeachesNothing) {
+  std::string deep(200, '[');
+  const std::vector<std::string> bodies{
+      "",
+      "<html><body>Welcome to the hotel</body></html>",
+      R"({"usage":{"id":"usage_)",
+      "null",
+      "[]",
+      "{}",
+      R"({"usage":null})",
+      R"({"usage":[]})",
+      R"([{"usage":{}}])",
+      R"({"usage":{"id":"u1"}})",
+      R"({"list":[)" + usage_json() + "]}",
+      usage_json() + "x",
+      usage_json("null"),
+      usage_json(R"({"value":"0.1"})"),
+      usage_json(R"("0.1")", "u2"),
+      usage_json(R"("0.1")", "u1", "sub_1", "silver-usd", R"("1601718989")"),
+      usage_json(R"("0.1","quantity":"0.1")"),  // a name twice
+      usage_json(R"("0.1")", "u1\xff"),
+      R"({"usage":)" + deep};
+  for (const auto& body : bodies) {
+    const auto verdict = api()->judge_create(sample(), response(200, body));
+    EXPECT_EQ(verdict.outcome, Outcome::unavailable) << body;
+    EXPECT_THAT(verdict.detail, HasSubstr("captive portal or proxy?"));
+    EXPECT_EQ(api()->judge_retrieve(sample(), response(200, body)).found, Found::unknown) << body;
+  }
+  EXPECT_EQ(api()->judge_create(sample(), response(201, usage_json())).outcome, Outcome::unavailable);
+  EXPECT_EQ(api()->judge_create(sample(), response(204, "")).outcome, Outcome::unavailable);
+}
+
+struct CodeCase {
+  unsigned status;
+  const char* code;
+  Outcome outcome;
+};
+
+// Every (status, code) of the vendor's OpenAPI document, and some that it does not have.
+constexpr CodeCase kCodes[] = {
+    {400, "duplicate_entry", Outcome::duplicate},
+    {400, "param_wrong_value", Outcome::rejected},
+    {400, "invalid_request", Outcome::rejected},
+    {400, "resource_limit_exhausted", Outcome::rejected},
+    {400, "resource_limit_exceeded", Outcome::rejected},
+    {400, "payment_processing_failed", Outcome::rejected},
+    {400, "payment_method_not_present", Outcome::rejected},
+    {402, "payment_processing_failed", Outcome::rejected},
+    {400, "configuration_incompatible", Outcome::unauthorised},
+    {400, "some_code_of_next_year", Outcome::rejected},
+    {401, "api_authentication_failed", Outcome::unauthorised},
+    {401, "basic_authentication_failed", Outcome::unauthorised},
+    {401, "some_code_of_next_year", Outcome::unauthorised},
+    {403, "request_blocked", Outcome::unauthorised},
+    {403, "api_authorization_failed", Outcome::unauthorised},
+    {404, "resource_not_found", Outcome::rejected},
+    {404, "site_not_found", Outcome::unauthorised},
+    {404, "some_code_of_next_year", Outcome::rejected},
+    {405, "http_method_not_supported", Outcome::unauthorised},
+    {409, "invalid_state_for_request", Outcome::rejected},
+    {409, "lock_timeout", Outcome::throttled},  // documented with 429; older texts have 409
+    {418, "some_code_of_next_year", Outcome::unavailable},
+    {422, "unable_to_process_request", Outcome::duplicate},
+    {422, "some_code_of_next_year", Outcome::rejected},
+    {429, "api_request_limit_exceeded", Outcome::throttled},
+    {429, "third_party_api_request_limit_exceeded", Outcome::throttled},
+    {429, "lock_timeout", Outcome::throttled},
+    {429, "some_code_of_next_year", Outcome::throttled},
+    {500, "internal_error", Outcome::unavailable},
+    {500, "duplicate_entry", Outcome::unavailable},  // a 5xx is never a statement about the usage
+    {503, "internal_temporary_error", Outcome::unavailable},
+    {503, "site_read_only_mode", Outcome::unavailable},
+    {503, "site_not_ready", Outcome::unavailable},
+    {503, "db_connection_failure", Outcome::unavailable},
+};
+
+TEST(ChargebeeCreate, EveryErrorCodeHasItsOutcome) {
+  for (const auto& c : kCodes) {
+    const auto verdict = api()->judge_create(sample(), response(c.status, error_json(c.code)));
+    EXPECT_EQ(name_of(verdict.outcome), name_of(c.outcome)) << c.status << " " << c.code;
+    EXPECT_EQ(verdict.detail, std::to_string(c.status) + " " + c.code + " param=quantity: Not so");
+    EXPECT_EQ(verdict.receipt, "");
+    EXPECT_FALSE(verdict.retry_after);
+  }
+}
+
+TEST(ChargebeeCreate, AnErrorWithoutTheVendorsCodeIsNobodysRefusal) {
+  for (const unsigned status : {301U, 302U, 304U, 307U, 400U, 401U, 403U, 404U, 405U, 407U, 409U, 422U, 451U,
+                                500U, 502U, 503U, 504U, 511U}) {
+    for (const auto* body :
+         {"<html><h1>Please log in</h1></html>", "", "{}", R"(["api_error_code"])", R"({"api_error_code":7})",
+          R"({"error":{"api_error_code":"duplicate_entry"}})", R"({"api_error_code":"duplicate_entry")"}) {
+      const auto verdict = api()->judge_create(sample(), response(status, body));
+      EXPECT_EQ(name_of(verdict.outcome), "unavailable") << status << " " << body;
+      EXPECT_THAT(verdict.detail, HasSubstr(std::to_string(status) + " without the vendor's error code"));
+    }
+  }
+  EXPECT_EQ(api()->judge_create(sample(), response(429, "slow down")).outcome, Outcome::throttled);
+  EXPECT_EQ(api()->judge_create(sample(), response(302, error_json("duplicate_entry"))).outcome,
+            Outcome::unavailable);
+}
+
+TEST(ChargebeeCreate, ALostExchangeIsUnavailable) {
+  const auto verdict = api()->judge_create(
+      sample(), TransportError{TransportError::Stage::receive, "the connection was closed"});
+  EXPECT_EQ(verdict.outcome, Outcome::unavailable);
+  EXPECT_EQ(verdict.detail, "receive: the connection was closed");
+}
+
+TEST(ChargebeeCreate, DetailsAreOneCleanShortLine) {
+  std::string message(119, 'm');
+  message += "\xC3\xA9 and a long tale";  // the two bytes of é stand at 120 and 121
+  const std::string body =
+      R"({"api_error_code":"param_wrong_value","param":"a\nb\u0007","message":")" + message + "\"}";
+  const auto verdict = api()->judge_create(sample(), response(400, body));
+  EXPECT_EQ(verdict.detail, "400 param_wrong_value param=a b : " + std::string(119, 'm'));
+  const std::string endless = R"({"api_error_code":")" + std::string(5000, 'c') + "\"}";
+  EXPECT_LT(api()->judge_create(sample(), response(400, endless)).detail.size(), 100U);
+}
+
+struct RetryAfterCase {
+  const char* value;
+  const char* date;
+  std::optional<std::int64_t> seconds;
+};
+
+TEST(ChargebeeCreate, RetryAfterComesInManyForms) {
+  constexpr const char* kDate = "Sun, 06 Nov 1994 08:49:37 GMT";
+  const RetryAfterCase cases[] = {
+      {"7", "", 7},
+      {"0", "", 0},
+      {"86400", "", 86'400},
+      {"86401", "", 86'400},
+      {"99999999999999999999999", "", 86'400},
+      {"-5", "", {}},
+      {"+5", "", {}},
+      {"1.5", "", {}},
+      {"soon", "", {}},
+      {"", "", {}},
+      {"Sun, 06 Nov 1994 08:50:07 GMT", kDate, 30},
+      {"Sun, 06 Nov 1994 08:49:37 GMT", kDate, 0},
+      {"Mon, 07 Nov 1994 08:49:38 GMT", kDate, 86'400},  // capped
+      {"Sat, 31 Dec 9999 23:59:59 GMT", kDate, 86'400},
+      {"Sun, 06 Nov 1994 08:49:36 GMT", kDate, {}},  // in the past
+      {"Sun, 06 Nov 1994 08:50:07 GMT", "", {}},     // no Date to take it against: our clock may be wrong
+      {"Sun, 06 Nov 1994 08:50:07 GMT", "yesterday", {}},
+      {"Sun, 31 Feb 1994 08:50:07 GMT", kDate, {}},
+      {"Sun, 06 Nov 1994 25:50:07 GMT", kDate, {}},
+      {"Sun, 06 Nov 1994 08:50:07 PST", kDate, {}},
+      {"Sun, 06 Nox 1994 08:50:07 GMT", kDate, {}},
+      {"Sunday, 06-Nov-94 08:50:07 GMT", kDate, {}},  // obsolete form
+  };
+  for (const auto& c : cases) {
+    for (const unsigned status : {429U, 503U}) {
+      HttpResponse answer{status, {{"retry-after", c.value}}, error_json("lock_timeout")};
+      if (*c.date != '\0') answer.headers.emplace_back("date", c.date);
+      const auto verdict = api()->judge_create(sample(), answer);
+      EXPECT_EQ(verdict.retry_after.has_value(), c.seconds.has_value()) << c.value;
+      const auto seconds = verdict.retry_after.value_or(Milliseconds(0));
+      EXPECT_EQ(seconds, Seconds(c.seconds.value_or(0))) << c.value;
+    }
+  }
+  HttpResponse refused{400, {{"retry-after", "7"}}, error_json("param_wrong_value")};
+  EXPECT_FALSE(api()->judge_create(sample(), refused).retry_after);  // only where waiting helps
+}
+
+TEST(ChargebeeRetrieve, AnEqualUsageIsAReceipt) {
+  const auto look = api()->judge_retrieve(sample(), response(200, usage_json(R"("0.100")")));
+  EXPECT_EQ(look.found, Found::same);
+  EXPECT_EQ(look.verdict.outcome, Outcome::accepted);
+  EXPECT_EQ(look.verdict.receipt, "200 resource_version=1601708189381 read_back=true");
+}
+
+TEST(ChargebeeRetrieve, OnlyTheVendorsNotFoundIsAbsent) {
+  EXPECT_EQ(api()->judge_retrieve(sample(), response(404, error_json("resource_not_found"))).found,
+            Found::absent);
+  EXPECT_EQ(api()->judge_retrieve(sample(), response(404, "<html>Not found</html>")).found, Found::unknown);
+  EXPECT_EQ(api()->judge_retrieve(sample(), response(404, error_json("site_not_found"))).found,
+            Found::unknown);
+  EXPECT_EQ(api()->judge_retrieve(sample(), response(400, error_json("resource_not_found"))).found,
+            Found::unknown);
+}
+
+TEST(ChargebeeRetrieve, ARefusedLookIsNeverARefusalOfTheUsage) {
+  for (const auto& c : kCodes) {
+    if (c.status == 404 && std::string_view(c.code) == "resource_not_found") continue;
+    const auto look = api()->judge_retrieve(sample(), response(c.status, error_json(c.code)));
+    EXPECT_EQ(look.found, Found::unknown) << c.status << " " << c.code;
+    EXPECT_NE(look.verdict.outcome, Outcome::rejected);
+    EXPECT_NE(look.verdict.outcome, Outcome::duplicate);
+    if (c.outcome == Outcome::throttled || c.outcome == Outcome::unauthorised) {
+      EXPECT_EQ(look.verdict.outcome, c.outcome);
+    }
+    EXPECT_THAT(look.verdict.detail, HasSubstr(c.code));
+  }
+  const auto lost =
+      api()->judge_retrieve(sample(), TransportError{TransportError::Stage::resolve, "no network"});
+  EXPECT_EQ(lost.found, Found::unknown);
+  EXPECT_EQ(lost.verdict.outcome, Outcome::unavailable);
+}
+
+}  // namespace
+}  // namespace meterd::upstream
