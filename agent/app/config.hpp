@@ -1,13 +1,15 @@
-// meterd.toml as plain values. Every key has a default; an unknown key is an error. Loaded once, then read only;
-// a reload makes a new one. Secrets are held in Secret, which never prints.
+// meterd.toml as plain values. Every key has a default; an unknown key is an error. Loaded once, then read
+// only; a reload makes a new one. Secrets are held in Secret, which never prints.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/base/ids.hpp"
+#include "agent/base/quantity.hpp"
 #include "agent/base/result.hpp"
 #include "agent/base/usage_day.hpp"
 
@@ -30,15 +32,26 @@ class Secret {
 enum class ClockTrust : std::uint8_t { synchronised, always };
 enum class UpstreamKind : std::uint8_t { ledger, chargebee, twilio_v1, twilio_preview };
 
+// The name of the device as its own upstream; no [[upstream]] may have it.
+inline constexpr const char* kLedger = "ledger";
+
 struct UpstreamConfig {
   UpstreamName name;
   UpstreamKind kind = UpstreamKind::chargebee;
   bool tls = true;
-  std::string host, port, base_path;  // taken from `url`; base_path without a trailing slash
-  Secret key;                         // chargebee
+  std::string host, port, base_path;  // taken from `url`: an IPv6 host without brackets, the port never
+                                      // empty, base_path without a trailing slash
+  Secret key;  // chargebee
   Seconds seal{86'400};
   std::optional<Seconds> seal_delay, flush_window;
   bool unique_per_day = false;  // unique = "day"
+  std::optional<Seconds> life;
+  // Twilio's kinds only.
+  std::string account;
+  Secret token;
+  std::uint32_t batch = 100;      // items per request
+  std::uint32_t decimals = 2;     // of the amount
+  std::string in_doubt = "hold";  // hold | resend | assume-delivered
 };
 
 struct MeterConfig {
@@ -47,6 +60,8 @@ struct MeterConfig {
   UpstreamName upstream;  // "ledger" when no [[upstream]] is configured
   std::optional<SubscriptionId> subscription;
   std::string time_zone;  // the device's, unless given
+  std::string rounding = "none";
+  std::optional<Quantity> unit_price;  // Twilio: the price of one unit
 };
 
 struct SubscriptionConfig {
@@ -57,8 +72,14 @@ struct SubscriptionConfig {
 struct InterfaceSourceConfig {
   std::string interface_name;
   EventName event;
-  SubscriptionId subscription;
+  SubscriptionId subscription;     // empty only where every meter of the event has a fixed one
   std::string direction = "both";  // rx | tx | both
+};
+
+// What a call of Twilio's Preview API becomes when it is delivered to a V1 upstream.
+struct PreviewAs {
+  ItemPriceId item_price;
+  Quantity unit_price;
 };
 
 struct Config {
@@ -81,15 +102,31 @@ struct Config {
 
   std::vector<std::string> access_groups{"meterd"};
   std::vector<std::string> api_listen{"unix:/run/meterd/api.sock", "127.0.0.1:8480"};
+  std::string public_url = "http://127.0.0.1:8480";  // without a trailing slash
+  Secret chargebee_key;                              // empty: TCP answers 401
+  std::string twilio_account;
+  Secret twilio_token;
+  Seconds idempotency_window{1'800};
+  std::uint64_t lifetime_limit = 5'000;
+  // Where calls to the device's own APIs go; never empty after load_config.
+  UpstreamName chargebee_upstream{kLedger};
+  UpstreamName twilio_v1_upstream{kLedger};
+  UpstreamName twilio_preview_upstream{kLedger};
+  std::optional<PreviewAs> preview_as;
 
   std::vector<UpstreamConfig> upstreams;
   std::vector<MeterConfig> meters;
   std::vector<SubscriptionConfig> subscriptions;
   std::vector<InterfaceSourceConfig> interfaces;
+
+  // What is accepted but deserves a look, one line each, in the form of the errors. Not part of describe().
+  std::vector<std::string> warnings;
 };
 
-// Reads and validates the whole file, secrets included. The error names file, line, key and what is expected.
-// `machine_id`: what the default device id is derived from. `credentials_directory`: $CREDENTIALS_DIRECTORY.
+// Reads and validates the whole file, secrets included. The error has one line for each thing wrong, in the
+// order of the file and 20 at most: "FILE:LINE: KEY: what is expected; found ...". No secret's value is in
+// any of them. Code::io when the file itself cannot be read, Code::invalid otherwise. `machine_id`: what the
+// default device id is derived from. `credentials_directory`: $CREDENTIALS_DIRECTORY.
 struct ConfigSources {
   std::string machine_id;
   std::string credentials_directory;

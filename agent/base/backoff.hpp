@@ -19,7 +19,7 @@ struct BackoffLimits {
 inline Milliseconds full_jitter(const BackoffLimits& limits, std::uint32_t attempt, std::uint64_t random) {
   const std::uint32_t doublings = std::min(attempt == 0 ? 0U : attempt - 1U, 30U);
   const auto scaled = limits.base.count() << doublings;
-  const auto ceiling = std::clamp<std::int64_t>(scaled, limits.base.count(), limits.cap.count());
+  const auto ceiling = std::min<std::int64_t>(scaled, limits.cap.count());
   const auto floor = std::max<std::int64_t>(1, ceiling / 10);
   return Milliseconds(floor + static_cast<std::int64_t>(random % static_cast<std::uint64_t>(ceiling - floor + 1)));
 }

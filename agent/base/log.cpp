@@ -1,12 +1,17 @@
 #include "agent/base/log.hpp"
 
+#include <algorithm>
 #include <cstdio>
 
 namespace meterd {
 namespace {
 
+bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }
+
 void append_value(std::string& out, std::string_view value) {
-  const bool plain = !value.empty() && value.find_first_of(" \"=\\\n\r\t") == std::string_view::npos;
+  const bool plain = !value.empty() && std::none_of(value.begin(), value.end(), [](char c) {
+    return is_control(c) || c == ' ' || c == '"' || c == '=' || c == '\\';
+  });
   if (plain) {
     out.append(value);
     return;
@@ -14,7 +19,7 @@ void append_value(std::string& out, std::string_view value) {
   out.push_back('"');
   for (const char c : value) {
     if (c == '"' || c == '\\') out.push_back('\\');
-    out.push_back(static_cast<unsigned char>(c) < 0x20 ? ' ' : c);
+    out.push_back(is_control(c) ? ' ' : c);
   }
   out.push_back('"');
 }

@@ -19,10 +19,9 @@ std::string_view name_of(Code code) {
   return "unknown";
 }
 
-void check(bool holds, const char* claim, std::source_location where) {
+void check(bool holds, const char* claim, const char* file, int line) {
   if (holds) return;
-  std::fprintf(stderr, "<2>event=invariant_broken claim=\"%s\" file=%s line=%u\n", claim, where.file_name(),
-               where.line());
+  std::fprintf(stderr, "<2>event=invariant_broken claim=\"%s\" file=%s line=%d\n", claim, file, line);
   std::abort();
 }
 

@@ -102,7 +102,17 @@ Result<WriteTransaction::Seen> WriteTransaction::remember_id(std::string_view ha
     if (partition <= window.oldest) break;
   }
   if (auto s = store_empty(txn_, seen_id_key(window.today, hash)); !s) return s.error();
+  auto general = this->general();
+  if (!general) return general.error();
+  general->set_seen_ids(general->seen_ids() + 1);
+  if (auto s = put_general(*general); !s) return s.error();
   return Seen::fresh;
+}
+
+Result<std::uint64_t> WriteTransaction::seen_ids() const {
+  auto general = this->general();
+  if (!general) return general.error();
+  return general->seen_ids();
 }
 
 Result<v0::General> WriteTransaction::general() const {

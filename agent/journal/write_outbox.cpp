@@ -149,10 +149,18 @@ Status WriteTransaction::retry(std::uint64_t sequence, const Due& due, const std
 }
 
 Status WriteTransaction::park(std::uint64_t sequence, const std::string& error) {
+  return hold_back(sequence, v0::PARKED, error);
+}
+
+Status WriteTransaction::hold_in_doubt(std::uint64_t sequence, const std::string& error) {
+  return hold_back(sequence, v0::IN_DOUBT, error);
+}
+
+Status WriteTransaction::hold_back(std::uint64_t sequence, v0::UsageState state, const std::string& error) {
   auto stored = usage(sequence);
   if (!stored) return stored.error();
   auto to = stored->record;
-  to.set_state(v0::PARKED);
+  to.set_state(state);
   to.set_last_error(error);
   return move(*stored, std::move(to), nullptr);
 }
@@ -190,11 +198,12 @@ Status WriteTransaction::put_upstream(const UpstreamName& name, const UpstreamSt
 Status WriteTransaction::clear_backoff(const UpstreamName& name) {
   auto state = upstream(name);
   if (!state) return state.error();
-  if (state->retry_after()) return {};
-  state->set_failures(0);
-  state->set_paused_boot(0);
-  state->set_paused_until_ms(0);
-  if (auto s = put_upstream(name, *state); !s) return s;
+  if (!state->retry_after()) {
+    state->set_failures(0);
+    state->set_paused_boot(0);
+    state->set_paused_until_ms(0);
+    if (auto s = put_upstream(name, *state); !s) return s;
+  }
 
   std::vector<std::uint64_t> delayed;
   auto scanned =

@@ -38,8 +38,13 @@ Result<std::size_t> WriteTransaction::prune_seen_ids(std::uint32_t oldest_kept, 
     return old.size() < at_most;
   });
   if (!scanned) return scanned.error();
+  if (old.empty()) return std::size_t{0};
   for (const auto& key : old)
     if (auto s = txn_.erase(key); !s) return s.error();
+  auto general = this->general();
+  if (!general) return general.error();
+  general->set_seen_ids(general->seen_ids() - old.size());
+  if (auto s = put_general(*general); !s) return s.error();
   return old.size();
 }
 

@@ -62,6 +62,7 @@ class WriteTransaction {
     std::uint32_t today = 0;
   };
   Result<Seen> remember_id(std::string_view hash, const SeenWindow& window);
+  Result<std::uint64_t> seen_ids() const;  // how many are remembered
   Status put_last_trusted(WallTime time);
 
   // --- dating what was counted under an untrusted clock
@@ -93,6 +94,7 @@ class WriteTransaction {
   Status deliver(std::uint64_t sequence, const std::string& receipt, const Moment& now);
   Status retry(std::uint64_t sequence, const Due& due, const std::string& error);
   Status park(std::uint64_t sequence, const std::string& error);
+  Status hold_in_doubt(std::uint64_t sequence, const std::string& error);
   // Replaces the usage by its next revision; `successor` has the same bucket and quantity.
   Status supersede(std::uint64_t sequence, const meter::Usage& successor, const RequestRecord& request,
                    const Moment& now);
@@ -121,6 +123,7 @@ class WriteTransaction {
                       std::uint32_t supersedes);
   // The only place where a usage changes state, lane or due time.
   Status move(const StoredUsage& from, UsageRecord to, const Moment* ended);
+  Status hold_back(std::uint64_t sequence, v0::UsageState state, const std::string& error);
   Result<v0::General> general() const;
   Status put_general(const v0::General& general);
   Status count_states(const UpstreamName& upstream, std::optional<UsageState> from, std::optional<UsageState> to);

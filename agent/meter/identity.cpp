@@ -53,6 +53,14 @@ UsageId usage_id(const UsageIdentity& identity) {
   return UsageId(device_prefix(identity.device) + "-" + base32(sha256(fields)).substr(0, 26));
 }
 
+std::string event_hash(std::string_view producer, std::string_view event_id) {
+  std::string fields;
+  append_field(fields, producer);
+  append_field(fields, event_id);
+  const auto digest = sha256(fields);
+  return {reinterpret_cast<const char*>(digest.data()), 16};
+}
+
 std::uint64_t device_hash(const DeviceId& device, const std::string& purpose) {
   std::string fields = device.value();
   if (!purpose.empty()) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "agent/base/ids.hpp"
 #include "agent/meter/bucket.hpp"
@@ -26,5 +27,8 @@ std::string device_prefix(const DeviceId& device);
 
 // H(device id): the device's stable offset, uniform over 64 bits. `purpose` separates independent uses.
 std::uint64_t device_hash(const DeviceId& device, const std::string& purpose);
+
+// 16 bytes that stand for (producer, event id) in the table of remembered ids.
+std::string event_hash(std::string_view producer, std::string_view event_id);
 
 }  // namespace meterd::meter

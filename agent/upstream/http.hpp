@@ -5,7 +5,9 @@
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -29,6 +31,9 @@ struct HttpResponse {
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
   std::string body;
   const std::string* header(std::string_view lower_case_name) const;
+  // Retry-After, in seconds or as a date: the date is taken relative to the answer's own Date, so that our clock
+  // does not matter. At most 24 h; nullopt if absent, negative or unreadable.
+  std::optional<Milliseconds> retry_after() const;
 };
 
 // No complete, readable answer came. `stage` is the furthest point that was reached.

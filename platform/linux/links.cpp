@@ -13,6 +13,10 @@
 namespace meterd::platform {
 namespace {
 
+// The kernel's macros are C: their casts are not ours.
+#pragma GCC diagnostic ignored "-Wold-style-cast"
+#pragma GCC diagnostic ignored "-Wcast-qual"
+
 constexpr std::size_t kAnswerBytesMax = 32 * 1024;
 
 struct Query {

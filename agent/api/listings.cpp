@@ -1,0 +1,90 @@
+#include "agent/api/listings.hpp"
+
+#include <boost/json.hpp>
+
+namespace meterd::api {
+namespace {
+
+namespace json = boost::json;
+
+json::object coordinates(const meter::BucketKey& key) {
+  return {{"upstream", key.series.upstream.value()},
+          {"subscription_id", key.series.subscription.value()},
+          {"item_price_id", key.series.item_price.value()},
+          {"usage_day", key.day.iso()}};
+}
+
+json::value next_attempt(const journal::UsageRecord& record, const journal::Moment& now) {
+  if (journal::state_of(record) != journal::UsageState::waiting || record.due_boot() != now.boot.boot_number)
+    return nullptr;
+  const auto wait = Milliseconds(record.due_ms() - now.boot.since_boot_ms);
+  if (wait <= Milliseconds(0)) return nullptr;
+  return json::string(rfc3339(now.wall + wait));
+}
+
+}  // namespace
+
+std::string buckets_json(const std::vector<journal::BucketRow>& rows) {
+  json::array out;
+  for (const auto& row : rows) {
+    auto object = coordinates(row.key);
+    object["quantity"] = row.quantity.text();
+    object["events"] = row.events;
+    object["seal_due"] = rfc3339(WallTime::from_seconds(row.seal_due_s));
+    out.push_back(std::move(object));
+  }
+  return json::serialize(json::object{{"buckets", std::move(out)}});
+}
+
+std::string balances_json(const std::vector<journal::BalanceRow>& rows) {
+  json::array out;
+  for (const auto& row : rows) {
+    const auto& b = row.balance;
+    auto object = coordinates(row.key);
+    object["accepted"] = b.accepted.text();
+    object["open"] = b.open.text();
+    object["waiting"] = b.waiting.text();
+    object["in_doubt"] = b.in_doubt.text();
+    object["parked"] = b.parked.text();
+    object["delivered"] = b.delivered.text();
+    object["withdrawn"] = b.withdrawn.text();
+    object["set_aside"] = b.set_aside.text();
+    out.push_back(std::move(object));
+  }
+  return json::serialize(json::object{{"balances", std::move(out)}});
+}
+
+std::string outbox_json(const std::vector<journal::StoredUsage>& rows, const journal::Moment& now) {
+  json::array out;
+  for (const auto& row : rows) {
+    const auto& record = row.record;
+    out.push_back(json::object{{"id", record.id()},
+                               {"upstream", record.upstream()},
+                               {"subscription_id", record.subscription_id()},
+                               {"item_price_id", record.item_price_id()},
+                               {"usage_date", record.usage_date()},
+                               {"quantity", record.quantity()},
+                               {"amount", nullptr},
+                               {"state", name_of(journal::state_of(record))},
+                               {"attempts", record.attempts()},
+                               {"next_attempt", next_attempt(record, now)},
+                               {"last_error", record.last_error()}});
+  }
+  return json::serialize(json::object{{"outbox", std::move(out)}});
+}
+
+std::string verify_json(const journal::CheckReport& report) {
+  return json::serialize(json::object{{"balances", report.balances},
+                                      {"usages", report.usages},
+                                      {"accepted", report.accepted.text()},
+                                      {"open", report.open.text()},
+                                      {"waiting", report.waiting.text()},
+                                      {"in_doubt", report.in_doubt.text()},
+                                      {"parked", report.parked.text()},
+                                      {"delivered", report.delivered.text()},
+                                      {"withdrawn", report.withdrawn.text()},
+                                      {"set_aside", report.set_aside.text()},
+                                      {"problems", json::array(report.problems.begin(), report.problems.end())}});
+}
+
+}  // namespace meterd::api

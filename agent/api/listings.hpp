@@ -1,0 +1,18 @@
+// The journal's rows as the JSON of the contract (spec): pure functions.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agent/journal/read.hpp"
+#include "agent/journal/write_transaction.hpp"
+
+namespace meterd::api {
+
+std::string buckets_json(const std::vector<journal::BucketRow>& rows);
+std::string balances_json(const std::vector<journal::BalanceRow>& rows);
+// `now` turns a due time since boot into a time of day.
+std::string outbox_json(const std::vector<journal::StoredUsage>& rows, const journal::Moment& now);
+std::string verify_json(const journal::CheckReport& report);
+
+}  // namespace meterd::api

@@ -1,0 +1,155 @@
+#include "agent/api/routes.hpp"
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/json.hpp>
+#include <memory>
+
+#include "agent/api/cloud_event.hpp"
+#include "agent/api/listings.hpp"
+#include "agent/base/limits.hpp"
+#include "platform/run_on.hpp"
+
+namespace meterd::api {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+namespace {
+
+Response ok(std::string body) { return {200, std::move(body), "application/json", {}}; }
+
+Response not_allowed(std::string_view allow) {
+  auto response = error_response(405, "method_not_allowed", "Use " + std::string(allow) + ".");
+  response.headers.emplace_back("Allow", std::string(allow));
+  return response;
+}
+
+Response from_error(const Error& error) {
+  const bool later = error.code == Code::retry || error.code == Code::full || error.code == Code::cancelled;
+  return error_response(later ? 503 : 500, name_of(error.code), error.message);
+}
+
+bool is_get(const Request& request) { return request.method == "GET" || request.method == "HEAD"; }
+
+struct Committed {
+  meterd::Status status;
+  bool duplicate = false;
+};
+
+// Waits for the commit of the window that is open now.
+asio::awaitable<Committed> committed(ingest::Batcher& batcher, std::optional<std::size_t> identified) {
+  auto initiate = [&batcher, identified](auto handler) {
+    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+    batcher.commit_soon([shared, identified](const meterd::Status& status, const ingest::WindowOutcome& outcome) {
+      const bool duplicate = identified && *identified < outcome.duplicate.size() && outcome.duplicate[*identified];
+      std::move (*shared)(status, duplicate);
+    });
+  };
+  auto [status, duplicate] =
+      co_await asio::async_initiate<const asio::use_awaitable_t<>, void(meterd::Status, bool)>(initiate,
+                                                                                              asio::use_awaitable);
+  co_return Committed{std::move(status), duplicate};
+}
+
+Response event_answer(unsigned status, bool counted, bool duplicate, json::array errors) {
+  return {status,
+          json::serialize(json::object{
+              {"counted", counted ? 1 : 0}, {"duplicates", duplicate ? 1 : 0}, {"errors", std::move(errors)}}),
+          "application/json",
+          {}};
+}
+
+Response refused(meter::Refusal refusal, std::string_view message) {
+  const bool later = refusal == meter::Refusal::full || refusal == meter::Refusal::clock_untrusted;
+  json::array errors{json::object{{"position", 0}, {"code", name_of(refusal)}, {"message", message}}};
+  return event_answer(later ? 503 : 400, false, false, std::move(errors));
+}
+
+}  // namespace
+
+asio::awaitable<Response> Routes::answer(Request request) {
+  if (request.path == "/healthz") {
+    if (!is_get(request)) co_return not_allowed("GET");
+    co_return ok("{\"status\":\"ok\"}");
+  }
+  if (request.path == "/status") {
+    if (!is_get(request)) co_return not_allowed("GET");
+    co_return co_await status();
+  }
+  const bool known = request.path == "/events" || request.path.starts_with("/operator/");
+  if (!known) co_return error_response(404, "not_found", "There is nothing at this path; see the README.");
+  if (!request.local)
+    co_return error_response(401, "unauthorised",
+                             "Use the unix socket as root, as meterd's own user or as a member of an [access] group.");
+  if (request.path == "/events") co_return co_await events(std::move(request));
+  co_return co_await operators(std::move(request));
+}
+
+asio::awaitable<Response> Routes::status() {
+  auto gathered = co_await deps_.status();
+  if (!gathered) co_return from_error(gathered.error());
+  co_return ok(to_json(*gathered));
+}
+
+asio::awaitable<Response> Routes::events(Request request) {
+  if (request.method != "POST") co_return not_allowed("POST");
+  if (!request.content_type.starts_with("application/cloudevents+json"))
+    co_return error_response(415, "unsupported_media_type", "Send one CloudEvent as application/cloudevents+json.");
+  const auto ack = request.parameter("ack").value_or("committed");
+  if (ack != "committed" && ack != "received")
+    co_return error_response(400, "malformed", "ack is \"committed\" or \"received\".");
+  CloudEvent event;
+  if (auto error = parse_cloud_event(request.body, event)) {
+    deps_.batcher.stats().refuse(error->refusal);
+    co_return refused(error->refusal, error->message);
+  }
+  const auto counted = deps_.batcher.count(event.view(), deps_.batcher.now());
+  if (counted.refusal) co_return refused(*counted.refusal, advice_for(*counted.refusal));
+  if (ack == "received") co_return event_answer(200, true, false, {});
+  const auto outcome = co_await committed(deps_.batcher, counted.identified);
+  if (!outcome.status) co_return from_error(outcome.status.error());
+  co_return event_answer(200, !outcome.duplicate, outcome.duplicate, {});
+}
+
+asio::awaitable<Response> Routes::operators(Request request) {
+  if (request.path == "/operator/flush") {
+    if (request.method != "POST") co_return not_allowed("POST");
+    co_return co_await flush(std::move(request));
+  }
+  if (!is_get(request)) co_return not_allowed("GET");
+  const auto& journal = deps_.journal;
+  if (request.path == "/operator/buckets") {
+    auto rows = co_await platform::run_on(deps_.reader, [&] { return read_buckets(journal, limits::kListRowsMax); });
+    co_return rows ? ok(buckets_json(*rows)) : from_error(rows.error());
+  }
+  if (request.path == "/operator/balances") {
+    auto rows = co_await platform::run_on(deps_.reader, [&] { return read_balances(journal, limits::kListRowsMax); });
+    co_return rows ? ok(balances_json(*rows)) : from_error(rows.error());
+  }
+  if (request.path == "/operator/outbox") {
+    auto rows = co_await platform::run_on(deps_.reader, [&] { return read_outbox(journal, limits::kListRowsMax); });
+    const journal::Moment now{deps_.clock.wall().time,
+                              {journal.boot_number(), deps_.clock.boot().since_boot.count()}};
+    co_return rows ? ok(outbox_json(*rows, now)) : from_error(rows.error());
+  }
+  if (request.path == "/operator/verify") {
+    auto report = co_await platform::run_on(deps_.reader, [&] { return check_journal(journal); });
+    co_return report ? ok(verify_json(*report)) : from_error(report.error());
+  }
+  co_return error_response(404, "not_found", "There is no such operator's verb in this version.");
+}
+
+asio::awaitable<Response> Routes::flush(Request request) {
+  const auto seal = request.parameter("seal");
+  if (seal && *seal != "now") co_return error_response(400, "malformed", "seal is \"now\" or absent.");
+  // What is counted in memory is part of what the caller sees: commit it first.
+  const auto window = co_await committed(deps_.batcher, std::nullopt);
+  if (!window.status) co_return from_error(window.status.error());
+  auto flushed = co_await deps_.flush(seal.has_value());
+  if (!flushed) co_return from_error(flushed.error());
+  json::array cleared(flushed->cleared.begin(), flushed->cleared.end());
+  co_return ok(json::serialize(json::object{{"sealed", flushed->sealed}, {"cleared", std::move(cleared)}}));
+}
+
+}  // namespace meterd::api

@@ -1,0 +1,136 @@
+#include "agent/api/status.hpp"
+
+#include <boost/json.hpp>
+
+namespace meterd::api {
+namespace {
+
+namespace json = boost::json;
+
+// A commit writes about 20 KB to the device, whatever it carries (measured; see DESIGN.md).
+constexpr std::int64_t kBytesPerCommit = 20'480;
+constexpr std::int64_t kDayMs = 86'400'000;
+
+json::value time_or_null(std::int64_t ms) {
+  if (ms == 0) return nullptr;
+  return json::string(rfc3339(WallTime{Milliseconds(ms)}));
+}
+
+std::string hex(const std::string& bytes) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string out;
+  for (const char c : bytes) {
+    out.push_back(kDigits[static_cast<unsigned char>(c) >> 4U]);
+    out.push_back(kDigits[static_cast<unsigned char>(c) & 15U]);
+  }
+  return out;
+}
+
+std::string state_of(const UpstreamStatus& upstream) {
+  if (upstream.state.unauthorised()) return "unauthorised";
+  if (upstream.paused_for <= Milliseconds(0)) return "ok";
+  return upstream.state.retry_after() ? "throttled" : "paused";
+}
+
+json::object counting(const Status& s) {
+  json::object refused;
+  for (std::size_t i = 0; i < s.ingest.refused.size(); ++i)
+    if (s.ingest.refused[i] > 0) refused[name_of(static_cast<meter::Refusal>(i))] = s.ingest.refused[i];
+  return {{"events", s.ingest.events},
+          {"duplicates", s.ingest.duplicates},
+          {"sequence_gaps", s.ingest.sequence_gaps},
+          {"counter_resets", s.ingest.counter_resets},
+          {"datagrams", s.ingest.datagrams},
+          {"refused", std::move(refused)},
+          {"loss_window_ms", s.commit_interval.count()},
+          {"uncommitted", s.uncommitted},
+          {"inputs", json::array(s.inputs.begin(), s.inputs.end())},
+          {"sources", json::array(s.sources.begin(), s.sources.end())},
+          {"producers_connected", s.producers_connected}};
+}
+
+json::object journal_part(const Status& s) {
+  return {{"directory", s.journal_directory},
+          {"epoch", hex(s.epoch)},
+          {"used_bytes", s.space.use.used_bytes},
+          {"map_bytes", s.space.use.map_bytes},
+          {"watermark_bytes", s.space.watermark_bytes},
+          {"above_watermark", s.space.above_watermark()},
+          {"commits", s.commits.commits},
+          {"failed_commits", s.commits.failed_commits},
+          {"disk_full", s.commits.disk_full},
+          {"flash_bytes_per_day_max", kDayMs / s.commit_interval.count() * kBytesPerCommit},
+          {"set_aside", s.overview.set_aside},
+          {"conservation_error", s.commits.conservation_errors}};
+}
+
+json::object upstream_part(const UpstreamStatus& u) {
+  return {{"name", u.name},
+          {"kind", u.kind},
+          {"state", state_of(u)},
+          {"waiting", u.state.waiting()},
+          {"in_doubt", u.state.in_doubt()},
+          {"parked", u.state.parked()},
+          {"delivered", u.state.delivered()},
+          {"oldest_waiting", time_or_null(u.oldest_waiting_ms)},
+          {"last_delivery", time_or_null(u.state.last_delivery_ms())},
+          {"last_error", u.state.last_error()},
+          {"last_error_at", time_or_null(u.state.last_error_ms())},
+          {"paused_for_ms", u.paused_for.count()}};
+}
+
+}  // namespace
+
+std::vector<Attention> find_attention(const Status& s) {
+  std::vector<Attention> out;
+  const auto count = [](std::uint64_t n, const char* what) { return std::to_string(n) + " " + what; };
+  if (s.commits.conservation_errors > 0)
+    out.push_back({"the journal's sums do not balance", "run meterctl verify and keep the journal for support"});
+  if (s.commits.disk_full)
+    out.push_back({"the journal has no room; new counts wait in memory",
+                   "free space below " + s.journal_directory + " or raise journal.max_size"});
+  else if (s.space.above_watermark())
+    out.push_back({"the journal is above its watermark; new subscriptions and days are refused",
+                   "let the upstream drain, or raise journal.max_size"});
+  if (s.overview.set_aside > 0)
+    out.push_back({count(s.overview.set_aside, "journal records could not be read and were set aside"), "run meterctl verify"});
+  for (const auto& u : s.upstreams) {
+    if (u.state.unauthorised())
+      out.push_back({u.name + " refuses our key", "check the key and the site in meterd.toml; nothing is lost meanwhile"});
+    if (u.state.parked() > 0)
+      out.push_back({u.name + ": " + count(u.state.parked(), "usages are parked"), "see meterctl outbox"});
+    if (u.state.in_doubt() > 0)
+      out.push_back({u.name + ": " + count(u.state.in_doubt(), "usages are in doubt"), "see meterctl outbox"});
+  }
+  if (!s.clock.trusted)
+    out.push_back({"the wall clock is not trusted; nothing can be dated or sealed",
+                   "let the device reach a time server; counting goes on"});
+  else if (s.overview.undated_slices > 0)
+    out.push_back({count(s.overview.undated_slices, "slices of an earlier boot have no date"),
+                   "they are kept; see [clock] undated"});
+  return out;
+}
+
+std::string to_json(const Status& s) {
+  json::array upstreams;
+  for (const auto& upstream : s.upstreams) upstreams.push_back(upstream_part(upstream));
+  json::array attention;
+  for (const auto& one : s.attention) attention.push_back({{"what", one.what}, {"do", one.how}});
+  const json::object out{
+      {"version", s.version},
+      {"device", s.device},
+      {"state", s.run_state},
+      {"uptime_seconds", s.uptime.count() / 1000},
+      {"clock",
+       {{"time", rfc3339(s.clock.time)}, {"trusted", s.clock.trusted}, {"undated_slices", s.overview.undated_slices}}},
+      {"counting", counting(s)},
+      {"journal", journal_part(s)},
+      {"buckets",
+       {{"open", s.overview.open_buckets},
+        {"next_seal", s.overview.next_seal_s ? time_or_null(*s.overview.next_seal_s * 1000) : json::value(nullptr)}}},
+      {"upstreams", std::move(upstreams)},
+      {"attention", std::move(attention)}};
+  return json::serialize(out);
+}
+
+}  // namespace meterd::api

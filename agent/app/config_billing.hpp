@@ -1,0 +1,30 @@
+// The parts of meterd.toml that say what is billed and where: upstreams, meters, subscriptions, sources. Each
+// reads its tables in order and checks them against what was read before; call them in this order.
+#pragma once
+
+#include "agent/app/config.hpp"
+#include "agent/app/config_reader.hpp"
+
+namespace meterd::app {
+
+// `lives` receives the place of each upstream's `life` (by position), for check_lives.
+void load_upstreams(std::vector<Section> tables, Config& config, std::vector<Problems::Place>& lives);
+void load_meters(std::vector<Section> tables, Config& config);
+void load_subscriptions(std::vector<Section> tables, Problems& problems, Config& config);
+void load_interfaces(std::vector<Section> tables, Config& config);
+
+// Refuses an upstream that would use up its vendor's lifetime limit of usages before its `life` is over.
+void check_lives(Problems& problems, const Config& config, const std::vector<Problems::Place>& lives);
+
+// `time_zone` of the table, which must be in the tz database.
+void load_time_zone(Section& section, std::string& out);
+
+// An account sid, in an [[upstream]] and in [api].
+void load_twilio_account(Section& section, const char* key, std::string& out);
+
+std::string_view name_of(UpstreamKind kind);
+
+// " (did you mean ...)" out of the configured upstreams.
+std::string similar_upstream(const Config& config, const std::string& name);
+
+}  // namespace meterd::app

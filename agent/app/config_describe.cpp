@@ -1,0 +1,144 @@
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/app/config.hpp"
+#include "agent/app/config_billing.hpp"
+#include "agent/app/config_toml.hpp"
+#include "agent/app/config_values.hpp"
+#include "agent/meter/dating.hpp"
+
+namespace meterd::app {
+namespace {
+
+// Writes `key = value` lines. Optional values that are not set are left out: TOML has no null.
+class TomlWriter {
+ public:
+  void header(std::string_view line) {
+    if (!out_.empty()) out_ += "\n";
+    out_.append(line).append("\n");
+  }
+  void raw(std::string_view key, std::string_view value) {
+    out_.append(key).append(" = ").append(value).append("\n");
+  }
+  void text(std::string_view key, const std::string& value) { raw(key, toml_quote(value)); }
+  void text_if(std::string_view key, const std::string& value) {
+    if (!value.empty()) text(key, value);
+  }
+  void duration(std::string_view key, Milliseconds value) { text(key, duration_text(value)); }
+  void secret(std::string_view key, const Secret& value) {
+    if (!value.source().empty()) raw(key, value.source());
+  }
+  void list(std::string_view key, const std::vector<std::string>& values) {
+    std::string out = "[";
+    for (const auto& value : values) out += (out.size() > 1 ? ", " : "") + toml_quote(value);
+    raw(key, out + "]");
+  }
+  std::string take() { return std::move(out_); }
+
+ private:
+  std::string out_;
+};
+
+void describe_device(const Config& config, TomlWriter& out) {
+  out.header("[device]");
+  out.text("id", config.device_id.value());
+  out.text("time_zone", config.time_zone);
+  out.header("[clock]");
+  out.text("trust", config.clock_trust == ClockTrust::always ? "always" : "synchronised");
+  out.text("undated", config.clock_undated);
+  out.header("[journal]");
+  out.text("directory", config.journal_directory);
+  out.text("max_size", size_text(config.journal_size_max));
+  out.text("reserve", size_text(config.journal_reserve));
+  out.duration("commit_interval", config.commit_interval);
+  out.duration("retain_delivered", config.retain_delivered);
+  out.header("[ingest]");
+  out.text("socket", config.ingest_socket);
+  out.list("statsd", config.statsd);
+  out.duration("remember_ids", config.remember_ids);
+  out.duration("accept_past", config.accept_past);
+  out.duration("accept_future", config.accept_future);
+  out.header("[access]");
+  out.list("groups", config.access_groups);
+}
+
+void describe_api(const Config& config, TomlWriter& out) {
+  out.header("[api]");
+  out.list("listen", config.api_listen);
+  out.text("public_url", config.public_url);
+  out.secret("chargebee_key", config.chargebee_key);
+  out.text_if("twilio_account", config.twilio_account);
+  out.secret("twilio_token", config.twilio_token);
+  out.duration("idempotency_window", config.idempotency_window);
+  out.raw("lifetime_limit", std::to_string(config.lifetime_limit));
+  out.text("chargebee_upstream", config.chargebee_upstream.value());
+  out.text("twilio_v1_upstream", config.twilio_v1_upstream.value());
+  out.text("twilio_preview_upstream", config.twilio_preview_upstream.value());
+  if (const auto& preview = config.preview_as)
+    out.raw("preview_as", "{ item_price = " + toml_quote(preview->item_price.value()) +
+                              ", unit_price = " + toml_quote(preview->unit_price.text()) + " }");
+}
+
+void describe_upstream(const UpstreamConfig& upstream, TomlWriter& out) {
+  const auto defaults = meter::SealRule::with_defaults(upstream.seal.count());
+  out.header("[[upstream]]");
+  out.text("name", upstream.name.value());
+  out.text("kind", std::string(name_of(upstream.kind)));
+  out.text("url", url_text({upstream.tls, upstream.host, upstream.port, upstream.base_path}));
+  out.secret("key", upstream.key);
+  out.duration("seal", upstream.seal);
+  out.duration("seal_delay", upstream.seal_delay.value_or(Seconds(defaults.delay)));
+  out.duration("flush_window", upstream.flush_window.value_or(Seconds(defaults.flush_window)));
+  out.text("unique", upstream.unique_per_day ? "day" : "second");
+  if (upstream.life) out.duration("life", *upstream.life);
+  if (upstream.kind == UpstreamKind::chargebee) return;
+  out.text_if("account", upstream.account);
+  out.secret("token", upstream.token);
+  out.raw("batch", std::to_string(upstream.batch));
+  out.raw("decimals", std::to_string(upstream.decimals));
+  out.text("in_doubt", upstream.in_doubt);
+}
+
+void describe_meter(const MeterConfig& meter, TomlWriter& out) {
+  out.header("[[meter]]");
+  out.text("event", meter.event.value());
+  out.text("item_price", meter.item_price.value());
+  out.text("upstream", meter.upstream.value());
+  if (meter.subscription) out.text("subscription", meter.subscription->value());
+  out.text("time_zone", meter.time_zone);
+  out.text("rounding", meter.rounding);
+  if (meter.unit_price) out.text("unit_price", meter.unit_price->text());
+}
+
+void describe_subscription(const SubscriptionConfig& subscription, TomlWriter& out) {
+  std::vector<std::string> prices;
+  for (const auto& price : subscription.item_prices) prices.push_back(price.value());
+  out.header("[[subscription]]");
+  out.text("id", subscription.id.value());
+  out.list("item_prices", prices);
+}
+
+void describe_interface(const InterfaceSourceConfig& source, TomlWriter& out) {
+  out.header("[[source]]");
+  out.text("kind", "interface");
+  out.text("name", source.interface_name);
+  out.text("event", source.event.value());
+  out.text_if("subscription", source.subscription.value());
+  out.text("direction", source.direction);
+}
+
+}  // namespace
+
+std::string describe(const Config& config) {
+  TomlWriter out;
+  describe_device(config, out);
+  describe_api(config, out);
+  for (const auto& upstream : config.upstreams) describe_upstream(upstream, out);
+  for (const auto& meter : config.meters) describe_meter(meter, out);
+  for (const auto& subscription : config.subscriptions) describe_subscription(subscription, out);
+  for (const auto& source : config.interfaces) describe_interface(source, out);
+  return out.take();
+}
+
+}  // namespace meterd::app

@@ -1,0 +1,179 @@
+#include <algorithm>
+
+#include "agent/app/config_billing.hpp"
+#include "agent/base/limits.hpp"
+#include "agent/base/text.hpp"
+#include "agent/meter/time_zone.hpp"
+
+namespace meterd::app {
+namespace {
+
+constexpr std::size_t kInterfaceNameMax = 15;  // IFNAMSIZ without its terminator
+constexpr std::size_t kTimeZoneNameMax = 100;
+
+const UpstreamConfig* find_upstream(const Config& config, const UpstreamName& name) {
+  const auto at = std::find_if(config.upstreams.begin(), config.upstreams.end(),
+                               [&](const UpstreamConfig& upstream) { return upstream.name == name; });
+  return at == config.upstreams.end() ? nullptr : &*at;
+}
+
+void load_upstream_of(Section& table, const Config& config, UpstreamName& out) {
+  if (config.upstreams.empty()) out = UpstreamName(kLedger);
+  if (config.upstreams.size() == 1) out = config.upstreams.front().name;
+  const bool needed = config.upstreams.size() > 1;
+  if (needed)
+    table.require("upstream", "the name of one of the " + std::to_string(config.upstreams.size()) +
+                                  " [[upstream]] tables");
+  table.name("upstream", limits::kUpstreamNameMax, out);
+  if (!table.has("upstream") || find_upstream(config, out) != nullptr) return;
+  if (config.upstreams.empty() && out.value() == kLedger) return;
+  table.error("upstream", "no [[upstream]] is named \"" + out.value() + "\"" +
+                              (config.upstreams.empty() ? "; none is configured" : "") +
+                              similar_upstream(config, out.value()));
+}
+
+void load_pricing(Section& table, const Config& config, MeterConfig& out) {
+  std::string rounding = out.rounding;
+  table.name("rounding", limits::kIdMax, rounding);
+  if (rounding != out.rounding)
+    table.error("rounding", "\"" + rounding + R"(" is not available in this version of meterd; use "none")");
+  table.quantity("unit_price", out.unit_price);
+  const auto* upstream = find_upstream(config, out.upstream);
+  if (out.unit_price && upstream != nullptr && upstream->kind == UpstreamKind::chargebee)
+    table.warning("unit_price", "is not used: Chargebee has the price of its item price");
+}
+
+bool may_share_subscription(const MeterConfig& a, const MeterConfig& b) {
+  return !a.subscription || !b.subscription || *a.subscription == *b.subscription;
+}
+
+void check_against_others(Section& table, const Config& config, const MeterConfig& meter) {
+  for (const auto& other : config.meters) {
+    if (other.upstream != meter.upstream || other.item_price != meter.item_price) continue;
+    if (other.event == meter.event) {
+      table.error("event", "another [[meter]] counts \"" + meter.event.value() + "\" into \"" +
+                               meter.item_price.value() + "\" already: it would be billed twice");
+    } else if (other.time_zone != meter.time_zone && may_share_subscription(meter, other)) {
+      table.error("time_zone", "\"" + meter.item_price.value() + "\" is cut into days by \"" +
+                                   other.time_zone + "\" in another [[meter]] and by \"" + meter.time_zone +
+                                   "\" here; choose one");
+    }
+  }
+}
+
+// Only doubts: what was listed once stays accepted, and the journal remembers what this file does not.
+void warn_if_unlisted(Problems& problems, const Config& config, const MeterConfig& meter) {
+  const bool listed = std::any_of(
+      config.subscriptions.begin(), config.subscriptions.end(), [&](const SubscriptionConfig& subscription) {
+        const auto& prices = subscription.item_prices;
+        return (!meter.subscription || *meter.subscription == subscription.id) &&
+               std::find(prices.begin(), prices.end(), meter.item_price) != prices.end();
+      });
+  if (config.subscriptions.empty() || listed) return;
+  problems.warning({0, "meter.item_price"},
+                   "\"" + meter.item_price.value() + "\" is in no fitting [[subscription]]: events of \"" +
+                       meter.event.value() + "\" are refused, unless it was listed before");
+}
+
+void check_source(Section& table, const Config& config, const InterfaceSourceConfig& source) {
+  const bool known_event = !source.event.empty();
+  std::size_t meters = 0;
+  bool subscription_fixed = true;
+  std::vector<std::string> events;
+  for (const auto& meter : config.meters) {
+    events.push_back(meter.event.value());
+    if (meter.event != source.event) continue;
+    ++meters;
+    subscription_fixed = subscription_fixed && meter.subscription.has_value();
+  }
+  if (known_event && meters == 0)
+    table.error("event", "no [[meter]] counts \"" + source.event.value() + "\"" +
+                             did_you_mean(source.event.value(), events) +
+                             "; its bytes would never be billed");
+  if (meters > 0 && !subscription_fixed && !table.has("subscription"))
+    table.expected("subscription", "whom to bill, here or in every [[meter]] of the event");
+  for (const auto& other : config.interfaces) {
+    const bool overlaps =
+        other.direction == source.direction || other.direction == "both" || source.direction == "both";
+    if (overlaps && other.interface_name == source.interface_name && other.event == source.event)
+      table.error("name", "another [[source]] counts the same bytes of \"" + source.interface_name +
+                              "\" as \"" + source.event.value() + "\" already");
+  }
+}
+
+}  // namespace
+
+void load_time_zone(Section& section, std::string& out) {
+  std::string zone = out;
+  section.name("time_zone", kTimeZoneNameMax, zone);
+  const auto loaded = meter::TimeZone::load(zone);
+  if (!loaded)
+    return section.error("time_zone", loaded.error().message + R"(; a name is like "Europe/Berlin")");
+  out = zone;
+}
+
+void load_meters(std::vector<Section> tables, Config& config) {
+  for (auto& table : tables) {
+    MeterConfig meter;
+    table.require("event", "the name of the event to count");
+    table.require("item_price", "the item price to count into");
+    table.name("event", limits::kEventNameMax, meter.event);
+    table.name("item_price", limits::kIdMax, meter.item_price);
+    load_upstream_of(table, config, meter.upstream);
+    if (SubscriptionId fixed; table.name("subscription", limits::kIdMax, fixed), !fixed.empty())
+      meter.subscription = fixed;
+    meter.time_zone = config.time_zone;
+    load_time_zone(table, meter.time_zone);
+    load_pricing(table, config, meter);
+    table.finish();
+    if (!meter.event.empty() && !meter.item_price.empty()) check_against_others(table, config, meter);
+    config.meters.push_back(std::move(meter));
+  }
+}
+
+void load_subscriptions(std::vector<Section> tables, Problems& problems, Config& config) {
+  const std::string prices_of = "each of 1 to 100 bytes without control characters";
+  for (auto& table : tables) {
+    SubscriptionConfig subscription;
+    table.require("id", "the subscription's id");
+    table.name("id", limits::kIdMax, subscription.id);
+    for (const auto& other : config.subscriptions)
+      if (!other.id.empty() && other.id == subscription.id)
+        table.error("id",
+                    "\"" + other.id.value() + "\" is listed already; put all its item prices into one table");
+    std::vector<std::string> prices;
+    table.require("item_prices", "the item prices that the subscription has, as an array of strings");
+    table.strings("item_prices", "each an item price", prices);
+    for (const auto& price : prices) {
+      if (!is_clean_text(price, limits::kIdMax)) table.expected("item_prices", "item prices, " + prices_of);
+      subscription.item_prices.emplace_back(price);
+    }
+    table.finish();
+    config.subscriptions.push_back(std::move(subscription));
+  }
+  for (const auto& meter : config.meters) warn_if_unlisted(problems, config, meter);
+}
+
+void load_interfaces(std::vector<Section> tables, Config& config) {
+  for (auto& table : tables) {
+    const auto* kind = table.text("kind", R"("interface")");
+    if (kind != nullptr && *kind != "interface")
+      table.error("kind", "kind " + toml_quote(*kind) +
+                              R"( is not available in this version of meterd; use "interface")");
+    InterfaceSourceConfig source;
+    table.require("name", "the network interface's name");
+    table.name("name", kInterfaceNameMax, source.interface_name);
+    const auto& name = source.interface_name;
+    if (name.find_first_of("/: ") != std::string::npos || name == "." || name == "..")
+      table.expected("name", R"(a network interface's name such as "wwan0")");
+    table.require("event", "the name of the event to report the bytes as");
+    table.name("event", limits::kEventNameMax, source.event);
+    table.name("subscription", limits::kIdMax, source.subscription);
+    table.choice("direction", {"rx", "tx", "both"}, source.direction);
+    table.finish();
+    check_source(table, config, source);
+    config.interfaces.push_back(std::move(source));
+  }
+}
+
+}  // namespace meterd::app

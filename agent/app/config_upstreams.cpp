@@ -1,0 +1,183 @@
+#include <algorithm>
+#include <set>
+
+#include "agent/app/config_billing.hpp"
+#include "agent/app/config_values.hpp"
+#include "agent/base/limits.hpp"
+#include "agent/meter/dating.hpp"
+
+namespace meterd::app {
+namespace {
+
+// Chargebee Usages API v2: "a subscription can have up to 5,000 usages in its lifetime".
+constexpr std::int64_t kChargebeeLifetimeUsages = 5'000;
+
+const DurationRule kSeal{Milliseconds(1'000), Milliseconds(86'400'000),
+                         R"(a duration such as "1d" or "15m", at most one day)"};
+const DurationRule kSealOffset{Milliseconds(0), Milliseconds(86'400'000),
+                               R"(a duration such as "5m", in whole seconds, at most one day)"};
+const DurationRule kLife{Milliseconds(86'400'000), Milliseconds(36'500LL * 86'400'000),
+                         R"(a duration such as "10y", from one day to 100 years)"};
+
+bool is_twilio(UpstreamKind kind) {
+  return kind == UpstreamKind::twilio_v1 || kind == UpstreamKind::twilio_preview;
+}
+
+void load_kind(Section& table, UpstreamKind& out) {
+  std::string kind(name_of(out));
+  table.choice("kind", {"chargebee", "twilio-v1", "twilio-preview"}, kind);
+  for (const auto candidate : {UpstreamKind::twilio_v1, UpstreamKind::twilio_preview})
+    if (kind == name_of(candidate)) out = candidate;
+  if (is_twilio(out)) table.error("kind", "kind \"" + kind + "\" is not available in this version of meterd");
+}
+
+void load_name(Section& table, const Config& config, UpstreamConfig& out) {
+  out.name = UpstreamName(name_of(out.kind));
+  table.name("name", limits::kUpstreamNameMax, out.name);
+  if (out.name.value() == kLedger)
+    table.error("name", "\"ledger\" is the device's own name for usages without an upstream; choose another");
+  const bool taken = std::any_of(config.upstreams.begin(), config.upstreams.end(),
+                                 [&](const UpstreamConfig& other) { return other.name == out.name; });
+  if (taken) table.error("name", "\"" + out.name.value() + "\" names another [[upstream]] already");
+}
+
+void load_url(Section& table, UpstreamConfig& out) {
+  const std::string what = R"(an https URL such as "https://acme.chargebee.com/api/v2")";
+  table.require("url", what);
+  const auto* text = table.text("url", what);
+  if (text == nullptr) return;
+  auto url = parse_url(*text);
+  if (!url) return table.error("url", "expected " + what + "; " + url.error().message);
+  if (!url->tls && url->host != "localhost" && !is_loopback_address(url->host))
+    table.warning("url",
+                  "http to another host: everyone on the way can read the key and the usages; use https");
+  out.tls = url->tls;
+  out.host = std::move(url->host);
+  out.port = std::move(url->port);
+  out.base_path = std::move(url->base_path);
+}
+
+void load_seal(Section& table, UpstreamConfig& out) {
+  table.duration("seal", kSeal, out.seal);
+  table.duration("seal_delay", kSealOffset, out.seal_delay);
+  table.duration("flush_window", kSealOffset, out.flush_window);
+  if (86'400 % out.seal.count() != 0)
+    table.error("seal", "\"" + duration_text(out.seal) +
+                            R"(" does not divide a day into equal parts; "15m", "1h" or "6h" would)");
+  std::string unique = "second";
+  table.choice("unique", {"second", "day"}, unique);
+  out.unique_per_day = unique == "day";
+  if (out.unique_per_day && out.seal < Seconds(86'400))
+    table.error("unique", R"("day" allows one usage a day, but seal = ")" + duration_text(out.seal) +
+                              R"(" makes several; use seal = "1d" or unique = "second")");
+}
+
+void load_chargebee(Section& table, UpstreamConfig& out) {
+  table.require("key", R"(the API key as { file = "/PATH" }, { credential = "NAME" } or { env = "NAME" })");
+  table.secret("key", out.key);
+  for (const char* key : {"account", "token", "batch", "decimals", "in_doubt"}) {
+    table.take(key);
+    if (table.has(key))
+      table.error(key, "belongs to an upstream of kind \"twilio-v1\" or \"twilio-preview\"");
+  }
+}
+
+// Shape only: the kind is refused anyway, and a missing secret would hide why.
+void load_twilio(Section& table, UpstreamConfig& out) {
+  std::uint64_t batch = out.batch;
+  std::uint64_t decimals = out.decimals;
+  load_twilio_account(table, "account", out.account);
+  table.secret_shape("token");
+  table.unsigned_integer("batch", 1, 1'000, batch);
+  table.unsigned_integer("decimals", 0, 9, decimals);
+  table.choice("in_doubt", {"hold", "resend", "assume-delivered"}, out.in_doubt);
+  out.batch = static_cast<std::uint32_t>(batch);
+  out.decimals = static_cast<std::uint32_t>(decimals);
+  table.take("key");
+  if (table.has("key"))
+    table.error("key", "belongs to an upstream of kind \"chargebee\"; here it is `token`");
+}
+
+// The most item prices that can meet on one subscription of the upstream.
+std::size_t item_prices_per_subscription(const Config& config, const UpstreamName& upstream) {
+  std::set<SubscriptionId> subscriptions{
+      SubscriptionId()};  // the empty one: any that is not fixed in a meter
+  for (const auto& meter : config.meters)
+    if (meter.upstream == upstream && meter.subscription) subscriptions.insert(*meter.subscription);
+  std::size_t most = 0;
+  for (const auto& subscription : subscriptions) {
+    std::set<ItemPriceId> prices;
+    for (const auto& meter : config.meters)
+      if (meter.upstream == upstream && (!meter.subscription || *meter.subscription == subscription))
+        prices.insert(meter.item_price);
+    most = std::max(most, prices.size());
+  }
+  return most;
+}
+
+}  // namespace
+
+void load_twilio_account(Section& section, const char* key, std::string& out) {
+  const std::string what = R"(an account sid: "AC" and 32 hexadecimal digits)";
+  const auto* text = section.text(key, what);
+  if (text == nullptr) return;
+  const bool hex = text->find_first_not_of("0123456789abcdefABCDEF", 2) == std::string::npos;
+  // The value is not shown: the token, pasted into the wrong line, looks alike.
+  if (text->size() != 34 || !text->starts_with("AC") || !hex) return section.error(key, "expected " + what);
+  out = *text;
+}
+
+void load_upstreams(std::vector<Section> tables, Config& config, std::vector<Problems::Place>& lives) {
+  for (auto& table : tables) {
+    UpstreamConfig upstream;
+    load_kind(table, upstream.kind);
+    load_name(table, config, upstream);
+    load_url(table, upstream);
+    load_seal(table, upstream);
+    table.duration("life", kLife, upstream.life);
+    is_twilio(upstream.kind) ? load_twilio(table, upstream) : load_chargebee(table, upstream);
+    table.finish();
+    lives.push_back(table.place("life"));
+    config.upstreams.push_back(std::move(upstream));
+  }
+}
+
+void check_lives(Problems& problems, const Config& config, const std::vector<Problems::Place>& lives) {
+  for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
+    const auto& upstream = config.upstreams[i];
+    if (!upstream.life || upstream.kind != UpstreamKind::chargebee) continue;
+    const auto prices = static_cast<std::int64_t>(item_prices_per_subscription(config, upstream.name));
+    const auto seals = (upstream.life->count() + upstream.seal.count() - 1) / upstream.seal.count();
+    if (seals * prices <= kChargebeeLifetimeUsages) continue;
+    const auto lasts = Seconds(kChargebeeLifetimeUsages / prices * upstream.seal.count());
+    problems.error(lives[i], "\"" + duration_text(*upstream.life) + "\" is " + std::to_string(seals) +
+                                 " seals of \"" + duration_text(upstream.seal) + "\", times " +
+                                 std::to_string(prices) +
+                                 " item price(s) on one subscription: " + std::to_string(seals * prices) +
+                                 " usages, but Chargebee takes " + std::to_string(kChargebeeLifetimeUsages) +
+                                 " per subscription, which lasts " + duration_text(lasts) +
+                                 "; seal less often, meter fewer item prices, or expect a shorter life");
+  }
+}
+
+std::string_view name_of(UpstreamKind kind) {
+  switch (kind) {
+    case UpstreamKind::ledger:
+      return kLedger;
+    case UpstreamKind::chargebee:
+      return "chargebee";
+    case UpstreamKind::twilio_v1:
+      return "twilio-v1";
+    case UpstreamKind::twilio_preview:
+      break;
+  }
+  return "twilio-preview";
+}
+
+std::string similar_upstream(const Config& config, const std::string& name) {
+  std::vector<std::string> names;
+  for (const auto& upstream : config.upstreams) names.push_back(upstream.name.value());
+  return did_you_mean(name, names);
+}
+
+}  // namespace meterd::app

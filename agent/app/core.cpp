@@ -1,0 +1,237 @@
+#include "agent/app/core.hpp"
+
+#include "agent/base/limits.hpp"
+#include "agent/ingest/interface_source.hpp"
+#include "agent/upstream/chargebee/chargebee.hpp"
+#include "agent/upstream/ledger/ledger.hpp"
+#include "platform/run_on.hpp"
+
+namespace meterd::app {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr Milliseconds kSpaceInterval{10'000};
+
+flush::Target target_of(const UpstreamConfig& config) {
+  auto seal = meter::SealRule::with_defaults(config.seal.count());
+  if (config.seal_delay) seal.delay = config.seal_delay->count();
+  if (config.flush_window) seal.flush_window = config.flush_window->count();
+  std::shared_ptr<const upstream::Upstream> vendor;
+  if (config.kind == UpstreamKind::ledger) {
+    vendor = upstream::ledger::make();
+  } else {
+    check(config.kind == UpstreamKind::chargebee, "the configuration refuses kinds that are not available");
+    vendor = upstream::chargebee::make(config.base_path);
+  }
+  return {config.name, std::move(vendor), seal, config.unique_per_day};
+}
+
+std::vector<UpstreamConfig> upstreams_of(const Config& config) {
+  if (!config.upstreams.empty()) return config.upstreams;
+  UpstreamConfig ledger;
+  ledger.name = UpstreamName(kLedger);
+  ledger.kind = UpstreamKind::ledger;
+  return {ledger};
+}
+
+}  // namespace
+
+std::string_view kind_name(UpstreamKind kind) {
+  switch (kind) {
+    case UpstreamKind::ledger: return "ledger";
+    case UpstreamKind::chargebee: return "chargebee";
+    case UpstreamKind::twilio_v1: return "twilio-v1";
+    case UpstreamKind::twilio_preview: return "twilio-preview";
+  }
+  return "unknown";
+}
+
+Core::Core(const Config& config, journal::Journal& journal, const Surroundings& surroundings)
+    : config_(config),
+      journal_(journal),
+      around_(surroundings),
+      committer_(journal, {surroundings.loop, surroundings.journal}, surroundings.log, surroundings.on_fatal),
+      space_alarm_(surroundings.clock.make_alarm()),
+      tasks_(surroundings.loop, surroundings.clock),
+      started_(surroundings.clock.boot()) {}
+
+Result<std::unique_ptr<Core>> Core::make(const Config& config, journal::Journal& journal,
+                                         const Surroundings& surroundings) {
+  std::unique_ptr<Core> core(new Core(config, journal, surroundings));
+  if (auto wired = core->wire(); !wired) return wired.error();
+  return core;
+}
+
+Status Core::wire() {
+  context_ = std::make_shared<flush::SealContext>();
+  context_->device = config_.device_id;
+  context_->epoch = journal_.epoch();
+  const auto upstreams = upstreams_of(config_);
+  for (const auto& upstream : upstreams) context_->targets.emplace(upstream.name, target_of(upstream));
+
+  std::vector<meter::MeterRule> meters;
+  std::vector<meter::SealRule> seal_rules;
+  for (const auto& meter : config_.meters) {
+    auto zone = meter::TimeZone::load(meter.time_zone.empty() ? config_.time_zone : meter.time_zone);
+    if (!zone) return zone.error();
+    const auto target = context_->targets.find(meter.upstream);
+    if (target == context_->targets.end())
+      return Error{Code::invalid, "a meter names the upstream " + meter.upstream.value() + ", which is not configured"};
+    seal_rules.push_back(target->second.seal);
+    meters.push_back({meter.event, meter.upstream, meter.item_price, meter.subscription, *zone});
+  }
+  std::vector<meter::SubscriptionRule> subscriptions;
+  for (const auto& one : config_.subscriptions) subscriptions.push_back({one.id, one.item_prices});
+
+  const auto seal_early = [context = context_, &clock = around_.clock, boot = journal_.boot_number()](
+                              journal::WriteTransaction& txn, const meter::BucketKey& bucket) {
+    const journal::Moment now{clock.wall().time, {boot, clock.boot().since_boot.count()}};
+    return flush::seal_bucket(txn, *context, bucket, now);
+  };
+  batcher_ = std::make_unique<ingest::Batcher>(
+      ingest::Batcher::Dependencies{journal_, committer_, around_.clock, around_.log,
+                                    std::make_shared<meter::Catalog>(std::move(meters), subscriptions),
+                                    std::move(seal_rules), config_.device_id, seal_early},
+      ingest::IngestRules{config_.commit_interval, config_.accept_past, config_.accept_future, config_.remember_ids});
+  if (auto added = add_sources(); !added) return added;
+
+  sealer_ = std::make_unique<flush::Sealer>(flush::Sealer::Dependencies{
+      context_, journal_, committer_, around_.reader, around_.clock, around_.log, config_.retain_delivered});
+  for (const auto& upstream : upstreams) {
+    auto client = upstream.kind == UpstreamKind::ledger ? upstream::ledger::make_client() : around_.make_client(upstream);
+    flushers_.push_back(std::make_unique<flush::Flusher>(flush::Flusher::Dependencies{
+        context_, context_->targets.at(upstream.name), std::move(client), journal_, committer_, around_.reader,
+        around_.clock, around_.random, around_.log}));
+  }
+  committer_.observe([this] {
+    sealer_->wake();
+    for (auto& flusher : flushers_) flusher->wake();
+  });
+  return {};
+}
+
+Status Core::add_sources() {
+  for (const auto& source : config_.interfaces) {
+    const auto name = "interface:" + source.interface_name + ":" + source.event.value();
+    auto stored = journal::read_counter(journal_, name);
+    if (!stored) return stored.error();
+    ingest::InterfaceSourceRule rule{source.interface_name, source.event, source.subscription,
+                                     source.direction != "tx", source.direction != "rx"};
+    batcher_->add_source(std::make_unique<ingest::InterfaceSource>(std::move(rule), around_.links, around_.log,
+                                                                   around_.clock.boot_id(), *stored));
+    source_names_.push_back("interface " + source.interface_name + " -> " + source.event.value());
+  }
+  return {};
+}
+
+void Core::start() {
+  tasks_.spawn(batcher_->run());
+  tasks_.spawn(sealer_->run());
+  for (auto& flusher : flushers_) tasks_.spawn(flusher->run());
+  tasks_.spawn(watch_space());
+}
+
+asio::awaitable<bool> Core::stop(Milliseconds at_most) {
+  stopping_ = true;
+  batcher_->stop();
+  sealer_->stop();
+  space_alarm_->notify();
+  for (auto& flusher : flushers_) flusher->stop();
+  const bool polite = co_await tasks_.join(at_most);
+  if (polite) co_return true;
+  // The upstream does not answer in time: the exchange is cut, its intent stays, a restart asks again by id.
+  for (auto& flusher : flushers_) flusher->abandon();
+  co_return co_await tasks_.join(at_most);
+}
+
+// Keeps the reserve on the disk and ingest below the watermark. Reads only, unless the file has grown.
+asio::awaitable<void> Core::watch_space() {
+  std::uint64_t file_bytes = 0;
+  while (!stopping_) {
+    auto space = co_await platform::run_on(around_.reader, [this] { return journal_.space(); });
+    if (space) {
+      const bool above = space->above_watermark();
+      if (above && !space_.above_watermark()) {
+        auto rows = co_await platform::run_on(around_.reader,
+                                              [this] { return read_buckets(journal_, limits::kListRowsMax); });
+        if (rows) batcher_->learn_known_buckets(*rows);
+        around_.log.error("journal_above_watermark", {{"used_bytes", space->use.used_bytes},
+                                                      {"do", "let the upstream drain or raise journal.max_size"}});
+      }
+      batcher_->set_above_watermark(above);
+      space_ = *space;
+      if (space->use.file_bytes != file_bytes || !reserve_kept_) {
+        file_bytes = space->use.file_bytes;
+        const auto kept = co_await platform::run_on(around_.journal, [this] { return journal_.keep_reserve(); });
+        if (!kept && reserve_kept_)
+          around_.log.error("reserve_missing", {{"error", kept.error().message},
+                                                {"do", "free space on the journal's file system"}});
+        reserve_kept_ = kept.ok();
+      }
+    }
+    co_await space_alarm_->wait_for(kSpaceInterval);
+  }
+}
+
+asio::awaitable<Result<api::Routes::Dependencies::Flushed>> Core::flush(bool seal_now) {
+  api::Routes::Dependencies::Flushed out;
+  if (seal_now) {
+    const auto before = sealer_->sealed();
+    const Status sealed = co_await sealer_->seal_all();
+    if (!sealed) co_return sealed.error();
+    out.sealed = sealer_->sealed() - before;
+  }
+  auto operation = [targets = context_](journal::WriteTransaction& txn) -> Status {
+    for (const auto& [name, target] : targets->targets)
+      if (auto s = txn.clear_backoff(name); !s) return s;
+    return {};
+  };
+  const Status cleared = co_await committer_.submit(std::move(operation));
+  if (!cleared) co_return cleared.error();
+  for (auto& flusher : flushers_) {
+    out.cleared.push_back(flusher->name().value());
+    flusher->wake();
+  }
+  co_return out;
+}
+
+asio::awaitable<Result<api::Status>> Core::status() {
+  auto overview = co_await platform::run_on(around_.reader, [this] { return read_overview(journal_); });
+  if (!overview) co_return overview.error();
+  auto space = co_await platform::run_on(around_.reader, [this] { return journal_.space(); });
+  if (!space) co_return space.error();
+  api::Status s;
+  s.device = config_.device_id.value();
+  s.run_state = stopping_ ? "stopping" : "running";
+  s.uptime = around_.clock.boot() - started_;
+  s.clock = around_.clock.wall();
+  s.ingest = batcher_->stats();
+  s.uncommitted = batcher_->holds_uncommitted();
+  s.commit_interval = config_.commit_interval;
+  s.sources = source_names_;
+  s.journal_directory = journal_.directory();
+  s.epoch = journal_.epoch();
+  s.space = *space;
+  s.commits = committer_.stats();
+  for (const auto& upstream : upstreams_of(config_)) {
+    api::UpstreamStatus one;
+    one.name = upstream.name.value();
+    one.kind = std::string(kind_name(upstream.kind));
+    for (const auto& row : overview->upstreams) {
+      if (row.name != upstream.name) continue;
+      one.state = row.state;
+      one.oldest_waiting_ms = row.oldest_waiting_ms;
+      if (row.state.paused_boot() == journal_.boot_number())
+        one.paused_for = std::max(Milliseconds(0), Milliseconds(row.state.paused_until_ms()) -
+                                                       around_.clock.boot().since_boot);
+    }
+    s.upstreams.push_back(std::move(one));
+  }
+  s.overview = std::move(*overview);
+  s.attention = api::find_attention(s);
+  co_return s;
+}
+
+}  // namespace meterd::app

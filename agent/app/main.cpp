@@ -1,0 +1,57 @@
+// meterd --config FILE [--check]
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+
+#include "agent/app/config.hpp"
+#include "agent/app/daemon.hpp"
+#include "agent/app/version.hpp"
+#include "platform/linux/linux.hpp"
+
+namespace {
+
+using namespace std::string_literals;
+
+// Secrets must not reach a core file.
+void forbid_core_files() {
+  const rlimit none{0, 0};
+  (void)setrlimit(RLIMIT_CORE, &none);  // can only fail upwards
+}
+
+int run(const std::string& path, bool check_only) {
+  const char* credentials = std::getenv("CREDENTIALS_DIRECTORY");
+  const meterd::app::ConfigSources sources{meterd::platform::read_machine_id(), credentials != nullptr ? credentials : ""};
+  auto config = meterd::app::load_config(path, sources);
+  if (!config) {
+    std::fprintf(stderr, "%s\n", config.error().message.c_str());
+    return meterd::app::kExitConfiguration;
+  }
+  if (check_only) {
+    for (const auto& warning : config->warnings) std::fprintf(stderr, "warning: %s\n", warning.c_str());
+    std::fputs(meterd::app::describe(*config).c_str(), stdout);
+    return meterd::app::kExitFine;
+  }
+  meterd::StderrLog log;
+  for (const auto& warning : config->warnings) log.warning("configuration", {{"what", warning}});
+  return meterd::app::run_daemon(*config, log);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  forbid_core_files();
+  CLI::App cli{"meterd counts metered events on this device and delivers them to the billing system."};
+  std::string config = "/etc/meterd/meterd.toml";
+  bool check_only = false;
+  cli.add_option("--config", config, "The configuration file")->capture_default_str();
+  cli.add_flag("--check", check_only, "Validate, print the effective configuration without secrets, and exit");
+  cli.set_version_flag("--version", "meterd "s + meterd::app::kVersion);
+  try {
+    cli.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return cli.exit(error) == 0 ? meterd::app::kExitFine : meterd::app::kExitConfiguration;
+  }
+  return run(config, check_only);
+}

@@ -1,0 +1,5 @@
+#pragma once
+
+namespace meterd::app {
+inline constexpr const char* kVersion = METERD_VERSION;
+}

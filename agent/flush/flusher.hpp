@@ -1,0 +1,77 @@
+// The flusher: one coroutine per upstream. It holds no state: attempts, next times and pauses live in the journal.
+// A round: commit the intents of what is due, send, commit what the answers mean. A crash anywhere repeats at most
+// a request that the upstream recognises by key and id.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "agent/base/log.hpp"
+#include "agent/flush/policy.hpp"
+#include "agent/flush/sealer.hpp"
+#include "platform/random.hpp"
+
+namespace meterd::flush {
+
+struct FlushStats {  // since the process started; loop thread
+  std::uint64_t attempts = 0;
+  std::uint64_t delivered = 0;
+  std::uint64_t read_backs = 0;
+  std::uint64_t superseded = 0;
+  std::uint64_t parked = 0;
+  std::uint64_t retries = 0;
+};
+
+class Flusher {
+ public:
+  struct Dependencies {
+    std::shared_ptr<const SealContext> context;
+    Target target;
+    std::unique_ptr<upstream::HttpClient> client;
+    const journal::Journal& journal;
+    journal::Committer& committer;
+    boost::asio::any_io_executor reader;
+    platform::Clock& clock;
+    platform::Random& random;
+    Log& log;
+  };
+  explicit Flusher(Dependencies dependencies);
+
+  boost::asio::awaitable<void> run();  // until stop(); ends after the exchange in flight and its commit
+  void stop();
+  void wake() { alarm_->notify(); }
+  void abandon() { deps_.client->close(); }  // cuts the exchange in flight: it ends as a transport error
+
+  const FlushStats& stats() const { return stats_; }
+  const UpstreamName& name() const { return deps_.target.name; }
+
+ private:
+  // What one usage's exchange came to, ready to be committed.
+  struct Settled {
+    std::uint64_t sequence = 0;
+    journal::UsageRecord record;
+    bool sent = false;
+    Decision decision;
+    std::string detail;    // last_error, or the receipt
+    std::string_view outcome;  // for the log: a detail may quote the vendor
+  };
+  boost::asio::awaitable<Milliseconds> round();
+  boost::asio::awaitable<Settled> attempt(const journal::StoredUsage& stored, std::uint32_t failures);
+  boost::asio::awaitable<Status> commit(std::vector<Settled> settled);
+  Status settle(journal::WriteTransaction& txn, const Settled& one, const journal::Moment& now) const;
+  Status note_upstream(journal::WriteTransaction& txn, const std::vector<Settled>& settled,
+                       const journal::Moment& now) const;
+  journal::Moment now() const;
+  void report(const std::vector<Settled>& settled);
+
+  Dependencies deps_;
+  std::unique_ptr<platform::Alarm> alarm_;
+  bool stopping_ = false;
+  bool troubled_ = false;  // the last round failed; logged once
+  FlushStats stats_;
+};
+
+}  // namespace meterd::flush

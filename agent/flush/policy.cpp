@@ -1,0 +1,88 @@
+#include "agent/flush/policy.hpp"
+
+#include "agent/base/limits.hpp"
+
+namespace meterd::flush {
+namespace {
+
+using upstream::Outcome;
+
+constexpr BackoffLimits kUnavailable{Milliseconds(1'000), Milliseconds(15 * 60'000)};
+constexpr BackoffLimits kUnauthorised{Milliseconds(30'000), Milliseconds(60 * 60'000)};
+// The vendor: "no more requests are served until the limit resets (in approximately a minute)".
+constexpr Milliseconds kThrottledWithoutWord{60'000};
+constexpr std::int64_t kThrottledSpread = 6'000;
+
+Decision failed(const PolicyInput& input, const std::optional<Milliseconds>& said) {
+  Decision decision;
+  decision.step = Step::retry;
+  decision.pause = said ? *said : full_jitter(kUnavailable, input.failures + 1, input.random);
+  decision.retry_after = said.has_value();
+  // One usage that always fails must not keep the others back: it waits longer than the upstream's pause.
+  decision.usage_wait = *decision.pause + full_jitter(kUnavailable, input.attempts, input.random);
+  return decision;
+}
+
+Decision refused_credentials(const PolicyInput& input) {
+  Decision decision;
+  decision.step = Step::retry;
+  decision.pause = full_jitter(kUnauthorised, input.failures + 1, input.random);
+  decision.unauthorised = true;
+  return decision;
+}
+
+Decision throttled(const std::optional<Milliseconds>& said, const PolicyInput& input) {
+  Decision decision;
+  decision.step = Step::retry;
+  // Spread, so that a fleet that was stopped together does not come back together.
+  decision.pause = said ? *said
+                        : kThrottledWithoutWord + Milliseconds(static_cast<std::int64_t>(
+                                                      input.random % static_cast<std::uint64_t>(kThrottledSpread)));
+  decision.retry_after = true;
+  return decision;
+}
+
+Decision ended(Step step) {
+  Decision decision;
+  decision.step = step;
+  decision.success = true;
+  return decision;
+}
+
+// Nothing was learnt about the usage itself: what the verdict says about the upstream decides.
+Decision upstream_trouble(const upstream::Verdict& verdict, const PolicyInput& input) {
+  switch (verdict.outcome) {
+    case Outcome::throttled: return throttled(verdict.retry_after, input);
+    case Outcome::unauthorised: return refused_credentials(input);
+    default: return failed(input, verdict.retry_after);
+  }
+}
+
+}  // namespace
+
+Decision after_create(const upstream::Verdict& verdict, const upstream::Traits& traits, const PolicyInput& input) {
+  switch (verdict.outcome) {
+    case Outcome::accepted: return ended(Step::settle);
+    case Outcome::duplicate: return ended(traits.read_back ? Step::look_up : Step::hold);
+    case Outcome::rejected: return ended(Step::park);
+    case Outcome::in_doubt: return ended(traits.idempotent ? Step::retry : Step::hold);
+    case Outcome::throttled:
+    case Outcome::unauthorised:
+    case Outcome::unavailable: return upstream_trouble(verdict, input);
+  }
+  return upstream_trouble(verdict, input);
+}
+
+Decision after_look_up(const upstream::ReadBack& found, const PolicyInput& input) {
+  using Found = upstream::ReadBack::Found;
+  switch (found.found) {
+    case Found::same: return ended(Step::settle);
+    case Found::different: return ended(Step::park);
+    case Found::absent:
+      return ended(input.supersedes < limits::kSupersedeTriesMax ? Step::supersede : Step::park);
+    case Found::unknown: break;
+  }
+  return upstream_trouble(found.verdict, input);
+}
+
+}  // namespace meterd::flush

@@ -1,0 +1,177 @@
+#include "agent/flush/sealer.hpp"
+
+#include <algorithm>
+
+#include "agent/meter/identity.hpp"
+#include "platform/run_on.hpp"
+
+namespace meterd::flush {
+
+namespace asio = boost::asio;
+
+namespace {
+constexpr std::size_t kSealsPerCommit = 256;
+constexpr std::size_t kPrunesPerCommit = 256;
+constexpr Milliseconds kLongestWait{60'000};  // a stepped wall clock is noticed within a minute
+constexpr Milliseconds kRetryAfterFailure{5'000};
+constexpr Milliseconds kPruneInterval{3'600'000};
+
+journal::Moment moment(const platform::Clock& clock, std::uint32_t boot_number) {
+  return {clock.wall().time, {boot_number, clock.boot().since_boot.count()}};
+}
+}  // namespace
+
+journal::RequestRecord record_of(const upstream::HttpRequest& request) {
+  journal::RequestRecord record;
+  record.set_method(request.method);
+  record.set_target(request.target);
+  for (const auto& [name, value] : request.headers) {
+    auto* header = record.add_headers();
+    header->set_name(name);
+    header->set_value(value);
+  }
+  record.set_body(request.body);
+  return record;
+}
+
+upstream::HttpRequest request_of(const journal::RequestRecord& record) {
+  upstream::HttpRequest request{record.method(), record.target(), {}, record.body()};
+  for (const auto& header : record.headers()) request.headers.emplace_back(header.name(), header.value());
+  return request;
+}
+
+Result<meter::Usage> date_usage(const journal::WriteTransaction& txn, const SealContext& context,
+                                const NextUsage& next, WallTime now) {
+  const auto preferred = meter::preferred_date(context.device, next.cover, now);
+  // Inside the day, and not after the instant of the seal (a day that has not begun for us has only its start).
+  const auto balance = txn.balance(next.bucket);
+  if (!balance) return balance.error();
+  auto zone = meter::TimeZone::load(balance->zone);
+  if (!zone) return zone.error();
+  const auto bounds = zone->bounds(next.bucket.day);
+  const auto last = std::max(bounds.start, std::min(bounds.end - 1, now.seconds().count()));
+  auto date = txn.free_date(next.bucket.series, {bounds.start, last, std::min(preferred, last)});
+  if (!date) return date.error();
+  if (!date->has_value()) return Error{Code::rejected, "every second of " + next.bucket.day.iso() + " is taken"};
+  meter::Usage usage;
+  usage.series = next.bucket.series;
+  usage.day = next.bucket.day;
+  usage.revision = next.revision;
+  usage.usage_date = **date;
+  usage.quantity = next.quantity;
+  usage.events = next.events;
+  usage.id = meter::usage_id({context.device, context.epoch, next.bucket, next.revision});
+  return usage;
+}
+
+Status seal_bucket(journal::WriteTransaction& txn, const SealContext& context, const meter::BucketKey& bucket,
+                   const journal::Moment& now) {
+  auto balance = txn.balance(bucket);
+  if (!balance) return balance.error();
+  if (balance->open_events == 0) return {};
+  const auto target = context.targets.find(bucket.series.upstream);
+  if (target == context.targets.end())
+    return Error{Code::rejected, "upstream " + bucket.series.upstream.value() + " is not configured"};
+  auto zone = meter::TimeZone::load(balance->zone);
+  if (!zone) return zone.error();
+  const WallTime opened{Milliseconds(balance->opened_at_ms)};
+  NextUsage next{bucket, balance->open, balance->open_events, balance->next_revision,
+                 meter::seal_cover(*zone, target->second.seal, bucket.day, opened)};
+  auto usage = date_usage(txn, context, next, now.wall);
+  if (!usage) return usage.error();
+  return txn.seal(*usage, record_of(target->second.vendor->encode_create(*usage)), now);
+}
+
+Sealer::Sealer(Dependencies dependencies)
+    : deps_(std::move(dependencies)), alarm_(deps_.clock.make_alarm()), pruned_at_(deps_.clock.boot()) {}
+
+void Sealer::stop() {
+  stopping_ = true;
+  alarm_->notify();
+}
+
+asio::awaitable<void> Sealer::run() {
+  while (!stopping_) {
+    Milliseconds wait = kLongestWait;
+    const auto now = deps_.clock.wall();
+    auto next = co_await platform::run_on(deps_.reader,
+                                          [&journal = deps_.journal] { return journal::read_next_seal(journal); });
+    if (next && next->has_value() && now.trusted) {
+      const auto until = WallTime::from_seconds(**next) - now.time;
+      if (until <= Milliseconds(0)) {
+        const auto sealed = co_await seal_due(false);
+        if (sealed) {
+          complained_ = false;
+          continue;
+        }
+        if (!complained_) deps_.log.error("seal_failed", {{"error", sealed.error().message}});
+        complained_ = true;
+        wait = kRetryAfterFailure;
+      } else {
+        wait = std::min(wait, until);
+      }
+    }
+    if (now.trusted && deps_.clock.boot() - pruned_at_ > kPruneInterval) co_await prune();
+    co_await alarm_->wait_for(wait);
+  }
+}
+
+asio::awaitable<Status> Sealer::seal_all() {
+  if (!deps_.clock.wall().trusted)
+    co_return Error{Code::retry, "the clock is not trusted yet, so no usage can be dated; sealing waits for it"};
+  co_return co_await seal_due(true);
+}
+
+// One bucket that cannot be sealed (its upstream has gone from the configuration) does not keep the others.
+asio::awaitable<Status> Sealer::seal_due(bool all) {
+  struct Progress {
+    std::size_t found = 0, sealed = 0;
+    std::optional<Error> refused;
+  };
+  for (;;) {
+    auto progress = std::make_shared<Progress>();
+    const auto now = moment(deps_.clock, deps_.journal.boot_number());
+    auto operation = [progress, now, all, context = deps_.context](journal::WriteTransaction& txn) -> Status {
+      *progress = {};
+      auto due = all ? txn.open_buckets(kSealsPerCommit) : txn.due_buckets(now.wall, kSealsPerCommit);
+      if (!due) return due.error();
+      progress->found = due->size();
+      for (const auto& bucket : *due) {
+        auto sealed = seal_bucket(txn, *context, bucket, now);
+        if (sealed) {
+          ++progress->sealed;
+        } else if (sealed.error().code == Code::rejected || sealed.error().code == Code::invalid) {
+          progress->refused = sealed.error();
+        } else {
+          return sealed;
+        }
+      }
+      return {};
+    };
+    const Status committed = co_await deps_.committer.submit(std::move(operation));
+    if (!committed) co_return committed.error();
+    sealed_ += progress->sealed;
+    if (progress->found < kSealsPerCommit || progress->sealed == 0) {
+      if (progress->refused) co_return *progress->refused;
+      co_return Status();
+    }
+  }
+}
+
+asio::awaitable<void> Sealer::prune() {
+  pruned_at_ = deps_.clock.boot();
+  const auto before = (deps_.clock.wall().time - deps_.retain_delivered).seconds().count();
+  for (;;) {
+    auto pruned = std::make_shared<std::size_t>(0);
+    auto operation = [pruned, before](journal::WriteTransaction& txn) -> Status {
+      auto count = txn.prune_usages(before, kPrunesPerCommit);
+      if (!count) return count.error();
+      *pruned = *count;
+      return {};
+    };
+    const Status committed = co_await deps_.committer.submit(std::move(operation));
+    if (!committed || *pruned < kPrunesPerCommit || stopping_) co_return;
+  }
+}
+
+}  // namespace meterd::flush

@@ -1,0 +1,88 @@
+// The sealer: freezes due buckets into usages, with id, usage_date, key and encoded request, in one transaction.
+// seal_bucket() is pure but for the transaction it is given; the coroutine decides only when.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "agent/base/log.hpp"
+#include "agent/journal/committer.hpp"
+#include "agent/journal/read.hpp"
+#include "agent/meter/dating.hpp"
+#include "agent/upstream/upstream.hpp"
+#include "platform/clock.hpp"
+
+namespace meterd::flush {
+
+// One configured upstream as the flush layer sees it.
+struct Target {
+  UpstreamName name;
+  std::shared_ptr<const upstream::Upstream> vendor;
+  meter::SealRule seal;
+  bool unique_per_day = false;
+};
+using Targets = std::map<UpstreamName, Target>;
+
+struct SealContext {
+  DeviceId device;
+  std::string epoch;
+  Targets targets;
+};
+
+journal::RequestRecord record_of(const upstream::HttpRequest& request);
+upstream::HttpRequest request_of(const journal::RequestRecord& record);
+
+// The next revision of the bucket's day as a usage: id, and the next free second. Code::rejected: the day has no
+// free second, or the upstream is not configured; the bucket stays open.
+struct NextUsage {
+  meter::BucketKey bucket;
+  Quantity quantity;
+  std::uint64_t events = 0;
+  std::uint32_t revision = 0;
+  meter::SealCover cover;
+};
+Result<meter::Usage> date_usage(const journal::WriteTransaction& txn, const SealContext& context,
+                                const NextUsage& next, WallTime now);
+
+// Seals the open bucket. Nothing happens to one that is not open.
+Status seal_bucket(journal::WriteTransaction& txn, const SealContext& context, const meter::BucketKey& bucket,
+                   const journal::Moment& now);
+
+class Sealer {
+ public:
+  struct Dependencies {
+    std::shared_ptr<const SealContext> context;
+    const journal::Journal& journal;
+    journal::Committer& committer;
+    boost::asio::any_io_executor reader;
+    platform::Clock& clock;
+    Log& log;
+    Seconds retain_delivered{400 * 86'400};
+  };
+  explicit Sealer(Dependencies dependencies);
+
+  boost::asio::awaitable<void> run();  // until stop()
+  void stop();
+  void wake() { alarm_->notify(); }    // a bucket was opened, or the clock became trusted
+
+  // Seals every open bucket now (meterctl flush --now).
+  boost::asio::awaitable<Status> seal_all();
+
+  std::uint64_t sealed() const { return sealed_; }
+
+ private:
+  boost::asio::awaitable<Status> seal_due(bool all);
+  boost::asio::awaitable<void> prune();
+
+  Dependencies deps_;
+  std::unique_ptr<platform::Alarm> alarm_;
+  bool stopping_ = false;
+  std::uint64_t sealed_ = 0;
+  BootTime pruned_at_;
+  bool complained_ = false;
+};
+
+}  // namespace meterd::flush

@@ -1,0 +1,43 @@
+// One batch of the framed socket: validated, de-duplicated by sequence, counted, acknowledged. Loop thread.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "agent/ingest/batcher.hpp"
+#include "meterd/v1/ingest.pb.h"
+
+namespace meterd::ingest {
+
+// The highest sequence counted per producer, ahead of the journal by what is in memory. The journal's value is put
+// in once, before the producer's first batch; from then on this is the truth.
+class ProducerTable {
+ public:
+  bool knows(const std::string& producer) const { return sequences_.contains(producer); }
+  bool full() const;
+  void learn(const std::string& producer, std::uint64_t sequence) { sequences_.emplace(producer, sequence); }
+  std::uint64_t& operator[](const std::string& producer) { return sequences_[producer]; }
+
+ private:
+  std::unordered_map<std::string, std::uint64_t> sequences_;
+};
+
+// An Ack on its way: what is known at once, and which events must ask the window's outcome.
+struct PendingAck {
+  v1::Ack ack;
+  std::vector<std::size_t> identified;  // positions in the window
+  bool needs_commit = false;
+};
+
+// Why the whole batch is refused, or nullopt. Before anything of it is counted.
+std::optional<std::string> refuse_batch(const v1::Batch& batch);
+
+// Counts the batch. For a sequenced one the table must know the producer.
+PendingAck count_batch(const v1::Batch& batch, Batcher& batcher, ProducerTable& producers);
+
+// Completes the ack with what the commit found.
+void settle_ack(PendingAck& pending, const Status& committed, const WindowOutcome& outcome);
+
+}  // namespace meterd::ingest

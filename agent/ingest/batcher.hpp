@@ -1,0 +1,147 @@
+// The batcher: the one way into the journal for everything that is counted. It adds events up in memory and commits
+// the window every commit_interval, or at once when an acknowledgement waits for it. Loop thread only.
+//
+// What was accepted stays: a window that could not be committed (full disk) is kept and tried again. What the
+// daemon may lose by dying is what is in memory: at most commit_interval of `received` events.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "agent/base/log.hpp"
+#include "agent/ingest/stats.hpp"
+#include "agent/ingest/window.hpp"
+#include "agent/journal/committer.hpp"
+#include "agent/journal/read.hpp"
+#include "agent/meter/catalog.hpp"
+#include "agent/meter/dating.hpp"
+#include "agent/meter/event.hpp"
+#include "platform/clock.hpp"
+
+namespace meterd::ingest {
+
+struct IngestRules {
+  Milliseconds commit_interval{10'000};
+  Seconds accept_past{400 * 86'400};
+  Seconds accept_future{300};
+  Seconds remember_ids{7 * 86'400};
+};
+
+class Batcher;
+
+// A counter that is read, not told: asked before each window is closed.
+class CounterSource {
+ public:
+  virtual ~CounterSource() = default;
+  virtual void harvest(Batcher& batcher, const platform::WallReading& now) = 0;
+};
+
+class Batcher {
+ public:
+  struct Dependencies {
+    journal::Journal& journal;
+    journal::Committer& committer;
+    platform::Clock& clock;
+    Log& log;
+    std::shared_ptr<const meter::Catalog> catalog;
+    std::vector<meter::SealRule> seal_rules;  // by meter
+    DeviceId device;
+    std::function<Status(journal::WriteTransaction&, const meter::BucketKey&)> seal_early;
+  };
+  Batcher(Dependencies dependencies, const IngestRules& rules);
+
+  platform::WallReading now() const { return deps_.clock.wall(); }
+
+  // Counts one event into the open window. `identified`: its position there, to ask the outcome for.
+  struct Counted {
+    std::optional<meter::Refusal> refusal;
+    std::optional<std::size_t> identified;
+  };
+  Counted count(const meter::EventView& event, const platform::WallReading& now);
+
+  // Stored with this window's tallies.
+  void note_producer(const std::string& producer, std::uint64_t sequence);
+  void note_counter(const std::string& source, const journal::CounterCursor& cursor);
+
+  // `done` gets the outcome of the window that is open now: after its commit, or with the error when it could not
+  // be committed (it is kept and tried again; the answer is then "not yet, report it again with the same id").
+  // Asks for a commit at once.
+  using Done = std::function<void(const Status&, const WindowOutcome&)>;
+  void commit_soon(Done done);
+
+  void add_source(std::unique_ptr<CounterSource> source) { sources_.push_back(std::move(source)); }
+
+  // The coroutine that commits windows; returns after stop(), when the last window is committed or refused.
+  boost::asio::awaitable<void> run();
+  void stop();
+
+  // Above the watermark: only what has a record already is counted.
+  void set_above_watermark(bool above) { above_watermark_ = above; }
+  void learn_known_buckets(const std::vector<journal::BucketRow>& rows);
+
+  IngestStats& stats() { return stats_; }
+  const IngestRules& rules() const { return rules_; }
+  bool holds_uncommitted() const { return !window_.empty() || in_flight_ || stuck_ != nullptr; }
+  bool clock_trusted() const { return trusted_; }
+
+ private:
+  struct Leg {
+    meter::SeriesKey series;
+    std::size_t meter = 0;
+    UsageDay day;
+    meter::DayBounds bounds;     // of `day` in the meter's zone; empty at first
+    std::uint64_t window = 0;    // the window in which `tally` is valid
+    std::size_t tally = 0;       // index into window_.tallies
+  };
+  using Route = std::vector<Leg>;
+  struct Closed {  // a window on its way to the journal
+    Window window;
+    WindowContext context;
+    WindowOutcome outcome;
+    std::vector<Done> waiting;
+  };
+
+  std::optional<meter::Refusal> judge(const meter::EventView& event, const platform::WallReading& now,
+                                      WallTime& at) const;
+  Route* find_route(const meter::EventView& event, std::optional<meter::Refusal>& refusal);
+  Place place_of(Leg& leg, WallTime at, const platform::WallReading& now) const;
+  bool may_open(const Place& place) const;
+  std::size_t tally_index(const Place& place, std::size_t meter);
+  WindowContext context_for(const platform::WallReading& now);
+  boost::asio::awaitable<void> commit_window();
+  boost::asio::awaitable<void> date_slices(const platform::WallReading& now);
+  void summarise_refusals();
+
+  Dependencies deps_;
+  IngestRules rules_;
+  std::unique_ptr<platform::Alarm> alarm_;
+  std::vector<std::unique_ptr<CounterSource>> sources_;
+
+  std::unordered_map<std::string, Route> routes_;  // a cache: event name, NUL, subscription
+  std::string route_key_;
+  Window window_;
+  std::uint64_t window_number_ = 1;
+  std::map<Place, std::size_t> tally_by_place_;  // of the open window
+  std::vector<Done> waiting_;
+  std::unique_ptr<Closed> stuck_;  // refused by the journal for now
+  bool in_flight_ = false;
+  bool urgent_ = false;
+  bool stopping_ = false;
+  bool above_watermark_ = false;
+  bool trusted_ = false;
+  bool slices_may_exist_ = true;
+  std::map<Place, bool> known_;  // filled only while above the watermark
+  WallTime last_trusted_stored_;
+  std::uint64_t seen_ids_ = 0;
+  IngestStats stats_;
+  IngestStats summarised_;
+  BootTime summarised_at_;
+};
+
+}  // namespace meterd::ingest

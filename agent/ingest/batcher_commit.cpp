@@ -1,0 +1,154 @@
+// The batcher's other half: closing a window, committing it, and dating what was counted before the clock was
+// trusted.
+#include <algorithm>
+
+#include "agent/base/limits.hpp"
+#include "agent/ingest/batcher.hpp"
+
+namespace meterd::ingest {
+
+namespace asio = boost::asio;
+
+namespace {
+constexpr Milliseconds kRetryAfterFailure{1'000};
+constexpr Milliseconds kTrustedTimeStep{3'600'000};
+constexpr Milliseconds kSummaryInterval{60'000};
+constexpr std::size_t kSlicesPerCommit = 1'000;
+constexpr std::int64_t kDaySeconds = 86'400;
+}  // namespace
+
+asio::awaitable<void> Batcher::run() {
+  for (;;) {
+    if (!urgent_ && !stopping_) co_await alarm_->wait_for(stuck_ ? kRetryAfterFailure : rules_.commit_interval);
+    urgent_ = false;
+    const auto now = deps_.clock.wall();
+    if (now.trusted != trusted_) {
+      trusted_ = now.trusted;
+      deps_.log.info("clock_trust", {{"trusted", now.trusted ? "yes" : "no"}});
+    }
+    for (auto& source : sources_) source->harvest(*this, now);
+    if (now.trusted && slices_may_exist_ && !stuck_) co_await date_slices(now);
+    if (stuck_ || !window_.empty() || !waiting_.empty()) co_await commit_window();
+    summarise_refusals();
+    if (stopping_ && window_.empty() && waiting_.empty()) co_return;
+    if (stopping_ && stuck_) co_return;  // it was tried once more; the disk is still full
+  }
+}
+
+WindowContext Batcher::context_for(const platform::WallReading& now) {
+  WindowContext context;
+  context.now = now.time;
+  context.trusted = now.trusted;
+  context.boot_number = deps_.journal.boot_number();
+  // Ids are kept by day of arrival; an untrusted clock leaves them in the last day that was trusted.
+  const auto day = (now.trusted ? now.time : last_trusted_stored_).seconds().count() / kDaySeconds;
+  const auto kept_days = (rules_.remember_ids.count() + kDaySeconds - 1) / kDaySeconds;
+  context.seen.today = static_cast<std::uint32_t>(std::max<std::int64_t>(day, 0));
+  context.seen.oldest = static_cast<std::uint32_t>(std::max<std::int64_t>(day - kept_days, 0));
+  for (std::size_t i = 0; i < deps_.catalog->size(); ++i) {
+    const auto& zone = deps_.catalog->rule(i).zone;
+    const auto due = meter::seal_due(zone, deps_.seal_rules[i], deps_.device, now.time);
+    context.openings.push_back({now.time, due.seconds().count(), zone.name()});
+    context.zones.push_back(zone.name());
+  }
+  context.note_trusted_time = now.trusted && now.time - last_trusted_stored_ > kTrustedTimeStep;
+  context.seal_early = deps_.seal_early;
+  return context;
+}
+
+asio::awaitable<void> Batcher::commit_window() {
+  std::unique_ptr<Closed> closed = std::move(stuck_);
+  if (!closed) {
+    closed = std::make_unique<Closed>();
+    closed->window = std::move(window_);
+    closed->waiting = std::move(waiting_);
+    closed->context = context_for(deps_.clock.wall());
+    window_ = {};
+    waiting_.clear();
+    tally_by_place_.clear();
+    ++window_number_;
+  }
+  if (!closed->context.trusted) slices_may_exist_ = true;
+  Closed* shared = closed.get();
+  in_flight_ = true;
+  const Status committed = co_await deps_.committer.submit([shared](journal::WriteTransaction& txn) {
+    return apply(shared->window, shared->context, txn, shared->outcome);
+  });
+  in_flight_ = false;
+  if (committed) {
+    if (closed->context.note_trusted_time) last_trusted_stored_ = closed->context.now;
+    if (!closed->window.identified.empty()) seen_ids_ = closed->outcome.seen_ids;
+    const auto& flags = closed->outcome.duplicate;
+    const auto known = static_cast<std::uint64_t>(std::count(flags.begin(), flags.end(), true));
+    stats_.duplicates += known;
+    stats_.events -= known;
+  }
+  const auto waiting = std::move(closed->waiting);
+  closed->waiting.clear();
+  for (const auto& done : waiting) done(committed, closed->outcome);
+  if (!committed) stuck_ = std::move(closed);
+}
+
+// A slice of time since boot becomes a day once the wall clock is known: wall = now - (since boot now - slice).
+asio::awaitable<void> Batcher::date_slices(const platform::WallReading& now) {
+  struct Shared {
+    WindowContext context;
+    std::map<std::string, meter::TimeZone> zones;
+    WallTime boot_began;
+    bool more = false;
+  };
+  auto shared = std::make_shared<Shared>();
+  shared->context = context_for(now);
+  shared->boot_began = now.time - deps_.clock.boot().since_boot;
+  for (std::size_t i = 0; i < deps_.catalog->size(); ++i) {
+    const auto& zone = deps_.catalog->rule(i).zone;
+    shared->zones.emplace(zone.name(), zone);
+  }
+  const Status dated = co_await deps_.committer.submit([shared](journal::WriteTransaction& txn) -> Status {
+    auto slices = txn.slices(shared->context.boot_number, kSlicesPerCommit);
+    if (!slices) return slices.error();
+    shared->more = slices->size() == kSlicesPerCommit;
+    for (const auto& slice : *slices) {
+      auto zone = shared->zones.find(slice.value.zone());
+      if (zone == shared->zones.end()) {  // its meter has gone from the configuration
+        auto loaded = meter::TimeZone::load(slice.value.zone());
+        if (!loaded) return loaded.error();
+        zone = shared->zones.emplace(slice.value.zone(), *loaded).first;
+      }
+      auto quantity = Quantity::parse_total(slice.value.quantity());
+      if (!quantity) return Error{Code::corrupt, "a slice's quantity does not parse"};
+      const auto day = zone->second.day_of(shared->boot_began + Seconds(slice.key.second));
+      auto opening = shared->context.openings.empty() ? journal::WriteTransaction::Opening{shared->context.now, 0, ""}
+                                                      : shared->context.openings.front();
+      opening.zone = slice.value.zone();
+      const meter::BucketKey bucket{day, slice.key.series};
+      const meter::Tally tally{*quantity, slice.value.events()};
+      auto added = txn.add(bucket, tally, opening);
+      if (added && !*added) {
+        if (auto sealed = shared->context.seal_early(txn, bucket); !sealed) return sealed;
+        added = txn.add(bucket, tally, opening);
+      }
+      if (!added) return added.error();
+      if (auto s = txn.erase_slice(slice.key); !s) return s;
+    }
+    return {};
+  });
+  if (dated && !shared->more) slices_may_exist_ = false;
+  if (!dated) deps_.log.warning("dating_failed", {{"error", dated.error().message}});
+}
+
+// One line a minute and reason, never the input itself.
+void Batcher::summarise_refusals() {
+  if (deps_.clock.boot() - summarised_at_ < kSummaryInterval && !stopping_) return;
+  for (std::size_t i = 0; i < stats_.refused.size(); ++i) {
+    const auto fresh = stats_.refused[i] - summarised_.refused[i];
+    if (fresh > 0)
+      deps_.log.warning("events_refused", {{"reason", name_of(static_cast<meter::Refusal>(i))},
+                                           {"count", fresh},
+                                           {"do", advice_for(static_cast<meter::Refusal>(i))}});
+  }
+  summarised_ = stats_;
+  summarised_at_ = deps_.clock.boot();
+}
+
+}  // namespace meterd::ingest

@@ -1,0 +1,86 @@
+#include "agent/ingest/datagram_input.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "agent/base/limits.hpp"
+#include "agent/ingest/statsd.hpp"
+
+namespace meterd::ingest {
+
+namespace asio = boost::asio;
+
+namespace {
+constexpr std::size_t kDatagramsPerCall = 64;
+constexpr std::size_t kDatagramBytes = 8 * 1024;  // longer ones are refused whole: half a line must not count
+constexpr int kCallsPerTurn = 8;
+constexpr int kTurnsAtStop = 64;
+}  // namespace
+
+struct DatagramInput::Impl {
+  Impl(const asio::any_io_executor& loop, platform::Socket socket, Batcher& b)
+      : descriptor(loop, socket.release()), reader(kDatagramsPerCall, kDatagramBytes), batcher(b) {}
+  asio::posix::stream_descriptor descriptor;
+  platform::DatagramReader reader;
+  Batcher& batcher;
+  bool stopping = false;
+};
+
+DatagramInput::DatagramInput(asio::any_io_executor loop, platform::Socket socket, Batcher& batcher)
+    : impl_(std::make_unique<Impl>(loop, std::move(socket), batcher)) {}
+
+DatagramInput::~DatagramInput() = default;
+
+void DatagramInput::stop() {
+  impl_->stopping = true;
+  impl_->descriptor.cancel();
+}
+
+asio::awaitable<void> DatagramInput::run() {
+  while (!impl_->stopping) {
+    auto [error] = co_await impl_->descriptor.async_wait(asio::posix::stream_descriptor::wait_read,
+                                                         asio::as_tuple(asio::use_awaitable));
+    if (error && !impl_->stopping) continue;  // cancelled for another reason: wait again
+    while (!impl_->stopping && drain_turn()) co_await asio::post(impl_->descriptor.get_executor(), asio::use_awaitable);
+  }
+  for (int turn = 0; turn < kTurnsAtStop && drain_turn(); ++turn) {
+  }
+}
+
+// True if more may wait.
+bool DatagramInput::drain_turn() {
+  for (int call = 0; call < kCallsPerTurn; ++call) {
+    const auto now = impl_->batcher.now();
+    auto got = impl_->reader.drain(impl_->descriptor.native_handle(), [&](std::string_view bytes, bool truncated) {
+      take_datagram(bytes, truncated, now);
+    });
+    if (!got || *got < kDatagramsPerCall) return false;
+  }
+  return true;
+}
+
+void DatagramInput::take_datagram(std::string_view bytes, bool truncated, const platform::WallReading& now) {
+  auto& stats = impl_->batcher.stats();
+  ++stats.datagrams;
+  if (truncated) {
+    stats.refuse(meter::Refusal::too_large);
+    return;
+  }
+  while (!bytes.empty()) {
+    const auto end = bytes.find('\n');
+    auto line = bytes.substr(0, end);
+    bytes = end == std::string_view::npos ? std::string_view{} : bytes.substr(end + 1);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (line.empty()) continue;
+    const auto parsed = parse_statsd_line(line);
+    if (const auto* refusal = std::get_if<meter::Refusal>(&parsed)) {
+      stats.refuse(*refusal);
+    } else {
+      (void)impl_->batcher.count(std::get<meter::EventView>(parsed), now);  // a refusal is counted there
+    }
+  }
+}
+
+}  // namespace meterd::ingest

@@ -1,0 +1,31 @@
+// A datagram socket that carries statsd lines. Loop thread. Each wake-up drains what waits, in bounded turns, so
+// that a flood cannot keep other producers from being heard.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/any_io_executor.hpp>
+#include <memory>
+#include <string>
+
+#include "agent/ingest/batcher.hpp"
+#include "platform/sockets.hpp"
+
+namespace meterd::ingest {
+
+class DatagramInput {
+ public:
+  DatagramInput(boost::asio::any_io_executor loop, platform::Socket socket, Batcher& batcher);
+  ~DatagramInput();
+
+  boost::asio::awaitable<void> run();  // until stop(); then once more through what waits in the socket
+  void stop();
+
+ private:
+  bool drain_turn();
+  void take_datagram(std::string_view bytes, bool truncated, const platform::WallReading& now);
+
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace meterd::ingest

@@ -1,0 +1,256 @@
+#include "agent/ingest/framed_server.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <deque>
+#include <set>
+
+#include "agent/base/limits.hpp"
+#include "agent/ingest/frame.hpp"
+#include "platform/run_on.hpp"
+
+namespace meterd::ingest {
+
+namespace asio = boost::asio;
+using Stream = asio::local::stream_protocol;
+
+namespace {
+constexpr std::size_t kReadBytes = 64 * 1024;
+constexpr Milliseconds kFrameDeadline{30'000};  // from a frame's first byte to its last
+constexpr Milliseconds kSweepInterval{5'000};
+constexpr Milliseconds kWriteDeadline{30'000};  // a client that does not read its acks
+}  // namespace
+
+struct FramedServer::Connection : std::enable_shared_from_this<FramedServer::Connection> {
+  Connection(Stream::socket s, platform::Clock& clock)
+      : socket(std::move(s)), room(clock.make_alarm()), to_write(clock.make_alarm()) {}
+
+  struct Slot {  // one batch's place in the order of acks
+    bool ready = false;
+    std::string bytes;
+  };
+
+  Stream::socket socket;
+  std::string buffer;
+  std::deque<std::shared_ptr<Slot>> acks;
+  std::unique_ptr<platform::Alarm> room, to_write;
+  std::optional<BootTime> frame_began, write_began;
+  bool reading_done = false;
+  bool closed = false;
+
+  void close() {
+    closed = true;
+    boost::system::error_code ignored;  // closing a broken socket has nothing left to report
+    socket.close(ignored);
+    room->notify();
+    to_write->notify();
+  }
+  void put(const std::shared_ptr<Slot>& slot, const v1::Ack& ack) {
+    slot->bytes = frame(ack.SerializeAsString());
+    slot->ready = true;
+    to_write->notify();
+  }
+};
+
+struct FramedServer::Shared : std::enable_shared_from_this<FramedServer::Shared> {
+  Shared(Dependencies dependencies, platform::Socket socket)
+      : deps(std::move(dependencies)), acceptor(deps.loop, Stream(), socket.release()), tick(deps.clock.make_alarm()) {}
+
+  Dependencies deps;
+  Stream::acceptor acceptor;
+  std::unique_ptr<platform::Alarm> tick;
+  ProducerTable producers;
+  std::set<std::shared_ptr<Connection>> connections;
+  bool stopping = false;
+
+  asio::awaitable<void> read_frames(std::shared_ptr<Connection> connection);
+  asio::awaitable<void> write_acks(std::shared_ptr<Connection> connection);
+  asio::awaitable<bool> take_frame(std::shared_ptr<Connection> connection, std::string_view payload);
+  void refuse(Connection& connection, const std::string& why);
+  void make_room();
+};
+
+FramedServer::FramedServer(Dependencies dependencies, platform::Socket socket)
+    : shared_(std::make_shared<Shared>(std::move(dependencies), std::move(socket))) {}
+FramedServer::~FramedServer() = default;
+
+std::size_t FramedServer::connections() const { return shared_->connections.size(); }
+
+asio::awaitable<void> FramedServer::run() {
+  auto shared = shared_;
+  while (!shared->stopping) {
+    auto [error, socket] = co_await shared->acceptor.async_accept(asio::as_tuple(asio::use_awaitable));
+    if (error) {
+      if (shared->stopping) co_return;
+      // Out of descriptors, most likely: breathe, or the loop would spin.
+      co_await shared->tick->wait_for(Milliseconds(100));
+      continue;
+    }
+    if (!platform::peer_allowed(socket.native_handle(), shared->deps.access)) {
+      shared->deps.log.warning("ingest_peer_refused", {{"do", "add the reporter's group to [access] groups"}});
+      continue;
+    }
+    if (shared->connections.size() >= limits::kProducerConnectionsMax) shared->make_room();
+    auto connection = std::make_shared<Connection>(std::move(socket), shared->deps.clock);
+    shared->connections.insert(connection);
+    asio::co_spawn(shared->deps.loop, shared->read_frames(connection), asio::detached);
+    asio::co_spawn(shared->deps.loop, shared->write_acks(connection), asio::detached);
+  }
+}
+
+asio::awaitable<void> FramedServer::sweep() {
+  auto shared = shared_;
+  auto alarm = shared->deps.clock.make_alarm();
+  while (!shared->stopping) {
+    co_await alarm->wait_for(kSweepInterval);
+    const auto now = shared->deps.clock.boot();
+    const auto connections = shared->connections;
+    for (const auto& connection : connections) {
+      const bool late_frame = connection->frame_began && now - *connection->frame_began > kFrameDeadline;
+      const bool late_write = connection->write_began && now - *connection->write_began > kWriteDeadline;
+      if (late_frame || late_write) connection->close();
+    }
+  }
+}
+
+void FramedServer::stop() {
+  shared_->stopping = true;
+  boost::system::error_code ignored;  // the acceptor may be closed already
+  shared_->acceptor.close(ignored);
+  for (const auto& connection : shared_->connections) {
+    boost::system::error_code gone;  // the peer may have left
+    connection->socket.shutdown(Stream::socket::shutdown_receive, gone);
+  }
+}
+
+void FramedServer::close() {
+  const auto connections = shared_->connections;
+  for (const auto& connection : connections) connection->close();
+}
+
+// At the limit: the connection that waits for nothing and sends nothing makes room for a new one.
+void FramedServer::Shared::make_room() {
+  for (const auto& connection : connections) {
+    if (connection->closed || connection->frame_began || !connection->acks.empty()) continue;
+    deps.log.warning("ingest_idle_connection_closed", {{"limit", limits::kProducerConnectionsMax}});
+    connection->close();
+    return;
+  }
+  const auto first = *connections.begin();
+  first->close();
+}
+
+asio::awaitable<void> FramedServer::Shared::read_frames(std::shared_ptr<Connection> connection) {
+  auto self = shared_from_this();
+  while (!connection->closed && !stopping) {
+    auto part = next_frame(connection->buffer);
+    if (!part) {
+      refuse(*connection, part.error().message);
+      break;
+    }
+    if (part->has_value()) {
+      connection->frame_began.reset();
+      const bool went_on = co_await take_frame(connection, (*part)->payload);
+      connection->buffer.erase(0, (*part)->consumed);
+      if (!went_on) break;
+      continue;
+    }
+    const auto had = connection->buffer.size();
+    if (had > 0 && !connection->frame_began) connection->frame_began = deps.clock.boot();
+    connection->buffer.resize(had + kReadBytes);
+    auto [error, got] = co_await connection->socket.async_read_some(
+        asio::buffer(connection->buffer.data() + had, kReadBytes), asio::as_tuple(asio::use_awaitable));
+    connection->buffer.resize(had + got);
+    if (error) {
+      if (had + got > 0 && !stopping) deps.batcher.stats().refuse(meter::Refusal::malformed);  // half a frame
+      break;
+    }
+  }
+  connection->reading_done = true;
+  connection->frame_began.reset();
+  connection->to_write->notify();
+}
+
+void FramedServer::Shared::refuse(Connection& connection, const std::string& why) {
+  deps.batcher.stats().refuse(meter::Refusal::malformed);
+  v1::Ack ack;
+  ack.set_error(why);
+  auto slot = std::make_shared<Connection::Slot>();
+  connection.acks.push_back(slot);
+  connection.put(slot, ack);
+}
+
+// False: the stream cannot go on.
+asio::awaitable<bool> FramedServer::Shared::take_frame(std::shared_ptr<Connection> connection,
+                                                       std::string_view payload) {
+  while (connection->acks.size() >= limits::kFramesInFlightMax && !connection->closed)
+    co_await connection->room->wait_for(kSweepInterval);
+  v1::Batch batch;
+  if (!batch.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
+    refuse(*connection, "malformed: the frame does not hold a meterd.v1.Batch");
+    co_return false;
+  }
+  auto slot = std::make_shared<Connection::Slot>();
+  connection->acks.push_back(slot);
+  if (auto why = refuse_batch(batch)) {
+    deps.batcher.stats().refuse(meter::Refusal::malformed);
+    v1::Ack ack;
+    ack.set_error(*why);
+    connection->put(slot, ack);
+    co_return true;
+  }
+  if (batch.sequence() != 0 && !producers.knows(batch.producer())) {
+    auto stored = co_await platform::run_on(
+        deps.reader, [&journal = deps.journal, producer = batch.producer()] { return read_producer(journal, producer); });
+    if (!stored || producers.full()) {
+      deps.batcher.stats().refuse(meter::Refusal::full);
+      v1::Ack ack;
+      ack.set_error("full: too many producers, or the journal cannot be read; report the batch again later");
+      connection->put(slot, ack);
+      co_return true;
+    }
+    producers.learn(batch.producer(), *stored);  // keeps what another connection learnt meanwhile
+  }
+  auto pending = std::make_shared<PendingAck>(count_batch(batch, deps.batcher, producers));
+  if (!pending->needs_commit) {
+    connection->put(slot, pending->ack);
+    co_return true;
+  }
+  deps.batcher.commit_soon([connection, slot, pending](const Status& committed, const WindowOutcome& outcome) {
+    settle_ack(*pending, committed, outcome);
+    connection->put(slot, pending->ack);
+  });
+  co_return true;
+}
+
+asio::awaitable<void> FramedServer::Shared::write_acks(std::shared_ptr<Connection> connection) {
+  auto self = shared_from_this();
+  std::string out;
+  while (!connection->closed) {
+    out.clear();
+    while (!connection->acks.empty() && connection->acks.front()->ready) {
+      out += connection->acks.front()->bytes;
+      connection->acks.pop_front();
+    }
+    if (out.empty()) {
+      if (connection->reading_done && connection->acks.empty()) break;
+      co_await connection->to_write->wait_for(Milliseconds(60'000));
+      continue;
+    }
+    connection->room->notify();
+    connection->write_began = deps.clock.boot();
+    auto [error, sent] =
+        co_await asio::async_write(connection->socket, asio::buffer(out), asio::as_tuple(asio::use_awaitable));
+    connection->write_began.reset();
+    if (error) break;
+  }
+  connection->close();
+  self->connections.erase(connection);
+}
+
+}  // namespace meterd::ingest

@@ -1,0 +1,41 @@
+// The framed protobuf socket: connections, deadlines and backpressure. Loop thread. Bounded: so many connections,
+// one frame of at most 1 MiB being read, so many acknowledgements waiting per connection.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+
+#include "agent/ingest/batch.hpp"
+#include "platform/sockets.hpp"
+
+namespace meterd::ingest {
+
+class FramedServer {
+ public:
+  struct Dependencies {
+    boost::asio::any_io_executor loop;
+    boost::asio::any_io_executor reader;  // for the journal's sequence of a producer not seen yet
+    const journal::Journal& journal;
+    Batcher& batcher;
+    platform::Clock& clock;
+    Log& log;
+    platform::SocketAccess access;
+  };
+  FramedServer(Dependencies dependencies, platform::Socket socket);
+  ~FramedServer();
+
+  boost::asio::awaitable<void> run();  // accepts until stop()
+  boost::asio::awaitable<void> sweep();  // closes connections whose half frame is overdue, until stop()
+  void stop();                           // no new connections, no new frames; acks on their way still leave
+  void close();                          // hard: every connection
+
+  std::size_t connections() const;
+
+ private:
+  struct Connection;
+  struct Shared;
+  std::shared_ptr<Shared> shared_;
+};
+
+}  // namespace meterd::ingest

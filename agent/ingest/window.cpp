@@ -1,0 +1,79 @@
+#include "agent/ingest/window.hpp"
+
+namespace meterd::ingest {
+namespace {
+
+constexpr std::size_t kPrunedIdsPerCommit = 512;
+
+struct Sum {
+  meter::Tally tally;
+  std::size_t meter = 0;
+};
+using Sums = std::map<Place, Sum>;  // sorted: the journal is written in the order of its keys
+
+void add(Sums& sums, const PlacedTally& placed) {
+  auto& sum = sums[placed.place];
+  sum.tally += placed.tally;
+  sum.meter = placed.meter;
+}
+
+Status write_bucket(const meter::BucketKey& bucket, const Sum& sum, const WindowContext& context,
+                    journal::WriteTransaction& txn) {
+  const auto& opening = context.openings[sum.meter];
+  auto added = txn.add(bucket, sum.tally, opening);
+  if (!added) return added.error();
+  if (*added) return {};
+  if (auto sealed = context.seal_early(txn, bucket); !sealed) return sealed;
+  added = txn.add(bucket, sum.tally, opening);
+  if (!added) return added.error();
+  check(*added, "an empty bucket takes any tally");
+  return {};
+}
+
+Status write_sums(const Sums& sums, const WindowContext& context, journal::WriteTransaction& txn) {
+  for (const auto& [place, sum] : sums) {
+    Status written;
+    if (place.day) {
+      written = write_bucket({*place.day, place.series}, sum, context, txn);
+    } else {
+      written = txn.add_to_slice({context.boot_number, place.slice_second, place.series}, sum.tally,
+                                 context.zones[sum.meter]);
+    }
+    if (!written) return written;
+  }
+  return {};
+}
+
+}  // namespace
+
+Status apply(const Window& window, const WindowContext& context, journal::WriteTransaction& txn,
+             WindowOutcome& outcome) {
+  outcome = {};
+  Sums sums;
+  for (const auto& placed : window.tallies) add(sums, placed);
+  for (const auto& event : window.identified) {
+    auto seen = txn.remember_id(event.hash, context.seen);
+    if (!seen) return seen.error();
+    const bool known = *seen == journal::WriteTransaction::Seen::known;
+    outcome.duplicate.push_back(known);
+    if (known) continue;
+    for (const auto& leg : event.legs) add(sums, leg);
+  }
+  if (auto s = write_sums(sums, context, txn); !s) return s;
+  for (const auto& [source, cursor] : window.counters)
+    if (auto s = txn.put_counter(source, cursor); !s) return s;
+  for (const auto& [producer, sequence] : window.producers)
+    if (auto s = txn.put_producer(producer, sequence); !s) return s;
+  if (context.note_trusted_time)
+    if (auto s = txn.put_last_trusted(context.now); !s) return s;
+  if (context.trusted)
+    if (auto pruned = txn.prune_seen_ids(context.seen.oldest, kPrunedIdsPerCommit); !pruned) return pruned.error();
+  if (!window.identified.empty()) {
+    auto count = txn.seen_ids();
+    if (!count) return count.error();
+    outcome.seen_ids = *count;
+  }
+  return {};
+}
+
+}  // namespace meterd::ingest

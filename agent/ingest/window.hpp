@@ -1,0 +1,65 @@
+// What one commit carries of ingest: the tallies of the window, the ids to remember, the cursors. Plain data; the
+// batcher fills it on the loop thread, apply() writes it on the journal thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/journal/committer.hpp"
+#include "agent/meter/bucket.hpp"
+
+namespace meterd::ingest {
+
+// Where a quantity is added: to the bucket of a day, or, while the clock is untrusted, to a slice of time since boot.
+struct Place {
+  std::optional<UsageDay> day;
+  std::uint32_t slice_second = 0;
+  meter::SeriesKey series;
+  auto operator<=>(const Place&) const = default;
+};
+
+struct PlacedTally {
+  Place place;
+  std::size_t meter = 0;  // whose zone and seal rule apply
+  meter::Tally tally;
+};
+
+struct IdentifiedEvent {
+  std::string hash;  // of producer and event id
+  std::vector<PlacedTally> legs;
+};
+
+struct Window {
+  std::vector<PlacedTally> tallies;
+  std::vector<IdentifiedEvent> identified;
+  std::map<std::string, std::uint64_t> producers;               // producer -> highest sequence counted
+  std::map<std::string, journal::CounterCursor> counters;       // source -> cursor
+  bool empty() const { return tallies.empty() && identified.empty() && producers.empty() && counters.empty(); }
+};
+
+// What apply() needs beside the window; fixed when the window is closed.
+struct WindowContext {
+  WallTime now;
+  bool trusted = false;
+  std::uint32_t boot_number = 0;
+  journal::WriteTransaction::SeenWindow seen;
+  std::vector<journal::WriteTransaction::Opening> openings;  // by meter
+  std::vector<std::string> zones;                            // by meter
+  bool note_trusted_time = false;  // the stored last trusted time is over an hour old
+  // Seals a bucket that would outgrow a usage's 40 characters.
+  std::function<Status(journal::WriteTransaction&, const meter::BucketKey&)> seal_early;
+};
+
+struct WindowOutcome {
+  std::vector<bool> duplicate;  // by position in Window::identified
+  std::uint64_t seen_ids = 0;
+};
+
+Status apply(const Window& window, const WindowContext& context, journal::WriteTransaction& txn,
+             WindowOutcome& outcome);
+
+}  // namespace meterd::ingest

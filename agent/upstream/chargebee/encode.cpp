@@ -1,0 +1,74 @@
+// The bytes of a Chargebee call, in the form that the vendor's own SDK sends. Chargebee compares path, body
+// and headers of a repeated idempotency key, so nothing here may depend on anything but the usage.
+#include "agent/base/text.hpp"
+#include "agent/upstream/chargebee/chargebee.hpp"
+#include "agent/upstream/chargebee/outcome.hpp"
+
+namespace meterd::upstream::chargebee {
+namespace {
+
+// The vendor's documented limit of usages in the life of a subscription; its support may raise it.
+constexpr std::uint32_t kLifetimeLimit = 5'000;
+
+// application/x-www-form-urlencoded: percent-encoding with a space as "+". "%20" can only stem from a space.
+std::string form_value(std::string_view text) {
+  std::string out = percent_encode(text);
+  for (auto at = out.find("%20"); at != std::string::npos; at = out.find("%20", at + 1))
+    out.replace(at, 3, "+");
+  return out;
+}
+
+class Chargebee final : public Upstream {
+ public:
+  explicit Chargebee(std::string base_path) : base_path_(std::move(base_path)) {}
+
+  Traits traits() const override {
+    return {.idempotent = true, .read_back = true, .lifetime_limit = kLifetimeLimit};
+  }
+
+  HttpRequest encode_create(const meter::Usage& usage) const override {
+    HttpRequest request;
+    request.method = "POST";
+    request.target = path_of(usage);
+    request.headers = {{"content-type", "application/x-www-form-urlencoded; charset=utf-8"},
+                       {"accept", "application/json"},
+                       {"chargebee-idempotency-key", usage.id.value()}};
+    request.body = "id=" + form_value(usage.id.value()) +
+                   "&item_price_id=" + form_value(usage.series.item_price.value()) +
+                   "&usage_date=" + std::to_string(usage.usage_date) +
+                   "&quantity=" + form_value(usage.quantity.text());
+    if (!usage.note.empty()) request.body += "&note=" + form_value(usage.note);
+    return request;
+  }
+
+  HttpRequest encode_retrieve(const meter::Usage& usage) const override {
+    HttpRequest request;
+    request.method = "GET";
+    request.target = path_of(usage) + "?id=" + percent_encode(usage.id.value());
+    request.headers = {{"accept", "application/json"}};
+    return request;
+  }
+
+  Verdict judge_create(const meter::Usage& usage, const Exchange& exchange) const override {
+    return chargebee::judge_create(usage, exchange);
+  }
+
+  ReadBack judge_retrieve(const meter::Usage& usage, const Exchange& exchange) const override {
+    return chargebee::judge_retrieve(usage, exchange);
+  }
+
+ private:
+  std::string path_of(const meter::Usage& usage) const {
+    return base_path_ + "/subscriptions/" + percent_encode(usage.series.subscription.value()) + "/usages";
+  }
+
+  std::string base_path_;
+};
+
+}  // namespace
+
+std::unique_ptr<Upstream> make(std::string base_path) {
+  return std::make_unique<Chargebee>(std::move(base_path));
+}
+
+}  // namespace meterd::upstream::chargebee

@@ -1,0 +1,290 @@
+// What Chargebee's answers mean (error codes: the vendor's public OpenAPI document). Two rules keep a device
+// behind bad links honest: only a usage that equals ours is a receipt, and only a JSON object with the
+// vendor's own error code is a refusal. Whatever a captive portal, a proxy or a broken gateway says teaches
+// nothing and is tried again.
+#include "agent/upstream/chargebee/outcome.hpp"
+
+#include <array>
+#include <boost/json/basic_parser_impl.hpp>
+#include <map>
+
+namespace meterd::upstream::chargebee {
+namespace {
+
+namespace json = boost::json;
+
+struct Scalar {
+  enum class Kind : std::uint8_t { string, number, other };
+  Kind kind = Kind::other;
+  std::string text;  // of a number: as it stood in the answer, so that no double touches it
+};
+using Members = std::map<std::string, Scalar, std::less<>>;
+
+// The scalars of an answer's root object and of its member "usage". A name that appears twice makes the
+// answer unreadable: which of the two would count is not ours to guess.
+struct Answer {
+  bool has_usage = false;
+  Members root;
+  Members usage;
+};
+
+// Boost.JSON's handler (its documentation names the members): collects an Answer without building a tree.
+class Reader {
+ public:
+  static constexpr std::size_t max_object_size = std::size_t(-1);
+  static constexpr std::size_t max_array_size = std::size_t(-1);
+  static constexpr std::size_t max_key_size = std::size_t(-1);
+  static constexpr std::size_t max_string_size = std::size_t(-1);
+  using Ec = json::error_code;
+  using Text = json::string_view;
+
+  Answer answer;
+
+  bool on_document_begin(Ec&) { return true; }
+  bool on_document_end(Ec&) { return true; }
+  bool on_object_begin(Ec& ec) {
+    if (depth_ == 1 && key_ == "usage") {
+      if (answer.has_usage) return refuse(ec);
+      answer.has_usage = in_usage_ = true;
+    }
+    ++depth_;
+    return true;
+  }
+  bool on_object_end(std::size_t, Ec&) { return leave(); }
+  bool on_array_begin(Ec& ec) {
+    if (depth_ == 0) return refuse(ec);
+    ++depth_;
+    return true;
+  }
+  bool on_array_end(std::size_t, Ec&) { return leave(); }
+  bool on_key_part(Text part, std::size_t, Ec&) { return gather(part); }
+  bool on_key(Text part, std::size_t, Ec&) {
+    gather(part);
+    if (depth_ <= 2) key_ = text_;
+    text_.clear();
+    return true;
+  }
+  bool on_string_part(Text part, std::size_t, Ec&) { return gather(part); }
+  bool on_string(Text part, std::size_t, Ec& ec) { return scalar(Scalar::Kind::string, part, ec); }
+  bool on_number_part(Text part, Ec&) { return gather(part); }
+  bool on_int64(std::int64_t, Text part, Ec& ec) { return scalar(Scalar::Kind::number, part, ec); }
+  bool on_uint64(std::uint64_t, Text part, Ec& ec) { return scalar(Scalar::Kind::number, part, ec); }
+  bool on_double(double, Text part, Ec& ec) { return scalar(Scalar::Kind::number, part, ec); }
+  bool on_bool(bool, Ec& ec) { return scalar(Scalar::Kind::other, {}, ec); }
+  bool on_null(Ec& ec) { return scalar(Scalar::Kind::other, {}, ec); }
+  bool on_comment_part(Text, Ec&) { return true; }
+  bool on_comment(Text, Ec&) { return true; }
+
+ private:
+  static bool refuse(Ec& ec) {
+    ec = make_error_code(json::error::syntax);
+    return false;
+  }
+  bool gather(Text part) {
+    text_.append(part.data(), part.size());
+    return true;
+  }
+  bool leave() {
+    if (--depth_ == 1) in_usage_ = false;
+    return true;
+  }
+  bool scalar(Scalar::Kind kind, Text last_part, Ec& ec) {
+    gather(last_part);
+    const std::string text = std::exchange(text_, {});
+    if (depth_ == 0) return refuse(ec);
+    if (depth_ > 2 || (depth_ == 2 && !in_usage_)) return true;
+    Members& members = depth_ == 1 ? answer.root : answer.usage;
+    return members.emplace(key_, Scalar{kind, text}).second || refuse(ec);
+  }
+
+  int depth_ = 0;
+  bool in_usage_ = false;
+  std::string key_;   // of the member being read, down to the usage's own
+  std::string text_;  // parts of a key or scalar so far
+};
+
+std::optional<Answer> read_answer(const std::string& body) {
+  json::basic_parser<Reader> parser{json::parse_options{}};  // strict, at most 32 levels deep
+  json::error_code ec;
+  const std::size_t used = parser.write_some(false, body.data(), body.size(), ec);
+  if (ec || used != body.size()) return std::nullopt;
+  return std::move(parser.handler().answer);
+}
+
+const std::string* text_of(const Members& members, std::string_view name,
+                           Scalar::Kind kind = Scalar::Kind::string) {
+  const auto found = members.find(name);
+  return found != members.end() && found->second.kind == kind ? &found->second.text : nullptr;
+}
+
+// A vendor's free text for an operator's screen: printable, one line, never cut inside a UTF-8 sequence.
+std::string clean(std::string_view text, std::size_t length_max) {
+  if (text.size() > length_max) {
+    while (length_max > 0 && (static_cast<unsigned char>(text[length_max]) & 0xC0U) == 0x80U) --length_max;
+    text = text.substr(0, length_max);
+  }
+  std::string out(text);
+  for (char& c : out)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
+  return out;
+}
+
+struct Comparison {
+  enum class Content : std::uint8_t { not_ours, same, different };
+  Content content = Content::not_ours;
+  std::string detail;
+  std::string resource_version;
+};
+
+Comparison compare(const meter::Usage& ours, const Answer& answer) {
+  using Content = Comparison::Content;
+  const std::string* id = text_of(answer.usage, "id");
+  const std::string* subscription = text_of(answer.usage, "subscription_id");
+  const std::string* item_price = text_of(answer.usage, "item_price_id");
+  const std::string* usage_date = text_of(answer.usage, "usage_date", Scalar::Kind::number);
+  const std::string* quantity = text_of(answer.usage, "quantity");
+  if (quantity == nullptr) quantity = text_of(answer.usage, "quantity", Scalar::Kind::number);
+  if (!answer.has_usage || !id || !subscription || !item_price || !usage_date || !quantity)
+    return {Content::not_ours, "not a usage: captive portal or proxy?", {}};
+  if (*id != ours.id.value())
+    return {Content::not_ours, "a usage with another id: captive portal or proxy?", {}};
+
+  std::string differs;
+  const auto expect = [&differs](bool equal, std::string_view field) {
+    if (!equal) differs.append(differs.empty() ? "" : ", ").append(field);
+  };
+  expect(*subscription == ours.series.subscription.value(), "subscription_id");
+  expect(*item_price == ours.series.item_price.value(), "item_price_id");
+  expect(*usage_date == std::to_string(ours.usage_date), "usage_date");
+  const auto theirs = Quantity::parse(*quantity);  // numerically: "5", "5.0" and "5.00" are one quantity
+  expect(theirs.ok() && *theirs == ours.quantity,
+         "quantity (theirs " + clean(*quantity, 40) + ", ours " + ours.quantity.text() + ")");
+  if (!differs.empty())
+    return {Content::different, "conflict: the upstream's usage differs in " + differs, {}};
+  const std::string* version = text_of(answer.usage, "resource_version", Scalar::Kind::number);
+  return {Content::same, {}, version == nullptr ? std::string() : clean(*version, 40)};
+}
+
+struct CodeRule {
+  std::string_view code;
+  Outcome outcome;
+};
+
+// Codes that mean the same whatever the status. Chargebee does not document the code of a second usage on one
+// date or of a used id; duplicate_entry fits, and a look by id settles what it was. 422
+// unable_to_process_request is the idempotency key with another request, equally settled by a look.
+constexpr std::array<CodeRule, 7> kCodeRules{{
+    {"duplicate_entry", Outcome::duplicate},
+    {"unable_to_process_request", Outcome::duplicate},
+    {"configuration_incompatible", Outcome::unauthorised},
+    {"site_not_found", Outcome::unauthorised},
+    {"lock_timeout", Outcome::throttled},
+    {"api_request_limit_exceeded", Outcome::throttled},
+    {"third_party_api_request_limit_exceeded", Outcome::throttled},
+}};
+
+Outcome outcome_of(unsigned status, std::string_view code) {
+  if (status >= 500) return Outcome::unavailable;
+  for (const auto& rule : kCodeRules)
+    if (code == rule.code) return rule.outcome;
+  switch (status) {
+    case 401:
+    case 403:
+    case 405:
+      return Outcome::unauthorised;  // the key, its rights or the URL: nothing is wrong with the usage
+    case 429:
+      return Outcome::throttled;
+    case 400:
+    case 402:
+    case 404:
+    case 409:
+    case 422:
+      return Outcome::rejected;
+    default:
+      return Outcome::unavailable;  // undocumented: wait and show it, park nothing
+  }
+}
+
+Verdict judge_error(const HttpResponse& response, const std::optional<Answer>& answer) {
+  Verdict verdict;
+  verdict.detail = std::to_string(response.status);
+  const std::string* code = answer ? text_of(answer->root, "api_error_code") : nullptr;
+  if (code == nullptr || response.status < 400) {
+    verdict.outcome = response.status == 429 ? Outcome::throttled : Outcome::unavailable;
+    verdict.detail += response.status == 429 || response.status >= 500
+                          ? " without the vendor's error code"
+                          : " without the vendor's error code: captive portal or proxy?";
+  } else {
+    verdict.outcome = outcome_of(response.status, *code);
+    verdict.detail += " " + clean(*code, 64);
+    if (const std::string* param = text_of(answer->root, "param"); param != nullptr && !param->empty())
+      verdict.detail += " param=" + clean(*param, 64);
+    if (const std::string* message = text_of(answer->root, "message");
+        message != nullptr && !message->empty())
+      verdict.detail += ": " + clean(*message, 120);
+  }
+  if (verdict.outcome == Outcome::throttled || response.status == 503)
+    verdict.retry_after = response.retry_after();
+  return verdict;
+}
+
+Verdict judge_lost(const TransportError& lost) {
+  // Unavailable even if the request may have arrived: the key and the id make the next try safe.
+  return {Outcome::unavailable, std::nullopt, std::string(name_of(lost.stage)) + ": " + lost.detail, {}};
+}
+
+std::string receipt_of(const Comparison& comparison) {
+  return comparison.resource_version.empty() ? "200" : "200 resource_version=" + comparison.resource_version;
+}
+
+}  // namespace
+
+Verdict judge_create(const meter::Usage& usage, const Exchange& exchange) {
+  if (const auto* lost = std::get_if<TransportError>(&exchange)) return judge_lost(*lost);
+  const auto& response = std::get<HttpResponse>(exchange);
+  const auto answer = read_answer(response.body);
+  if (response.status != 200) return judge_error(response, answer);
+  const Comparison comparison = compare(usage, answer.value_or(Answer{}));
+  switch (comparison.content) {
+    case Comparison::Content::not_ours:
+      return {Outcome::unavailable, std::nullopt, "200, but " + comparison.detail, {}};
+    case Comparison::Content::different:
+      return {Outcome::rejected, std::nullopt, comparison.detail, {}};
+    case Comparison::Content::same:
+      break;
+  }
+  const std::string* replayed = response.header("chargebee-idempotency-replayed");
+  const bool is_replay = replayed != nullptr && *replayed == "true";
+  return {Outcome::accepted, std::nullopt, "200",
+          receipt_of(comparison) + " replayed=" + (is_replay ? "true" : "false")};
+}
+
+ReadBack judge_retrieve(const meter::Usage& usage, const Exchange& exchange) {
+  using Found = ReadBack::Found;
+  if (const auto* lost = std::get_if<TransportError>(&exchange)) return {Found::unknown, judge_lost(*lost)};
+  const auto& response = std::get<HttpResponse>(exchange);
+  const auto answer = read_answer(response.body);
+  if (response.status != 200) {
+    ReadBack look{Found::unknown, judge_error(response, answer)};
+    const std::string* code = answer ? text_of(answer->root, "api_error_code") : nullptr;
+    if (response.status == 404 && code != nullptr && *code == "resource_not_found")
+      look.found = Found::absent;
+    // A refused look says nothing about the usage: it must never read as a refusal of the usage.
+    const bool about_usage =
+        look.verdict.outcome == Outcome::rejected || look.verdict.outcome == Outcome::duplicate;
+    if (look.found == Found::unknown && about_usage) look.verdict.outcome = Outcome::unavailable;
+    return look;
+  }
+  const Comparison comparison = compare(usage, answer.value_or(Answer{}));
+  switch (comparison.content) {
+    case Comparison::Content::not_ours:
+      return {Found::unknown, {Outcome::unavailable, std::nullopt, "200, but " + comparison.detail, {}}};
+    case Comparison::Content::different:
+      return {Found::different, {Outcome::rejected, std::nullopt, comparison.detail, {}}};
+    case Comparison::Content::same:
+      break;
+  }
+  return {Found::same, {Outcome::accepted, std::nullopt, "200", receipt_of(comparison) + " read_back=true"}};
+}
+
+}  // namespace meterd::upstream::chargebee

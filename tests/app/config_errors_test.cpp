@@ -1,0 +1,260 @@
+// Each thing that can be wrong in a meterd.toml, with the exact line of the message that it gets.
+#include "tests/app/config_fixture.hpp"
+
+namespace meterd::app {
+namespace {
+
+class ConfigErrors : public ConfigFixture {
+ protected:
+  ConfigErrors() { pass_credential("k", "secret"); }
+
+  // An upstream in three lines, and what follows in it.
+  static std::string upstream(const std::string& more) {
+    return "[[upstream]]\nurl = \"https://a.b\"\nkey = { credential = \"k\" }\n" + more + "\n";
+  }
+  static std::string meter(const std::string& more) {
+    return "[[meter]]\nevent = \"e\"\nitem_price = \"p\"\n" + more + "\n";
+  }
+
+  struct Case {
+    std::string text;
+    std::string error;  // after "meterd.toml:"
+  };
+  void expect(const std::vector<Case>& cases) const {
+    for (const auto& one : cases) EXPECT_EQ(errors(one.text), "meterd.toml:" + one.error) << one.text;
+  }
+};
+
+TEST_F(ConfigErrors, NameTheLineOfASyntaxError) {
+  expect({{"[device]\nid = \"a\"\nid = \"b\"\n",
+           "3: not TOML: Error while parsing key-value pair: cannot redefine existing string 'id'"},
+          {"\n\n[journal\n", "3: not TOML: Error while parsing table header: expected ']', saw '\\n'"}});
+}
+
+TEST_F(ConfigErrors, NameAFileThatCannotBeRead) {
+  const auto config = load_config(path("absent.toml"), sources_);
+  ASSERT_FALSE(config);
+  EXPECT_EQ(config.error().code, Code::io);
+  EXPECT_EQ(short_paths(config.error().message), "absent.toml cannot be read: No such file or directory");
+}
+
+TEST_F(ConfigErrors, SuggestTheNearestKnownKey) {
+  expect({{"[journal]\nmaxsize = \"1MiB\"\n", "2: journal.maxsize: unknown key (did you mean \"max_size\"?)"},
+          {"[jurnal]\n", "1: jurnal: unknown key (did you mean \"journal\"?)"},
+          {upstream("seal-delay = \"5m\""),
+           "4: upstream.seal-delay: unknown key (did you mean \"seal_delay\"?)"},
+          {"[clock]\n\ncolour = 1\n", "3: clock.colour: unknown key"},
+          {"time_zone = \"UTC\"\n", "1: time_zone: unknown key"},
+          {"[[meters]]\n", "1: meters: unknown key (did you mean \"meter\"?)"}});
+}
+
+TEST_F(ConfigErrors, SayWhichTypeWasExpected) {
+  expect({{upstream("seal = 3"),
+           "4: upstream.seal: expected a duration such as \"1d\" or \"15m\", at most one day; found 3"},
+          {"[journal]\nmax_size = 64\n",
+           "2: journal.max_size: expected a size such as \"8MiB\", in KiB, MiB or GiB; found 64"},
+          {"[api]\nlifetime_limit = \"many\"\n",
+           "2: api.lifetime_limit: expected a whole number from 1 to 1000000000; found \"many\""},
+          {"[api]\nlifetime_limit = -1\n",
+           "2: api.lifetime_limit: expected a whole number from 1 to 1000000000; found -1"},
+          {"[access]\ngroups = \"meterd\"\n",
+           "2: access.groups: expected an array of strings, each the name of a group; found \"meterd\""},
+          {"[access]\ngroups = [\"meterd\",\n  true]\n",
+           "3: access.groups: expected a string, each the name of a group; found true"},
+          {"[device]\nid = 1.5\n",
+           "2: device.id: expected a string of 1 to 100 bytes without control characters; found a "
+           "floating-point "
+           "number"},
+          {"[device]\nid = \"\"\n",
+           "2: device.id: expected a string of 1 to 100 bytes without control characters; found \"\""},
+          {"[upstream]\nname = \"billing\"\n", "1: upstream: expected [[upstream]]; found a table"},
+          {"[[device]]\n", "1: device: expected a table; found an array"},
+          {"[clock]\ntrust = \"never\"\n",
+           "2: clock.trust: expected \"synchronised\" or \"always\"; found \"never\""}});
+}
+
+TEST_F(ConfigErrors, KeepDurationsAndSizesInTheirBounds) {
+  const std::string interval =
+      "2: journal.commit_interval: expected a duration such as \"10s\", from \"10ms\" to \"1h\"";
+  expect(
+      {{"[journal]\ncommit_interval = \"9ms\"\n", interval + "; found \"9ms\""},
+       {"[journal]\ncommit_interval = \"61m\"\n", interval + "; found \"61m\""},
+       {"[ingest]\naccept_future = \"1500ms\"\n",
+        "2: ingest.accept_future: expected a duration such as \"5m\" or \"400d\", in whole seconds; found "
+        "\"1500ms\""},
+       {"[journal]\nmax_size = \"512KiB\"\n",
+        "2: journal.max_size: expected a size from \"1MiB\" to \"1024GiB\" on this machine; found "
+        "\"512KiB\""},
+       {"[journal]\nmax_size = \"16MiB\"\nreserve = \"8MiB\"\n",
+        "3: journal.reserve: expected a size from \"64KiB\" to less than half of max_size (\"16MiB\"); found "
+        "\"8MiB\""},
+       {"[journal]\ndirectory = \"journal\"\n",
+        "2: journal.directory: expected an absolute path; found \"journal\""}});
+}
+
+TEST_F(ConfigErrors, KeepInputsWithoutAPeerOnTheDevice) {
+  const std::string why =
+      " could be reached from other machines, and who sends there is unknown; use a loopback address "
+      "(127.0.0.1, "
+      "[::1]) or a Unix socket";
+  expect({{"[api]\nlisten = [\"unix:/a\", \"0.0.0.0:8480\"]\n", "2: api.listen: \"0.0.0.0:8480\"" + why},
+          {"[ingest]\nstatsd = [\"udp:[::]:8125\"]\n", "2: ingest.statsd: \"udp:[::]:8125\"" + why},
+          {"[ingest]\nstatsd = [\"127.0.0.1:8125\"]\n",
+           "2: ingest.statsd: expected a socket such as \"unix:/run/meterd/statsd.sock\" or "
+           "\"udp:127.0.0.1:8125\"; "
+           "found \"127.0.0.1:8125\""},
+          {"[api]\nlisten = [\"unix:/a\", \"localhost:1\"]\n",
+           "2: api.listen: expected a socket such as \"unix:/run/meterd/api.sock\" or \"127.0.0.1:8480\": "
+           "the host "
+           "must be a numeric IPv4 address, or an IPv6 address in brackets; found \"localhost:1\""},
+          {"[api]\nlisten = [\"unix:/a\", \"unix:/a\"]\n", "2: api.listen: \"unix:/a\" is listed twice"},
+          {"[api]\nlisten = [\"unix:/run/meterd/ingest.sock\"]\n",
+           "2: api.listen: \"unix:/run/meterd/ingest.sock\" is a socket of [ingest] already"}});
+}
+
+TEST_F(ConfigErrors, CheckEachUpstream) {
+  expect(
+      {{"[[upstream]]\nkey = { credential = \"k\" }\n",
+        "1: upstream.url: expected an https URL such as \"https://acme.chargebee.com/api/v2\"; it is "
+        "missing"},
+       {"[[upstream]]\nurl = \"https://a.b\"\n",
+        "1: upstream.key: expected the API key as { file = \"/PATH\" }, { credential = \"NAME\" } or { env = "
+        "\"NAME\" }; it is missing"},
+       {"[[upstream]]\nkey = { credential = \"k\" }\nurl = \"https://a.b?c=d\"\n",
+        "3: upstream.url: expected an https URL such as \"https://acme.chargebee.com/api/v2\"; it must not "
+        "have a "
+        "query"},
+       {upstream("name = \"ledger\""),
+        "4: upstream.name: \"ledger\" is the device's own name for usages without an upstream; choose "
+        "another"},
+       {upstream("kind = \"stripe\""),
+        "4: upstream.kind: expected \"chargebee\", \"twilio-v1\" or \"twilio-preview\"; found \"stripe\""},
+       {upstream("batch = 100"),
+        "4: upstream.batch: belongs to an upstream of kind \"twilio-v1\" or \"twilio-preview\""},
+       {upstream("name = \"" + std::string(33, 'a') + "\""),
+        "4: upstream.name: expected a string of 1 to 32 bytes without control characters; found \"" +
+            std::string(33, 'a') + "\""},
+       {"[api]\nchargebee_upstream = \"a\"\n" + upstream("name = \"a\"") + upstream("name = \"a\""),
+        "10: upstream.name: \"a\" names another [[upstream]] already"}});
+}
+
+TEST_F(ConfigErrors, CheckHowAnUpstreamIsSealed) {
+  expect(
+      {{upstream("seal = \"2d\""),
+        "4: upstream.seal: expected a duration such as \"1d\" or \"15m\", at most one day; found \"2d\""},
+       {upstream("seal = \"500ms\""),
+        "4: upstream.seal: expected a duration such as \"1d\" or \"15m\", at most one day; found \"500ms\""},
+       {upstream("seal = \"7m\""),
+        "4: upstream.seal: \"7m\" does not divide a day into equal parts; \"15m\", \"1h\" or \"6h\" would"},
+       {upstream("seal = \"1h\"\nunique = \"day\""),
+        "5: upstream.unique: \"day\" allows one usage a day, but seal = \"1h\" makes several; use seal = "
+        "\"1d\" or "
+        "unique = \"second\""}});
+  EXPECT_EQ(errors(upstream("seal = \"15m\"\nseal_delay = \"1m\"\nflush_window = \"0s\"")), "");
+}
+
+TEST_F(ConfigErrors, ShowTheArithmeticOfALifeThatIsTooLong) {
+  const auto second = "[[meter]]\nevent = \"f\"\nitem_price = \"q\"\n";
+  EXPECT_EQ(errors(upstream("life = \"10y\"") + meter("")), "");
+  expect(
+      {{upstream("life = \"10y\"") + meter("") + second,
+        "4: upstream.life: \"10y\" is 3650 seals of \"1d\", times 2 item price(s) on one subscription: 7300 "
+        "usages, but Chargebee takes 5000 per subscription, which lasts 2500d; seal less often, meter fewer "
+        "item "
+        "prices, or expect a shorter life"}});
+  // Two subscriptions have a budget each.
+  EXPECT_EQ(
+      errors(upstream("life = \"10y\"") + meter("subscription = \"s\"") + second + "subscription = \"t\"\n"),
+      "");
+}
+
+TEST_F(ConfigErrors, CheckEachMeter) {
+  const auto two =
+      upstream("name = \"one\"") + upstream("name = \"two\"") + "[api]\nchargebee_upstream = \"one\"\n";
+  expect(
+      {{"[[meter]]\nitem_price = \"p\"\n",
+        "1: meter.event: expected the name of the event to count; it is missing"},
+       {meter("upstream = \"bling\"") + upstream("name = \"billing\""),
+        "4: meter.upstream: no [[upstream]] is named \"bling\" (did you mean \"billing\"?)"},
+       {meter("upstream = \"ledger\"") + upstream(""),
+        "4: meter.upstream: no [[upstream]] is named \"ledger\""},
+       {meter("upstream = \"billing\""),
+        "4: meter.upstream: no [[upstream]] is named \"billing\"; none is configured"},
+       {meter("") + two,
+        "1: meter.upstream: expected the name of one of the 2 [[upstream]] tables; it is missing"},
+       {meter("") + meter("subscription = \"s\""),
+        "6: meter.event: another [[meter]] counts \"e\" into \"p\" already: it would be billed twice"},
+       {meter("time_zone = \"Europe/Berlin\"") + "[[meter]]\nevent = \"f\"\nitem_price = \"p\"\n",
+        "5: meter.time_zone: \"p\" is cut into days by \"Europe/Berlin\" in another [[meter]] and by \"UTC\" "
+        "here; "
+        "choose one"},
+       {meter("time_zone = \"Mars/Olympus\""),
+        "4: meter.time_zone: time zone \"Mars/Olympus\" is not in this system's tz database; a name is like "
+        "\"Europe/Berlin\""},
+       {meter("rounding = \"up\""),
+        "4: meter.rounding: \"up\" is not available in this version of meterd; use \"none\""},
+       {meter("unit_price = 0.0075"),
+        "4: meter.unit_price: expected an exact decimal as a string such as \"0.0075\", not negative; found "
+        "a "
+        "floating-point number"},
+       {meter("unit_price = \"-1\""),
+        "4: meter.unit_price: expected an exact decimal as a string such as \"0.0075\", not negative; found "
+        "\"-1\""}});
+}
+
+TEST_F(ConfigErrors, CheckEachSubscriptionAndSource) {
+  const std::string source = "[[source]]\nname = \"wwan0\"\nevent = \"e\"\n";
+  expect({{"[[subscription]]\nid = \"s\"\n",
+           "1: subscription.item_prices: expected the item prices that the subscription has, as an array of "
+           "strings; "
+           "it is missing"},
+          {source, "3: source.event: no [[meter]] counts \"e\"; its bytes would never be billed"},
+          {source + meter(""),
+           "1: source.subscription: expected whom to bill, here or in every [[meter]] of the "
+           "event; it is missing"},
+          {source + "kind = \"modbus\"\n" + meter("subscription = \"s\""),
+           "4: source.kind: kind \"modbus\" is not available in this version of meterd; use \"interface\""},
+          {source + "direction = \"up\"\n" + meter("subscription = \"s\""),
+           "4: source.direction: expected \"rx\", \"tx\" or \"both\"; found \"up\""},
+          {source + source + "direction = \"rx\"\n" + meter("subscription = \"s\""),
+           "5: source.name: another [[source]] counts the same bytes of \"wwan0\" as \"e\" already"}});
+  EXPECT_EQ(errors(source + "direction = \"tx\"\n" + source + "direction = \"rx\"\n" +
+                   meter("subscription = \"s\"")),
+            "");
+}
+
+TEST_F(ConfigErrors, CheckWhereTheDevicesOwnApisLead) {
+  expect(
+      {{upstream("name = \"a\"") + upstream("name = \"b\"") + "[api]\n",
+        "9: api.chargebee_upstream: 2 [[upstream]] are of kind \"chargebee\"; name the one that calls to "
+        "the device's own API go to"},
+       {"[api]\nchargebee_upstream = \"biling\"\n" + upstream("name = \"billing\""),
+        "2: api.chargebee_upstream: no [[upstream]] of kind \"chargebee\" is named \"biling\" (did you mean "
+        "\"billing\"?)"},
+       {"[api]\ntwilio_account = \"AC0123456789abcdef0123456789abcdef\"\n",
+        "2: api.twilio_account: twilio_account and twilio_token belong together; set both or none"},
+       {"[api]\npreview_as = { item_price = \"BI1\", unit_price = \"0.1\" }\n",
+        "2: api.preview_as: needs an [[upstream]] of kind \"twilio-v1\" to deliver to"},
+       {"[api]\npreview_as = { item_price = \"BI1\", unit_price = \"0.1\", tax = 1 }\n",
+        "2: api.preview_as.tax: unknown key\n"
+        "meterd.toml:2: api.preview_as: needs an [[upstream]] of kind \"twilio-v1\" to deliver to"}});
+}
+
+TEST_F(ConfigErrors, AreAllReportedInTheOrderOfTheFile) {
+  expect(
+      {{"[[meter]]\nevent = 1\nitem_price = \"p\"\n[device]\nid = 2\nsize = 3\n",
+        "2: meter.event: expected a string of 1 to 100 bytes without control characters; found 1\n"
+        "meterd.toml:5: device.id: expected a string of 1 to 100 bytes without control characters; found 2\n"
+        "meterd.toml:6: device.size: unknown key"}});
+}
+
+TEST_F(ConfigErrors, EndAfterTwentyWithTheNumberOfTheRest) {
+  std::string text = "[clock]\n";
+  for (int i = 0; i < 25; ++i) text += "unheard_of_" + std::to_string(i) + " = 1\n";
+  const auto report = errors(text);
+  EXPECT_EQ(std::count(report.begin(), report.end(), '\n'), 20);
+  EXPECT_TRUE(report.ends_with("meterd.toml: and 5 more")) << report;
+}
+
+}  // namespace
+}  // namespace meterd::app

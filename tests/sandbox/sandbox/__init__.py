@@ -1,0 +1,14 @@
+"""The billing sandbox: an independent oracle for what a client of the Usages API has really charged.
+
+It knows nothing of meterd. It is strict wherever the vendor's documentation speaks; where the documentation is
+silent it takes the answer that is hardest on a client, and a comment says so ("undocumented").
+
+    options, main      the command line; start and stop
+    http, server       requests in, answers out, one task for each connection
+    chargebee          authentication, routes, idempotency      -> usages, listing (the operations)
+    params, errors     reading forms; the vendor's error shape
+    ledger, totals     what was charged, exactly; the file it survives in
+    faults, canned     which fault hits a request; the answers that some of them give
+    wire               what each fault does to the connection
+    control            /_sandbox/: looking into the sandbox and steering it
+"""

@@ -1,0 +1,147 @@
+"""The vendor's site: authentication, the rate limit, routes and idempotency around the operations on usages."""
+
+import base64
+import binascii
+import hmac
+import urllib.parse
+
+from . import listing, params, usages
+from .errors import ApiError, json_response, method_not_supported, not_found
+from .idempotency import IdempotencyMemory
+from .ledger import Ledger
+
+_LIST = "/api/v2/usages"
+_SUBSCRIPTIONS = "/api/v2/subscriptions/"
+_RATE_WINDOW_SECONDS = 60
+
+
+class RateLimit:
+    """N requests a minute, counted from the first request of each minute; None: no limit."""
+
+    def __init__(self, clock, per_minute):
+        self._clock = clock
+        self._per_minute = per_minute
+        self._since = 0.0
+        self._used = 0
+
+    def take(self):
+        if self._per_minute is None:
+            return
+        now = self._clock.now()
+        if now - self._since >= _RATE_WINDOW_SECONDS:
+            self._since, self._used = now, 0
+        if self._used >= self._per_minute:
+            wait = int(self._since + _RATE_WINDOW_SECONDS - now) + 1
+            raise ApiError(
+                429, "api_request_limit_exceeded", "Too many requests", headers=[("Retry-After", str(wait))]
+            )
+        self._used += 1
+
+
+class Site:
+    def __init__(self, options, clock):
+        self.ledger = Ledger(options.unique, options.lifetime_limit)
+        self.memory = IdempotencyMemory(clock, options.key_window)
+        self._clock = clock
+        self._rate = RateLimit(clock, options.rate_per_minute)
+        self._key = options.key
+        if options.ledger:
+            self._restore(self.ledger.open(options.ledger))
+
+    def handle(self, request, remember=True):
+        """Answers one API request. Without `remember` a change is made but its idempotency key is not kept."""
+        try:
+            self._rate.take()
+            self._authenticate(request)
+            return self._route(request, remember)
+        except ApiError as error:
+            return error.response()
+
+    def advance(self, seconds):
+        self._clock.advance(seconds)
+        self.ledger.advanced(seconds)
+
+    def _restore(self, lines):
+        for line in lines:
+            if line["op"] == "advance":
+                self._clock.advance(line["seconds"])
+            elif line.get("stored"):
+                self.memory.remember(line["stored"])
+
+    def _authenticate(self, request):
+        """Basic, the API key as user, an empty password."""
+        challenge = [("WWW-Authenticate", 'Basic realm="billing sandbox"')]
+        scheme, _, encoded = (request.header("authorization") or "").partition(" ")
+        try:
+            user, colon, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
+        except (binascii.Error, ValueError):
+            colon = b""
+        if scheme.lower() != "basic" or not colon:
+            raise ApiError(401, "basic_authentication_failed", "Basic authentication is required", headers=challenge)
+        if password or not hmac.compare_digest(user, self._key.encode()):
+            raise ApiError(401, "api_authentication_failed", "The API key is not valid", headers=challenge)
+
+    def _route(self, request, remember):
+        if request.path == _LIST:
+            _expect_method(request, "GET")
+            return listing.list_usages(self.ledger, params.parse_query(request))
+        if not request.path.startswith(_SUBSCRIPTIONS):
+            raise not_found("No such resource")
+        # Split from the right: the vendor's own SDK leaves a "/" in an id as it is.
+        subscription, _, operation = request.path.removeprefix(_SUBSCRIPTIONS).rpartition("/")
+        subscription = _decoded(subscription)
+        if operation == "usages" and request.method == "GET":
+            usage = usages.find(self.ledger, subscription, params.parse_query(request))
+            return json_response(200, {"usage": usage})
+        if operation == "usages":
+            _expect_method(request, "POST", "GET, POST")
+            return self._change(request, remember, lambda stored: self._create(request, subscription, stored))
+        if operation == "delete_usage":
+            _expect_method(request, "POST")
+            return self._change(request, remember, lambda stored: self._delete(request, subscription, stored))
+        raise not_found("No such resource")
+
+    def _change(self, request, remember, apply):
+        """Idempotency around a change. `apply` is given the function that makes the entry to store with it."""
+        key = self.memory.key_of(request)
+        if key is None:
+            return json_response(200, apply(lambda answer: None), applied=True)
+        fingerprint = request.fingerprint()
+        replayed = self.memory.replay(key, fingerprint)
+        if replayed:
+            return replayed
+
+        def stored(answer):
+            entry = self.memory.entry(key, fingerprint, answer) if remember else None
+            if entry:
+                self.memory.remember(entry)
+            return entry
+
+        return json_response(200, apply(stored), applied=True)
+
+    def _create(self, request, subscription, stored):
+        usage = usages.create(self.ledger, self._clock, subscription, params.parse_form(request))
+        answer = {"usage": usage}
+        self.ledger.create(usage, stored(answer))
+        return answer
+
+    def _delete(self, request, subscription, stored):
+        usage = usages.find(self.ledger, subscription, params.parse_form(request))
+        answer = {"usage": usage}
+        self.ledger.delete(usage["id"], stored(answer))
+        return answer
+
+
+def _expect_method(request, method, allowed=None):
+    if request.method != method:
+        raise method_not_supported(allowed or method)
+
+
+def _decoded(segment):
+    try:
+        text = urllib.parse.unquote(segment, errors="strict")
+    except UnicodeDecodeError:
+        raise not_found("The subscription's id is not utf-8") from None
+    if not 1 <= len(text) <= usages.ID_MAX:
+        raise not_found("No such subscription")
+    return text

@@ -1,0 +1,122 @@
+"""What was charged: the usages that exist, the rules that tie them together, and the file they survive in.
+
+The file has one JSON line for each charge, delete and clock advance, flushed before the answer leaves (to the
+system, not to the disk: the sandbox survives being killed, not a power cut). The idempotency key that came with a
+charge stands in its line, so that a restarted sandbox still replays: the vendor's memory does not restart either.
+"""
+
+import collections
+import fcntl
+import json
+
+from .totals import DAY_SECONDS, Totals
+
+
+class LedgerError(Exception):
+    """The ledger file cannot be used; the message says where and why."""
+
+
+class Ledger:
+    def __init__(self, unique, lifetime_limit):
+        self.usages = {}  # id -> the vendor's record, in the order of creation
+        self.sequence = {}  # id -> 1, 2, ... over the life of the ledger
+        self.deleted = 0
+        self.totals = Totals()
+        self._slot_seconds = DAY_SECONDS if unique == "day" else 1
+        self._lifetime_limit = lifetime_limit
+        self._slots = {}  # (subscription, item price, slot of time) -> id
+        self._recorded = collections.Counter()  # by subscription, over its lifetime
+        self._created = 0
+        self._file = None
+
+    # Rules.
+
+    def id_taken(self, usage_id):
+        """A deleted usage's id is free again (undocumented): a client that sends an old create once more is seen."""
+        return usage_id in self.usages
+
+    def date_taken(self, usage):
+        return self._slot(usage) in self._slots
+
+    def limit_reached(self, subscription):
+        """Deleted usages count: the limit is on usages "recorded for the entire lifetime of a subscription"."""
+        return self._recorded[subscription] >= self._lifetime_limit
+
+    def free_id(self):
+        number = self._created + 1
+        while self.id_taken(f"usage_sandbox{number}"):
+            number += 1
+        return f"usage_sandbox{number}"
+
+    # Changes. `stored` is the idempotency memory's entry that the change is written with, or None.
+
+    def create(self, usage, stored=None):
+        self._insert(usage)
+        self._write({"op": "create", "usage": usage, "stored": stored})
+
+    def delete(self, usage_id, stored=None):
+        """The usage that no longer exists."""
+        usage = self._remove(usage_id)
+        self._write({"op": "delete", "usage": usage, "stored": stored})
+        return usage
+
+    def advanced(self, seconds):
+        self._write({"op": "advance", "seconds": seconds})
+
+    def report(self):
+        usages = [dict(usage, sequence=self.sequence[usage["id"]]) for usage in self.usages.values()]
+        return {"usages": usages, "totals": self.totals.report(), "deleted": self.deleted}
+
+    def _slot(self, usage):
+        return usage["subscription_id"], usage["item_price_id"], usage["usage_date"] // self._slot_seconds
+
+    def _insert(self, usage):
+        self._created += 1
+        self.usages[usage["id"]] = usage
+        self.sequence[usage["id"]] = self._created
+        self._slots[self._slot(usage)] = usage["id"]
+        self._recorded[usage["subscription_id"]] += 1
+        self.totals.add(usage)
+
+    def _remove(self, usage_id):
+        usage = self.usages.pop(usage_id)
+        del self.sequence[usage_id]
+        self._slots.pop(self._slot(usage), None)
+        self.totals.remove(usage)
+        self.deleted += 1
+        return usage
+
+    # The file.
+
+    def open(self, path):
+        """Reads what an earlier run wrote, then appends. Returns every line's object, for the other memories."""
+        try:
+            self._file = open(path, "a+b")
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # two sandboxes would not know each other's ids
+            self._file.seek(0)
+            lines = self._file.read().split(b"\n")
+        except OSError as error:
+            raise LedgerError(f"{path}: {error.strerror}") from None
+        if lines.pop():  # a last line without its end was never answered: cut it off
+            self._file.truncate(sum(len(line) + 1 for line in lines))
+        return [self._replay(path, number, line) for number, line in enumerate(lines, 1)]
+
+    def close(self):
+        if self._file:
+            self._file.close()
+
+    def _replay(self, path, number, line):
+        try:
+            entry = json.loads(line)
+            if entry["op"] == "create":
+                self._insert(entry["usage"])
+            elif entry["op"] == "delete":
+                self._remove(entry["usage"]["id"])
+            return entry
+        except (ValueError, KeyError, TypeError, ArithmeticError) as error:
+            raise LedgerError(f"{path}:{number}: not a line of a sandbox ledger ({error!r})") from None
+
+    def _write(self, entry):
+        if self._file:
+            self._file.write(json.dumps(entry, separators=(",", ":")).encode("ascii") + b"\n")
+            self._file.flush()
