@@ -120,21 +120,25 @@ asio::awaitable<Response> Routes::operators(Request request) {
   if (!is_get(request)) co_return not_allowed("GET");
   const auto& journal = deps_.journal;
   if (request.path == "/operator/buckets") {
-    auto rows = co_await platform::run_on(deps_.reader, [&] { return read_buckets(journal, limits::kListRowsMax); });
+    const auto read = [&journal] { return read_buckets(journal, limits::kListRowsMax); };
+    auto rows = co_await platform::run_on(deps_.reader, read);
     co_return rows ? ok(buckets_json(*rows)) : from_error(rows.error());
   }
   if (request.path == "/operator/balances") {
-    auto rows = co_await platform::run_on(deps_.reader, [&] { return read_balances(journal, limits::kListRowsMax); });
+    const auto read = [&journal] { return read_balances(journal, limits::kListRowsMax); };
+    auto rows = co_await platform::run_on(deps_.reader, read);
     co_return rows ? ok(balances_json(*rows)) : from_error(rows.error());
   }
   if (request.path == "/operator/outbox") {
-    auto rows = co_await platform::run_on(deps_.reader, [&] { return read_outbox(journal, limits::kListRowsMax); });
+    const auto read = [&journal] { return read_outbox(journal, limits::kListRowsMax); };
+    auto rows = co_await platform::run_on(deps_.reader, read);
     const journal::Moment now{deps_.clock.wall().time,
                               {journal.boot_number(), deps_.clock.boot().since_boot.count()}};
     co_return rows ? ok(outbox_json(*rows, now)) : from_error(rows.error());
   }
   if (request.path == "/operator/verify") {
-    auto report = co_await platform::run_on(deps_.reader, [&] { return check_journal(journal); });
+    const auto read = [&journal] { return check_journal(journal); };
+    auto report = co_await platform::run_on(deps_.reader, read);
     co_return report ? ok(verify_json(*report)) : from_error(report.error());
   }
   co_return error_response(404, "not_found", "There is no such operator's verb in this version.");

@@ -149,13 +149,15 @@ asio::awaitable<bool> Core::stop(Milliseconds at_most) {
 // Keeps the reserve on the disk and ingest below the watermark. Reads only, unless the file has grown.
 asio::awaitable<void> Core::watch_space() {
   std::uint64_t file_bytes = 0;
+  const auto read_space = [this] { return journal_.space(); };
+  const auto read_open = [this] { return read_buckets(journal_, limits::kListRowsMax); };
+  const auto keep_reserve = [this] { return journal_.keep_reserve(); };
   while (!stopping_) {
-    auto space = co_await platform::run_on(around_.reader, [this] { return journal_.space(); });
+    auto space = co_await platform::run_on(around_.reader, read_space);
     if (space) {
       const bool above = space->above_watermark();
       if (above && !space_.above_watermark()) {
-        auto rows = co_await platform::run_on(around_.reader,
-                                              [this] { return read_buckets(journal_, limits::kListRowsMax); });
+        auto rows = co_await platform::run_on(around_.reader, read_open);
         if (rows) batcher_->learn_known_buckets(*rows);
         around_.log.error("journal_above_watermark", {{"used_bytes", space->use.used_bytes},
                                                       {"do", "let the upstream drain or raise journal.max_size"}});
@@ -164,7 +166,7 @@ asio::awaitable<void> Core::watch_space() {
       space_ = *space;
       if (space->use.file_bytes != file_bytes || !reserve_kept_) {
         file_bytes = space->use.file_bytes;
-        const auto kept = co_await platform::run_on(around_.journal, [this] { return journal_.keep_reserve(); });
+        const auto kept = co_await platform::run_on(around_.journal, keep_reserve);
         if (!kept && reserve_kept_)
           around_.log.error("reserve_missing", {{"error", kept.error().message},
                                                 {"do", "free space on the journal's file system"}});
@@ -183,7 +185,7 @@ asio::awaitable<Result<api::Routes::Dependencies::Flushed>> Core::flush(bool sea
     if (!sealed) co_return sealed.error();
     out.sealed = sealer_->sealed() - before;
   }
-  auto operation = [targets = context_](journal::WriteTransaction& txn) -> Status {
+  journal::Operation operation = [targets = context_](journal::WriteTransaction& txn) -> Status {
     for (const auto& [name, target] : targets->targets)
       if (auto s = txn.clear_backoff(name); !s) return s;
     return {};
@@ -198,9 +200,11 @@ asio::awaitable<Result<api::Routes::Dependencies::Flushed>> Core::flush(bool sea
 }
 
 asio::awaitable<Result<api::Status>> Core::status() {
-  auto overview = co_await platform::run_on(around_.reader, [this] { return read_overview(journal_); });
+  const auto read_overview = [this] { return journal::read_overview(journal_); };
+  auto overview = co_await platform::run_on(around_.reader, read_overview);
   if (!overview) co_return overview.error();
-  auto space = co_await platform::run_on(around_.reader, [this] { return journal_.space(); });
+  const auto read_space = [this] { return journal_.space(); };
+  auto space = co_await platform::run_on(around_.reader, read_space);
   if (!space) co_return space.error();
   api::Status s;
   s.device = config_.device_id.value();

@@ -48,10 +48,10 @@ asio::awaitable<void> Flusher::run() {
 
 // One round. Returns how long nothing can be done; zero: go on at once.
 asio::awaitable<Milliseconds> Flusher::round() {
-  auto plan = co_await platform::run_on(
-      deps_.reader, [&journal = deps_.journal, name = deps_.target.name, at = now().boot.since_boot_ms] {
-        return journal::read_send_plan(journal, name, at);
-      });
+  const auto read = [&journal = deps_.journal, name = deps_.target.name, at = now().boot.since_boot_ms] {
+    return journal::read_send_plan(journal, name, at);
+  };
+  auto plan = co_await platform::run_on(deps_.reader, read);
   if (!plan) {
     deps_.log.error("outbox_unreadable", {{"upstream", name().value()}, {"error", plan.error().message}});
     co_return kLongestWait;
@@ -66,7 +66,7 @@ asio::awaitable<Milliseconds> Flusher::round() {
   // A troubled upstream is asked with one usage, not with a round of them.
   const std::size_t at_most = plan->state.failures() > 0 ? 1 : limits::kUsagesPerRound;
   auto intents = std::make_shared<std::vector<journal::StoredUsage>>();
-  auto operation = [intents, at_most, name = deps_.target.name, at = now()](journal::WriteTransaction& txn) -> Status {
+  journal::Operation operation = [intents, at_most, name = deps_.target.name, at = now()](journal::WriteTransaction& txn) -> Status {
     auto begun = txn.begin_attempts(name, at, at_most);
     if (!begun) return begun.error();
     *intents = std::move(*begun);
@@ -123,7 +123,7 @@ asio::awaitable<Flusher::Settled> Flusher::attempt(const journal::StoredUsage& s
 
 asio::awaitable<Status> Flusher::commit(std::vector<Settled> settled) {
   auto shared = std::make_shared<std::vector<Settled>>(std::move(settled));
-  auto operation = [this, shared, at = now()](journal::WriteTransaction& txn) -> Status {
+  journal::Operation operation = [this, shared, at = now()](journal::WriteTransaction& txn) -> Status {
     for (const auto& one : *shared)
       if (auto s = settle(txn, one, at); !s) return s;
     return note_upstream(txn, *shared, at);

@@ -94,8 +94,8 @@ asio::awaitable<void> Sealer::run() {
   while (!stopping_) {
     Milliseconds wait = kLongestWait;
     const auto now = deps_.clock.wall();
-    auto next = co_await platform::run_on(deps_.reader,
-                                          [&journal = deps_.journal] { return journal::read_next_seal(journal); });
+    const auto read = [&journal = deps_.journal] { return journal::read_next_seal(journal); };
+    auto next = co_await platform::run_on(deps_.reader, read);
     if (next && next->has_value() && now.trusted) {
       const auto until = WallTime::from_seconds(**next) - now.time;
       if (until <= Milliseconds(0)) {
@@ -131,7 +131,7 @@ asio::awaitable<Status> Sealer::seal_due(bool all) {
   for (;;) {
     auto progress = std::make_shared<Progress>();
     const auto now = moment(deps_.clock, deps_.journal.boot_number());
-    auto operation = [progress, now, all, context = deps_.context](journal::WriteTransaction& txn) -> Status {
+    journal::Operation operation = [progress, now, all, context = deps_.context](journal::WriteTransaction& txn) -> Status {
       *progress = {};
       auto due = all ? txn.open_buckets(kSealsPerCommit) : txn.due_buckets(now.wall, kSealsPerCommit);
       if (!due) return due.error();
@@ -163,7 +163,7 @@ asio::awaitable<void> Sealer::prune() {
   const auto before = (deps_.clock.wall().time - deps_.retain_delivered).seconds().count();
   for (;;) {
     auto pruned = std::make_shared<std::size_t>(0);
-    auto operation = [pruned, before](journal::WriteTransaction& txn) -> Status {
+    journal::Operation operation = [pruned, before](journal::WriteTransaction& txn) -> Status {
       auto count = txn.prune_usages(before, kPrunesPerCommit);
       if (!count) return count.error();
       *pruned = *count;

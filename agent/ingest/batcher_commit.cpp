@@ -71,9 +71,10 @@ asio::awaitable<void> Batcher::commit_window() {
   if (!closed->context.trusted) slices_may_exist_ = true;
   Closed* shared = closed.get();
   in_flight_ = true;
-  const Status committed = co_await deps_.committer.submit([shared](journal::WriteTransaction& txn) {
+  journal::Operation operation = [shared](journal::WriteTransaction& txn) {
     return apply(shared->window, shared->context, txn, shared->outcome);
-  });
+  };
+  const Status committed = co_await deps_.committer.submit(std::move(operation));
   in_flight_ = false;
   if (committed) {
     if (closed->context.note_trusted_time) last_trusted_stored_ = closed->context.now;
@@ -104,7 +105,7 @@ asio::awaitable<void> Batcher::date_slices(const platform::WallReading& now) {
     const auto& zone = deps_.catalog->rule(i).zone;
     shared->zones.emplace(zone.name(), zone);
   }
-  const Status dated = co_await deps_.committer.submit([shared](journal::WriteTransaction& txn) -> Status {
+  journal::Operation operation = [shared](journal::WriteTransaction& txn) -> Status {
     auto slices = txn.slices(shared->context.boot_number, kSlicesPerCommit);
     if (!slices) return slices.error();
     shared->more = slices->size() == kSlicesPerCommit;
@@ -132,7 +133,8 @@ asio::awaitable<void> Batcher::date_slices(const platform::WallReading& now) {
       if (auto s = txn.erase_slice(slice.key); !s) return s;
     }
     return {};
-  });
+  };
+  const Status dated = co_await deps_.committer.submit(std::move(operation));
   if (dated && !shared->more) slices_may_exist_ = false;
   if (!dated) deps_.log.warning("dating_failed", {{"error", dated.error().message}});
 }

@@ -205,8 +205,8 @@ asio::awaitable<bool> FramedServer::Shared::take_frame(std::shared_ptr<Connectio
     co_return true;
   }
   if (batch.sequence() != 0 && !producers.knows(batch.producer())) {
-    auto stored = co_await platform::run_on(
-        deps.reader, [&journal = deps.journal, producer = batch.producer()] { return read_producer(journal, producer); });
+    const auto read = [&journal = deps.journal, producer = batch.producer()] { return read_producer(journal, producer); };
+    auto stored = co_await platform::run_on(deps.reader, read);
     if (!stored || producers.full()) {
       deps.batcher.stats().refuse(meter::Refusal::full);
       v1::Ack ack;

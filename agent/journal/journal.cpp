@@ -87,7 +87,12 @@ Result<std::unique_ptr<Journal>> Journal::open(const JournalOptions& options, co
     return Error{error.code, "journal: " + options.directory + ": " + error.message};
   }
   journal->environment_ = std::move(*environment);
-  if (auto started = journal->start(random); !started) return started.error();
+  if (auto started = journal->start(random); !started) {
+    const auto& error = started.error();
+    if (error.code != Code::corrupt || error.message.starts_with("journal:")) return error;
+    return Error{Code::corrupt, "journal: " + options.directory + "/data.mdb: " + error.message +
+                                    "; nothing was changed; restore a backup"};
+  }
   return journal;
 }
 
@@ -100,7 +105,7 @@ Status Journal::check_files() const {
   const std::string path = options_.directory + "/data.mdb";
   const bool has_data = ::stat(path.c_str(), &data) == 0 && data.st_size > 0;
   if (marker.st_size > 0 && !has_data)
-    return Error{Code::corrupt, "journal: " + path +
+    return Error{Code::invalid, "journal: " + path +
                                     " is missing or empty, but a journal was kept here; restore a backup, or remove "
                                     "meterd.lock beside it to start afresh"};
   return {};
@@ -144,12 +149,19 @@ Status Journal::start(platform::Random& random) {
   boot_number_ = state.boot_number();
   last_trusted_ = WallTime{Milliseconds(state.last_trusted_ms())};
 
-  if (fresh) {
-    if (auto s = sync_directory(options_.directory); !s) return s;
-    constexpr std::string_view kMark = "a meterd journal is kept here\n";
-    if (::write(lock_fd_, kMark.data(), kMark.size()) != static_cast<ssize_t>(kMark.size()) || ::fsync(lock_fd_) != 0)
-      return system_error(errno == ENOSPC ? Code::full : Code::io, "journal: cannot write the lock file");
-  }
+  return mark_directory();
+}
+
+// Once, after the data file holds a journal: a power cut before the mark is made good at the next start, and a
+// restored backup is marked at its first.
+Status Journal::mark_directory() const {
+  struct stat marker {};
+  if (::fstat(lock_fd_, &marker) != 0) return system_error(Code::io, "journal: cannot look at the lock file");
+  if (marker.st_size > 0) return {};
+  if (auto s = sync_directory(options_.directory); !s) return s;
+  constexpr std::string_view kMark = "a meterd journal is kept here\n";
+  if (::write(lock_fd_, kMark.data(), kMark.size()) != static_cast<ssize_t>(kMark.size()) || ::fsync(lock_fd_) != 0)
+    return system_error(errno == ENOSPC ? Code::full : Code::io, "journal: cannot write the lock file");
   return {};
 }
 

@@ -58,6 +58,7 @@ class Journal {
   Journal(JournalOptions options, int lock_fd);
   Status start(platform::Random& random);
   Status check_files() const;
+  Status mark_directory() const;
 
   JournalOptions options_;
   int lock_fd_ = -1;

@@ -26,7 +26,10 @@ Result<bool> WriteTransaction::add(const meter::BucketKey& bucket, const meter::
   auto balance = this->balance(bucket);
   if (!balance) return balance.error();
   const Quantity grown = balance->open + tally.quantity;
-  if (balance->open_events > 0 && !grown.fits_usage()) return false;
+  if (!grown.fits_usage()) {
+    if (balance->open_events > 0) return false;
+    return Error{Code::invalid, "a tally has more than 40 characters: no usage can hold it; add it in parts"};
+  }
   balance->accepted += tally.quantity;
   balance->events += tally.events;
   if (balance->open_events == 0) {

@@ -173,10 +173,13 @@ Status WriteTransaction::supersede(std::uint64_t sequence, const meter::Usage& s
   const meter::BucketKey bucket{old.day, old.series};
   check(old.day == successor.day && old.series == successor.series && old.quantity == successor.quantity,
         "a successor carries the same quantity of the same bucket");
+  check(!has_ended(state_of(stored->record)), "a usage that has ended does not change");
   auto balance = this->balance(bucket);
   if (!balance) return balance.error();
   check(balance->next_revision == successor.revision, "a revision is used once");
   balance->next_revision = successor.revision + 1;
+  *balance->part(state_of(stored->record)) -= old.quantity;  // where the old one was; the successor waits
+  balance->waiting += old.quantity;
   if (auto s = put_balance(bucket, *balance); !s) return s;
 
   auto to = stored->record;

@@ -1,4 +1,6 @@
 // Sealing: which buckets are due, which second is free, and the freeze itself.
+#include <algorithm>
+
 #include "agent/journal/records.hpp"
 #include "agent/journal/write_transaction.hpp"
 
@@ -94,7 +96,7 @@ Result<std::optional<std::int64_t>> WriteTransaction::free_date(const meter::Ser
   };
   auto later = first_gap(range.preferred, range.last);
   if (!later || later->has_value()) return later;
-  return first_gap(range.first, range.preferred - 1);
+  return first_gap(range.first, std::min(range.preferred - 1, range.last));
 }
 
 Status WriteTransaction::insert_usage(const meter::Usage& usage, const RequestRecord& request, const Moment& now,

@@ -49,7 +49,8 @@ class WriteTransaction {
     std::int64_t seal_due_s = 0;
     std::string zone;
   };
-  // False: the bucket would outgrow 40 characters and nothing was added; seal it first.
+  // False: the bucket would outgrow 40 characters and nothing was added; seal it first. Code::invalid: so would an
+  // empty one, because the tally alone has more.
   Result<bool> add(const meter::BucketKey& bucket, const meter::Tally& tally, const Opening& opening);
   Status add_to_slice(const SliceFields& slice, const meter::Tally& tally, const std::string& zone);
 
