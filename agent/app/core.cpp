@@ -86,9 +86,11 @@ Status Core::wire() {
   for (const auto& one : config_.subscriptions) subscriptions.push_back({one.id, one.item_prices});
 
   const auto seal_early = [context = context_, &clock = around_.clock, boot = journal_.boot_number()](
-                              journal::WriteTransaction& txn, const meter::BucketKey& bucket) {
+                              journal::WriteTransaction& txn, const meter::BucketKey& bucket) -> Status {
     const journal::Moment now{clock.wall().time, {boot, clock.boot().since_boot.count()}};
-    return flush::seal_bucket(txn, *context, bucket, now);
+    auto sealed = flush::seal_bucket(txn, *context, bucket, now);
+    if (!sealed) return sealed.error();
+    return {};
   };
   batcher_ = std::make_unique<ingest::Batcher>(
       ingest::Batcher::Dependencies{journal_, committer_, around_.clock, around_.log,

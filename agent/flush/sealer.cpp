@@ -15,6 +15,7 @@ constexpr std::size_t kPrunesPerCommit = 256;
 constexpr Milliseconds kLongestWait{60'000};  // a stepped wall clock is noticed within a minute
 constexpr Milliseconds kRetryAfterFailure{5'000};
 constexpr Milliseconds kPruneInterval{3'600'000};
+constexpr std::int64_t kPostponedSeconds = 600;  // a bucket whose upstream has gone from the configuration
 
 journal::Moment moment(const platform::Clock& clock, std::uint32_t boot_number) {
   return {clock.wall().time, {boot_number, clock.boot().since_boot.count()}};
@@ -64,11 +65,11 @@ Result<meter::Usage> date_usage(const journal::WriteTransaction& txn, const Seal
   return usage;
 }
 
-Status seal_bucket(journal::WriteTransaction& txn, const SealContext& context, const meter::BucketKey& bucket,
-                   const journal::Moment& now) {
+Result<bool> seal_bucket(journal::WriteTransaction& txn, const SealContext& context, const meter::BucketKey& bucket,
+                         const journal::Moment& now) {
   auto balance = txn.balance(bucket);
   if (!balance) return balance.error();
-  if (balance->open_events == 0) return {};
+  if (balance->open_events == 0) return false;
   const auto target = context.targets.find(bucket.series.upstream);
   if (target == context.targets.end())
     return Error{Code::rejected, "upstream " + bucket.series.upstream.value() + " is not configured"};
@@ -79,7 +80,9 @@ Status seal_bucket(journal::WriteTransaction& txn, const SealContext& context, c
                  meter::seal_cover(*zone, target->second.seal, bucket.day, opened)};
   auto usage = date_usage(txn, context, next, now.wall);
   if (!usage) return usage.error();
-  return txn.seal(*usage, record_of(target->second.vendor->encode_create(*usage)), now);
+  auto sealed = txn.seal(*usage, record_of(target->second.vendor->encode_create(*usage)), now);
+  if (!sealed) return sealed.error();
+  return true;
 }
 
 Sealer::Sealer(Dependencies dependencies)
@@ -136,15 +139,21 @@ asio::awaitable<Status> Sealer::seal_due(bool all) {
       auto due = all ? txn.open_buckets(kSealsPerCommit) : txn.due_buckets(now.wall, kSealsPerCommit);
       if (!due) return due.error();
       progress->found = due->size();
-      for (const auto& bucket : *due) {
-        auto sealed = seal_bucket(txn, *context, bucket, now);
-        if (sealed) {
+      for (const auto& one : *due) {
+        auto sealed = seal_bucket(txn, *context, one.bucket, now);
+        if (sealed && *sealed) {
           ++progress->sealed;
-        } else if (sealed.error().code == Code::rejected || sealed.error().code == Code::invalid) {
-          progress->refused = sealed.error();
-        } else {
-          return sealed;
+          continue;
         }
+        if (!sealed && sealed.error().code == Code::corrupt) {
+          if (auto rebuilt = txn.rebuild_balance(one.bucket); !rebuilt) return rebuilt;
+        } else if (!sealed && (sealed.error().code == Code::rejected || sealed.error().code == Code::invalid)) {
+          progress->refused = sealed.error();
+        } else if (!sealed) {
+          return sealed.error();
+        }
+        // Later again, if it is open at all; otherwise its entry goes.
+        if (auto s = txn.postpone_seal(one, now.wall.seconds().count() + kPostponedSeconds); !s) return s;
       }
       return {};
     };

@@ -47,8 +47,8 @@ struct NextUsage {
 Result<meter::Usage> date_usage(const journal::WriteTransaction& txn, const SealContext& context,
                                 const NextUsage& next, WallTime now);
 
-// Seals the open bucket. Nothing happens to one that is not open.
-Status seal_bucket(journal::WriteTransaction& txn, const SealContext& context, const meter::BucketKey& bucket,
+// Seals the open bucket; false if it is not open.
+Result<bool> seal_bucket(journal::WriteTransaction& txn, const SealContext& context, const meter::BucketKey& bucket,
                    const journal::Moment& now);
 
 class Sealer {

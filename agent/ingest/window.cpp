@@ -21,6 +21,10 @@ Status write_bucket(const meter::BucketKey& bucket, const Sum& sum, const Window
                     journal::WriteTransaction& txn) {
   const auto& opening = context.openings[sum.meter];
   auto added = txn.add(bucket, sum.tally, opening);
+  if (!added && added.error().code == Code::corrupt) {
+    if (auto rebuilt = txn.rebuild_balance(bucket); !rebuilt) return rebuilt;
+    added = txn.add(bucket, sum.tally, opening);
+  }
   if (!added) return added.error();
   if (*added) return {};
   if (auto sealed = context.seal_early(txn, bucket); !sealed) return sealed;

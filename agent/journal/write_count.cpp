@@ -133,18 +133,4 @@ Status WriteTransaction::put_last_trusted(WallTime time) {
   return put_general(*general);
 }
 
-Status WriteTransaction::set_aside(const std::string& key) {
-  auto raw = txn_.get(key);
-  if (!raw) return raw.error();
-  if (!raw->has_value()) return {};
-  const std::string value(**raw);
-  const std::string aside = prefix(Kind::set_aside) + key;
-  if (auto s = txn_.put(aside, wrap(aside, value)); !s) return s;
-  if (auto s = txn_.erase(key); !s) return s;
-  auto general = this->general();
-  if (!general) return general.error();
-  general->set_set_aside(general->set_aside() + 1);
-  return put_general(*general);
-}
-
 }  // namespace meterd::journal

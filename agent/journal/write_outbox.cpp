@@ -85,7 +85,7 @@ Status WriteTransaction::count_states(const UpstreamName& upstream, std::optiona
 
 Result<std::vector<StoredUsage>> WriteTransaction::begin_attempts(const UpstreamName& upstream, const Moment& now,
                                                                   std::size_t at_most) {
-  std::vector<std::uint64_t> due;
+  std::vector<OutboxEntry> due;
   Status failed;
   // Delayed ones first: they are older than what is ready, and a lane in order of time stops at the first not due.
   for (const Lane lane : {Lane::delayed, Lane::ready}) {
@@ -96,7 +96,7 @@ Result<std::vector<StoredUsage>> WriteTransaction::begin_attempts(const Upstream
         return false;
       }
       if (!is_due(fields->entry, now.boot)) return false;
-      due.push_back(fields->entry.sequence);
+      due.push_back(fields->entry);
       return due.size() < at_most;
     });
     if (!scanned) return scanned.error();
@@ -104,12 +104,17 @@ Result<std::vector<StoredUsage>> WriteTransaction::begin_attempts(const Upstream
     if (due.size() >= at_most) break;
   }
   std::vector<StoredUsage> out;
-  for (const auto sequence : due) {
-    auto stored = usage(sequence);
+  for (const auto& entry : due) {
+    auto stored = usage(entry.sequence);
+    if (!stored && stored.error().code == Code::corrupt) {
+      if (auto s = set_aside(usage_key(entry.sequence)); !s) return s.error();
+      if (auto s = txn_.erase(outbox_key(upstream, entry)); !s) return s.error();
+      continue;
+    }
     if (!stored) return stored.error();
     stored->record.set_attempts(stored->record.attempts() + 1);
     stored->record.set_last_attempt_ms(now.wall.since_epoch.count());
-    if (auto s = store(txn_, usage_key(sequence), stored->record); !s) return s.error();
+    if (auto s = store(txn_, usage_key(entry.sequence), stored->record); !s) return s.error();
     out.push_back(std::move(*stored));
   }
   return out;

@@ -49,8 +49,8 @@ meter::Usage usage_of(const UsageRecord& record) {
 
 UsageState state_of(const UsageRecord& record) { return static_cast<UsageState>(record.state()); }
 
-Result<std::vector<meter::BucketKey>> WriteTransaction::due_buckets(WallTime now, std::size_t at_most) const {
-  std::vector<meter::BucketKey> out;
+Result<std::vector<SealDueFields>> WriteTransaction::due_buckets(WallTime now, std::size_t at_most) const {
+  std::vector<SealDueFields> out;
   Status failed;
   auto scanned = txn_.scan(prefix(Kind::seal_due), "", [&](std::string_view key, std::string_view) {
     auto fields = parse_seal_due_key(key);
@@ -59,7 +59,7 @@ Result<std::vector<meter::BucketKey>> WriteTransaction::due_buckets(WallTime now
       return false;
     }
     if (fields->due_s > now.seconds().count()) return false;
-    out.push_back(fields->bucket);
+    out.push_back(std::move(*fields));
     return out.size() < at_most;
   });
   if (!scanned) return scanned.error();
@@ -67,9 +67,19 @@ Result<std::vector<meter::BucketKey>> WriteTransaction::due_buckets(WallTime now
   return out;
 }
 
-Result<std::vector<meter::BucketKey>> WriteTransaction::open_buckets(std::size_t at_most) const {
+Result<std::vector<SealDueFields>> WriteTransaction::open_buckets(std::size_t at_most) const {
   constexpr std::int64_t kForEver = INT64_MAX / 1'000;
   return due_buckets(WallTime::from_seconds(kForEver), at_most);
+}
+
+Status WriteTransaction::postpone_seal(const SealDueFields& due, std::int64_t new_due_s) {
+  if (auto s = txn_.erase(seal_due_key(due.due_s, due.bucket)); !s) return s;
+  auto balance = this->balance(due.bucket);
+  if (!balance) return balance.error();
+  if (balance->open_events == 0 || balance->seal_due_s != due.due_s) return {};
+  balance->seal_due_s = new_due_s;
+  if (auto s = store_empty(txn_, seal_due_key(new_due_s, due.bucket)); !s) return s;
+  return put_balance(due.bucket, *balance);
 }
 
 Result<std::optional<std::int64_t>> WriteTransaction::free_date(const meter::SeriesKey& series,

@@ -75,8 +75,10 @@ class WriteTransaction {
   Status erase_slice(const SliceFields& slice);
 
   // --- sealing
-  Result<std::vector<meter::BucketKey>> due_buckets(WallTime now, std::size_t at_most) const;
-  Result<std::vector<meter::BucketKey>> open_buckets(std::size_t at_most) const;
+  Result<std::vector<SealDueFields>> due_buckets(WallTime now, std::size_t at_most) const;
+  Result<std::vector<SealDueFields>> open_buckets(std::size_t at_most) const;
+  // For a bucket that cannot be sealed now; one that is not open any more loses its entry.
+  Status postpone_seal(const SealDueFields& due, std::int64_t new_due_s);
   Result<Balance> balance(const meter::BucketKey& bucket) const;
   // The first second at or after `preferred`, wrapping once from `last` to `first`, that no usage of the series has.
   // nullopt: none is free.
@@ -110,8 +112,12 @@ class WriteTransaction {
   Result<std::size_t> prune_usages(std::int64_t before_s, std::size_t at_most);
   Result<std::size_t> prune_seen_ids(std::uint32_t oldest_kept, std::size_t at_most);
 
+  // --- repair: a record whose checksum fails does not stop the rest
   // Moves a record that cannot be read out of the way, under a key of its own, and counts it.
   Status set_aside(const std::string& key);
+  // Sets a balance that cannot be read aside and makes it again from its usages, with the next free revision. What
+  // was open in it is only in the record that was set aside.
+  Status rebuild_balance(const meter::BucketKey& bucket);
 
   // How often a balance did not hold after a change of this transaction. Must be 0; exported.
   std::uint64_t conservation_errors() const { return conservation_errors_; }

@@ -69,7 +69,7 @@ class Reader {
   bool on_number_part(Text part, Ec&) { return gather(part); }
   bool on_int64(std::int64_t, Text part, Ec& ec) { return scalar(Scalar::Kind::number, part, ec); }
   bool on_uint64(std::uint64_t, Text part, Ec& ec) { return scalar(Scalar::Kind::number, part, ec); }
-  bool on_double(double, Text part, Ec& ec) { return scalar(Scalar::Kind::number, part, ec); }
+  bool on_double(auto, Text part, Ec& ec) { return scalar(Scalar::Kind::number, part, ec); }
   bool on_bool(bool, Ec& ec) { return scalar(Scalar::Kind::other, {}, ec); }
   bool on_null(Ec& ec) { return scalar(Scalar::Kind::other, {}, ec); }
   bool on_comment_part(Text, Ec&) { return true; }

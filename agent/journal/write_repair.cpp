@@ -1,0 +1,50 @@
+// Repair: what cannot be read is moved aside and counted, and the rest goes on (invariant 9).
+#include <algorithm>
+
+#include "agent/journal/records.hpp"
+#include "agent/journal/write_transaction.hpp"
+
+namespace meterd::journal {
+
+Status WriteTransaction::set_aside(const std::string& key) {
+  auto raw = txn_.get(key);
+  if (!raw) return raw.error();
+  if (!raw->has_value()) return {};
+  const std::string value(**raw);
+  const std::string aside = prefix(Kind::set_aside) + key;
+  if (auto s = txn_.put(aside, wrap(aside, value)); !s) return s;
+  if (auto s = txn_.erase(key); !s) return s;
+  auto general = this->general();
+  if (!general) return general.error();
+  general->set_set_aside(general->set_aside() + 1);
+  return put_general(*general);
+}
+
+Status WriteTransaction::rebuild_balance(const meter::BucketKey& bucket) {
+  if (auto s = set_aside(balance_key(bucket)); !s) return s;
+  std::vector<std::uint64_t> sequences;
+  auto scanned = txn_.scan(taken_prefix(bucket.series), "", [&](std::string_view key, std::string_view value) {
+    auto payload = unwrap(key, value);
+    auto sequence = payload ? parse_number(*payload) : Result<std::uint64_t>(payload.error());
+    if (sequence) sequences.push_back(*sequence);
+    return true;
+  });
+  if (!scanned) return scanned;
+
+  Balance balance;
+  for (const auto sequence : sequences) {
+    auto stored = usage(sequence);
+    if (!stored) continue;  // unreadable too: it is set aside when its turn comes
+    const auto usage = usage_of(stored->record);
+    if (usage.day != bucket.day) continue;
+    balance.next_revision = std::max(balance.next_revision, usage.revision + 1);
+    Quantity* part = balance.part(state_of(stored->record));
+    if (part == nullptr) continue;
+    *part += usage.quantity;
+    balance.accepted += usage.quantity;
+    balance.events += usage.events;
+  }
+  return put_balance(bucket, balance);
+}
+
+}  // namespace meterd::journal
