@@ -21,6 +21,7 @@ class FakeClock final : public Clock {
   std::unique_ptr<Alarm> make_alarm() override;
 
   void set_wall(WallTime wall) { wall_ = wall; }  // a step: alarms do not notice
+  void set_boot(BootTime boot) { boot_ = boot; }
   void set_trusted(bool trusted) { trusted_ = trusted; }
   void set_boot_id(std::string id) { boot_id_ = std::move(id); }
 

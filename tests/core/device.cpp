@@ -1,0 +1,219 @@
+#include "tests/core/device.hpp"
+
+#include <cstdlib>
+
+namespace meterd::testing {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+namespace {
+
+std::map<std::string, std::string> form(const std::string& body) {
+  std::map<std::string, std::string> out;
+  std::string_view rest = body;
+  while (!rest.empty()) {
+    const auto part = rest.substr(0, rest.find('&'));
+    rest = part.size() == rest.size() ? std::string_view{} : rest.substr(part.size() + 1);
+    const auto equals = part.find('=');
+    out[std::string(part.substr(0, equals))] = percent_decode(part.substr(equals + 1), true).value_or("");
+  }
+  return out;
+}
+
+upstream::HttpResponse usage_answer(const std::string& id, const Billing::Record& record) {
+  return json_answer(200, json::serialize(json::object{
+                              {"usage",
+                               {{"id", id},
+                                {"subscription_id", record.subscription},
+                                {"item_price_id", record.item_price},
+                                {"usage_date", std::stoll(record.usage_date)},
+                                {"quantity", record.quantity},
+                                {"resource_version", 1'601'708'189'381},
+                                {"object", "usage"}}}}));
+}
+
+class BillingClient final : public upstream::HttpClient {
+ public:
+  explicit BillingClient(Billing& billing) : billing_(billing) {}
+  asio::awaitable<upstream::Exchange> exchange(const upstream::HttpRequest& request, bool) override {
+    co_return billing_.answer(request);
+  }
+  void close() override {}
+
+ private:
+  Billing& billing_;
+};
+
+}  // namespace
+
+upstream::HttpResponse json_answer(unsigned status, const std::string& body) {
+  return {status, {{"content-type", "application/json"}}, body};
+}
+
+upstream::HttpResponse vendor_error(unsigned status, const std::string& code) {
+  return json_answer(status, R"({"message":"m","type":"invalid_request","api_error_code":")" + code + "\"}");
+}
+
+upstream::Exchange Billing::answer(const upstream::HttpRequest& request) {
+  const bool is_create = request.method == "POST";
+  if (is_create) bodies.push_back(request.body);
+  if (!script.empty()) {
+    auto first = std::move(script.front());
+    script.pop_front();
+    return first;
+  }
+  const std::string_view prefix = "/api/v2/subscriptions/";
+  const auto rest = std::string_view(request.target).substr(prefix.size());
+  const auto subscription = percent_decode(rest.substr(0, rest.find('/')), false).value_or("");
+  if (is_create) return create(request, subscription);
+  const auto query = request.target.find("?id=");
+  const auto id = percent_decode(std::string_view(request.target).substr(query + 4), true).value_or("");
+  const auto found = records.find(id);
+  if (found == records.end()) return vendor_error(404, "resource_not_found");
+  return usage_answer(id, found->second);
+}
+
+upstream::Exchange Billing::create(const upstream::HttpRequest& request, const std::string& subscription) {
+  const auto fields = form(request.body);
+  const Record record{subscription, fields.at("item_price_id"), fields.at("usage_date"), fields.at("quantity")};
+  const auto& id = fields.at("id");
+  if (records.contains(id)) return vendor_error(400, "duplicate_entry");
+  for (const auto& [other, taken] : records)
+    if (taken.subscription == record.subscription && taken.item_price == record.item_price &&
+        taken.usage_date == record.usage_date)
+      return vendor_error(400, "duplicate_entry");
+  records[id] = record;
+  if (std::exchange(apply_then_lose, false))
+    return upstream::TransportError{upstream::TransportError::Stage::receive, "the answer was lost"};
+  return usage_answer(id, record);
+}
+
+app::Config small_config(const std::string& directory) {
+  app::Config config;
+  config.device_id = DeviceId("gw-0042");
+  config.journal_directory = directory;
+  app::UpstreamConfig upstream;
+  upstream.name = UpstreamName("billing");
+  upstream.host = "billing.test";
+  upstream.port = "443";
+  upstream.base_path = "/api/v2";
+  upstream.seal = Seconds(900);
+  config.upstreams.push_back(upstream);
+  for (const auto& [event, item] : {std::pair{"sms.sent", "sms-usd"}, std::pair{"data.bytes", "data-usd"}}) {
+    app::MeterConfig meter;
+    meter.event = EventName(event);
+    meter.item_price = ItemPriceId(item);
+    meter.upstream = upstream.name;
+    meter.time_zone = "UTC";
+    config.meters.push_back(meter);
+  }
+  return config;
+}
+
+Device::Device(app::Config c) : config(std::move(c)) {
+  loop = std::make_unique<asio::io_context>(1);
+  clock = std::make_unique<platform::FakeClock>(*loop);
+}
+
+Device::~Device() { crash(); }
+
+void Device::start() {
+  auto opened = journal::Journal::open({config.journal_directory, config.journal_size_max, config.journal_reserve,
+                                        clock->boot_id(), clock->wall().time},
+                                       disk_, random);
+  check(opened.ok(), "the test's journal opens");
+  journal = std::move(*opened);
+  const app::Surroundings surroundings{
+      loop->get_executor(), loop->get_executor(), loop->get_executor(), *clock, random, links, log_,
+      [this](const app::UpstreamConfig&) { return std::make_unique<BillingClient>(billing); },
+      [](const Error&) { check(false, "the test's disk does not fail"); }};
+  auto made = app::Core::make(config, *journal, surroundings);
+  check(made.ok(), "the test's configuration is right");
+  core = std::move(*made);
+  core->start();
+  clock->settle();
+}
+
+void Device::crash() {
+  // The coroutines die with their loop; the clock goes on.
+  const auto wall = clock->wall();
+  const auto boot = clock->boot();
+  const auto boot_id = clock->boot_id();
+  loop.reset(new asio::io_context(1));  // destroys every frame while the core they refer to is still there
+  core.reset();
+  journal.reset();
+  clock = std::make_unique<platform::FakeClock>(*loop);
+  clock->set_wall(wall.time);
+  clock->set_boot(boot);
+  clock->set_trusted(wall.trusted);
+  clock->set_boot_id(boot_id);
+}
+
+template <class T>
+static T run_now(Device& device, asio::awaitable<T> task) {
+  std::optional<T> out;
+  asio::co_spawn(*device.loop, std::move(task), [&](const std::exception_ptr& thrown, T value) {
+    if (thrown) std::rethrow_exception(thrown);
+    out = std::move(value);
+  });
+  device.clock->settle();
+  check(out.has_value(), "the task ends without time passing");
+  return std::move(*out);
+}
+
+// Results have no default value, which a completion signature needs.
+template <class T>
+static asio::awaitable<std::optional<T>> wrapped(asio::awaitable<T> task) {
+  co_return co_await std::move(task);
+}
+
+bool Device::shut_down() {
+  bool polite = false;
+  asio::co_spawn(*loop, core->stop(Milliseconds(1'000)), [&](const std::exception_ptr&, bool ended) { polite = ended; });
+  clock->settle();
+  return polite;
+}
+
+ingest::Batcher::Counted Device::report(const std::string& event, const std::string& subscription,
+                                        const std::string& quantity, const std::string& id) {
+  meter::EventView view;
+  view.name = event;
+  view.subscription = subscription;
+  view.quantity = *Quantity::parse(quantity);
+  view.producer = id.empty() ? "" : "tester";
+  view.id = id;
+  return core->batcher().count(view, clock->wall());
+}
+
+Status Device::commit() {
+  std::optional<Status> out;
+  core->batcher().commit_soon([&](const Status& status, const ingest::WindowOutcome&) { out = status; });
+  clock->settle();
+  check(out.has_value(), "a commit ends without time passing");
+  return *out;
+}
+
+api::Status Device::status() { return *run_now(*this, wrapped(core->status())).value(); }
+
+Status Device::flush(bool seal_now) {
+  auto flushed = run_now(*this, wrapped(core->flush(seal_now)));
+  if (!*flushed) return flushed->error();
+  return {};
+}
+
+journal::CheckReport Device::verify() { return *journal::check_journal(*journal); }
+std::vector<journal::StoredUsage> Device::outbox() { return *journal::read_outbox(*journal, 10'000); }
+std::vector<journal::BalanceRow> Device::balances() { return *journal::read_balances(*journal, 10'000); }
+
+TempDirectory::TempDirectory() {
+  std::string pattern = (std::filesystem::temp_directory_path() / "meterd-test-XXXXXX").string();
+  check(mkdtemp(pattern.data()) != nullptr, "a temporary directory can be made");
+  path_ = pattern;
+}
+TempDirectory::~TempDirectory() {
+  std::error_code ignored;  // a leftover directory is no reason to fail a test
+  std::filesystem::remove_all(path_, ignored);
+}
+
+}  // namespace meterd::testing

@@ -1,0 +1,117 @@
+// A device in a test: the whole core on one thread under a virtual clock, with a real journal in a temporary
+// directory and an upstream that is a page of code. It can be restarted and "crashed" (dropped without a polite end).
+#pragma once
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/json.hpp>
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/app/core.hpp"
+#include "agent/base/text.hpp"
+#include "platform/fake/clock.hpp"
+
+namespace meterd::testing {
+
+// The upstream's side: records by id, one per (subscription, item price, usage_date). Outlives the device.
+struct Billing {
+  struct Record {
+    std::string subscription, item_price, usage_date, quantity;
+  };
+  std::map<std::string, Record> records;
+  std::vector<std::string> bodies;        // of creates, as they arrived
+  std::deque<upstream::Exchange> script;  // answers that come first, in order; nothing is applied for them
+  bool apply_then_lose = false;           // the next create is applied and its answer lost
+
+  upstream::Exchange answer(const upstream::HttpRequest& request);
+
+ private:
+  upstream::Exchange create(const upstream::HttpRequest& request, const std::string& subscription);
+};
+
+upstream::HttpResponse json_answer(unsigned status, const std::string& body);
+upstream::HttpResponse vendor_error(unsigned status, const std::string& code);
+
+class QuietRandom final : public platform::Random {
+ public:
+  std::uint64_t next() override { return state_ = state_ * 6364136223846793005ULL + 1442695040888963407ULL; }
+  std::string bytes(std::size_t count) override { return std::string(count, static_cast<char>('a' + next() % 26)); }
+
+ private:
+  std::uint64_t state_ = 7;
+};
+
+class AnyDisk final : public platform::Disk {
+ public:
+  Status suits_journal(const std::string&) const override { return {}; }
+  Result<std::uint64_t> free_bytes(const std::string&) const override { return std::uint64_t{1} << 40U; }
+};
+
+class FakeLinks final : public platform::Links {
+ public:
+  std::map<std::string, platform::LinkSample> links;
+  Result<platform::LinkSample> sample(const std::string& name) override {
+    const auto found = links.find(name);
+    if (found == links.end()) return Error{Code::rejected, "there is no such network interface"};
+    return found->second;
+  }
+};
+
+// What the tests configure: one Chargebee upstream, a meter for sms.sent and one for data.bytes.
+app::Config small_config(const std::string& directory);
+
+class Device {
+ public:
+  explicit Device(app::Config config);
+  ~Device();
+
+  void start();
+  void crash();    // everything in memory is gone
+  bool shut_down();  // the polite end
+
+  void advance(Milliseconds by) { clock->advance(by); }
+  ingest::Batcher::Counted report(const std::string& event, const std::string& subscription,
+                                  const std::string& quantity, const std::string& id = "");
+  // Commits what is open and returns the commit's status.
+  Status commit();
+  api::Status status();
+  journal::CheckReport verify();
+  std::vector<journal::StoredUsage> outbox();
+  std::vector<journal::BalanceRow> balances();
+  Status flush(bool seal_now);
+
+  app::Config config;
+  Billing billing;
+  FakeLinks links;
+  QuietRandom random;
+  std::unique_ptr<boost::asio::io_context> loop;
+  std::unique_ptr<platform::FakeClock> clock;
+  std::unique_ptr<journal::Journal> journal;
+  std::unique_ptr<app::Core> core;
+
+ private:
+  AnyDisk disk_;
+  NullLog log_;
+};
+
+// A temporary directory that goes with the test.
+class TempDirectory {
+ public:
+  TempDirectory();
+  ~TempDirectory();
+  TempDirectory(const TempDirectory&) = delete;
+  TempDirectory& operator=(const TempDirectory&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+}  // namespace meterd::testing

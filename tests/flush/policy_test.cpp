@@ -1,0 +1,117 @@
+// The two pure functions that say what follows from an outcome.
+#include "agent/flush/policy.hpp"
+
+#include <gtest/gtest.h>
+
+#include "agent/base/limits.hpp"
+
+namespace meterd::flush {
+namespace {
+
+using upstream::Outcome;
+using upstream::ReadBack;
+using upstream::Traits;
+using upstream::Verdict;
+
+const Traits kChargebee{true, true, 5'000};
+const Traits kTwilio{false, false, 0};
+
+Verdict verdict(Outcome outcome, std::optional<Milliseconds> retry_after = std::nullopt) {
+  return {outcome, retry_after, "detail", "receipt"};
+}
+
+TEST(AfterCreate, AReceiptSettlesAndClearsTheUpstreamsFailures) {
+  const auto decision = after_create(verdict(Outcome::accepted), kChargebee, {});
+  EXPECT_EQ(decision.step, Step::settle);
+  EXPECT_TRUE(decision.success);
+  EXPECT_FALSE(decision.pause);
+}
+
+TEST(AfterCreate, ADuplicateIsLookedUpBeforeItCountsAsDelivered) {
+  EXPECT_EQ(after_create(verdict(Outcome::duplicate), kChargebee, {}).step, Step::look_up);
+}
+
+TEST(AfterCreate, ADuplicateThatCannotBeLookedUpIsHeldInDoubt) {
+  EXPECT_EQ(after_create(verdict(Outcome::duplicate), kTwilio, {}).step, Step::hold);
+}
+
+TEST(AfterCreate, ARefusalParksTheUsageAndPausesNothing) {
+  const auto decision = after_create(verdict(Outcome::rejected), kChargebee, {});
+  EXPECT_EQ(decision.step, Step::park);
+  EXPECT_FALSE(decision.pause);
+}
+
+TEST(AfterCreate, UnauthorisedPausesTheUpstreamAndKeepsTheUsageWaiting) {
+  const auto decision = after_create(verdict(Outcome::unauthorised), kChargebee, {});
+  EXPECT_EQ(decision.step, Step::retry);
+  EXPECT_TRUE(decision.unauthorised);
+  ASSERT_TRUE(decision.pause);
+  EXPECT_EQ(decision.usage_wait, Milliseconds(0));
+}
+
+TEST(AfterCreate, ThrottledHonoursTheUpstreamsWordExactly) {
+  const auto decision = after_create(verdict(Outcome::throttled, Milliseconds(17'000)), kChargebee, {});
+  EXPECT_EQ(decision.pause, Milliseconds(17'000));
+  EXPECT_TRUE(decision.retry_after);
+}
+
+TEST(AfterCreate, ThrottledWithoutAWordWaitsAboutAMinute) {
+  for (const std::uint64_t random : {std::uint64_t{0}, std::uint64_t{12'345'678}, UINT64_MAX}) {
+    PolicyInput input;
+    input.random = random;
+    const auto decision = after_create(verdict(Outcome::throttled), kChargebee, input);
+    ASSERT_TRUE(decision.pause);
+    EXPECT_GE(*decision.pause, Milliseconds(60'000));
+    EXPECT_LT(*decision.pause, Milliseconds(66'000));
+  }
+}
+
+TEST(AfterCreate, UnavailableBacksOffLongerWithEachFailureUpToAQuarterOfAnHour) {
+  PolicyInput input;
+  input.random = UINT64_MAX;
+  for (input.failures = 0; input.failures < 100; ++input.failures) {
+    const auto decision = after_create(verdict(Outcome::unavailable), kChargebee, input);
+    EXPECT_EQ(decision.step, Step::retry);
+    ASSERT_TRUE(decision.pause);
+    EXPECT_GT(*decision.pause, Milliseconds(0));
+    EXPECT_LE(*decision.pause, Milliseconds(15 * 60'000));
+  }
+}
+
+TEST(AfterCreate, AUsageThatFailsWaitsLongerThanTheUpstreamSoThatOthersPassIt) {
+  const auto decision = after_create(verdict(Outcome::unavailable), kChargebee, {});
+  EXPECT_GT(decision.usage_wait, *decision.pause);
+}
+
+TEST(AfterCreate, NoNumberOfAttemptsGivesAUsageUp) {
+  PolicyInput input;
+  input.attempts = UINT32_MAX;
+  input.failures = UINT32_MAX - 1;
+  for (const auto outcome : {Outcome::unavailable, Outcome::throttled, Outcome::unauthorised})
+    EXPECT_EQ(after_create(verdict(outcome), kChargebee, input).step, Step::retry);
+}
+
+TEST(AfterCreate, AnUnknownOutcomeWithoutIdempotencyIsHeldAndNeverSentAgain) {
+  EXPECT_EQ(after_create(verdict(Outcome::in_doubt), kTwilio, {}).step, Step::hold);
+}
+
+TEST(AfterLookUp, TheSameContentIsAReceiptAndOtherContentAConflict) {
+  EXPECT_EQ(after_look_up({ReadBack::Found::same, verdict(Outcome::accepted)}, {}).step, Step::settle);
+  EXPECT_EQ(after_look_up({ReadBack::Found::different, verdict(Outcome::rejected)}, {}).step, Step::park);
+}
+
+TEST(AfterLookUp, ATakenDateSupersedesUntilTheEighthTryThenParks) {
+  PolicyInput input;
+  for (input.supersedes = 0; input.supersedes < limits::kSupersedeTriesMax; ++input.supersedes)
+    EXPECT_EQ(after_look_up({ReadBack::Found::absent, {}}, input).step, Step::supersede);
+  EXPECT_EQ(after_look_up({ReadBack::Found::absent, {}}, input).step, Step::park);
+}
+
+TEST(AfterLookUp, ALookUpThatLearnsNothingIsTriedAgain) {
+  const auto decision = after_look_up({ReadBack::Found::unknown, verdict(Outcome::unavailable)}, {});
+  EXPECT_EQ(decision.step, Step::retry);
+  EXPECT_TRUE(decision.pause);
+}
+
+}  // namespace
+}  // namespace meterd::flush
