@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -31,6 +32,7 @@ class Secret {
 
 enum class ClockTrust : std::uint8_t { synchronised, always };
 enum class UpstreamKind : std::uint8_t { ledger, chargebee, twilio_v1, twilio_preview };
+std::string_view name_of(UpstreamKind kind);  // as in the file: "chargebee"
 
 // The name of the device as its own upstream; no [[upstream]] may have it.
 inline constexpr const char* kLedger = "ledger";

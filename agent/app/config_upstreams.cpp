@@ -67,9 +67,8 @@ void load_seal(Section& table, UpstreamConfig& out) {
   std::string unique = "second";
   table.choice("unique", {"second", "day"}, unique);
   out.unique_per_day = unique == "day";
-  if (out.unique_per_day && out.seal < Seconds(86'400))
-    table.error("unique", R"("day" allows one usage a day, but seal = ")" + duration_text(out.seal) +
-                              R"(" makes several; use seal = "1d" or unique = "second")");
+  if (out.unique_per_day)
+    table.error("unique", R"("day" is not available in this version of meterd; use unique = "second")");
 }
 
 void load_chargebee(Section& table, UpstreamConfig& out) {

@@ -25,7 +25,7 @@ flush::Target target_of(const UpstreamConfig& config) {
     check(config.kind == UpstreamKind::chargebee, "the configuration refuses kinds that are not available");
     vendor = upstream::chargebee::make(config.base_path);
   }
-  return {config.name, std::move(vendor), seal, config.unique_per_day};
+  return {config.name, std::move(vendor), seal};
 }
 
 std::vector<UpstreamConfig> upstreams_of(const Config& config) {
@@ -37,16 +37,6 @@ std::vector<UpstreamConfig> upstreams_of(const Config& config) {
 }
 
 }  // namespace
-
-std::string_view kind_name(UpstreamKind kind) {
-  switch (kind) {
-    case UpstreamKind::ledger: return "ledger";
-    case UpstreamKind::chargebee: return "chargebee";
-    case UpstreamKind::twilio_v1: return "twilio-v1";
-    case UpstreamKind::twilio_preview: return "twilio-preview";
-  }
-  return "unknown";
-}
 
 Core::Core(const Config& config, journal::Journal& journal, const Surroundings& surroundings)
     : config_(config),
@@ -224,7 +214,7 @@ asio::awaitable<Result<api::Status>> Core::status() {
   for (const auto& upstream : upstreams_of(config_)) {
     api::UpstreamStatus one;
     one.name = upstream.name.value();
-    one.kind = std::string(kind_name(upstream.kind));
+    one.kind = std::string(name_of(upstream.kind));
     for (const auto& row : overview->upstreams) {
       if (row.name != upstream.name) continue;
       one.state = row.state;

@@ -78,6 +78,4 @@ class Core {
   bool stopping_ = false;
 };
 
-std::string_view kind_name(UpstreamKind kind);
-
 }  // namespace meterd::app

@@ -2,6 +2,7 @@
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 
@@ -42,6 +43,7 @@ int run(const std::string& path, bool check_only) {
 
 int main(int argc, char** argv) {
   forbid_core_files();
+  std::signal(SIGPIPE, SIG_IGN);  // a peer, or the log's reader, that goes away is an error code
   CLI::App cli{"meterd counts metered events on this device and delivers them to the billing system."};
   std::string config = "/etc/meterd/meterd.toml";
   bool check_only = false;

@@ -22,7 +22,6 @@ struct Target {
   UpstreamName name;
   std::shared_ptr<const upstream::Upstream> vendor;
   meter::SealRule seal;
-  bool unique_per_day = false;
 };
 using Targets = std::map<UpstreamName, Target>;
 

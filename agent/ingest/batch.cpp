@@ -35,12 +35,14 @@ std::optional<Refusal> read_event(const v1::Event& event, const std::string& pro
 
 bool ProducerTable::full() const { return sequences_.size() >= limits::kProducersMax; }
 
-std::optional<std::string> refuse_batch(const v1::Batch& batch) {
+std::optional<BatchRefusal> refuse_batch(const v1::Batch& batch) {
   if (static_cast<std::size_t>(batch.events_size()) > limits::kBatchEventsMax)
-    return "too_large: a batch has at most " + std::to_string(limits::kBatchEventsMax) + " events";
+    return BatchRefusal{Refusal::too_large,
+                        "too_large: a batch has at most " + std::to_string(limits::kBatchEventsMax) + " events"};
   if (batch.sequence() != 0 && !is_clean_text(batch.producer(), limits::kProducerMax))
-    return "bad_id: a sequence needs a producer of 1 to 100 bytes of clean UTF-8";
-  if (batch.sequence() > UINT64_MAX - limits::kBatchEventsMax) return "malformed: the sequence is out of range";
+    return BatchRefusal{Refusal::bad_id, "bad_id: a sequence needs a producer of 1 to 100 bytes of clean UTF-8"};
+  if (batch.sequence() > UINT64_MAX - limits::kBatchEventsMax)
+    return BatchRefusal{Refusal::malformed, "malformed: the sequence is out of range"};
   return std::nullopt;
 }
 

@@ -32,7 +32,11 @@ struct PendingAck {
 };
 
 // Why the whole batch is refused, or nullopt. Before anything of it is counted.
-std::optional<std::string> refuse_batch(const v1::Batch& batch);
+struct BatchRefusal {
+  meter::Refusal refusal = meter::Refusal::malformed;
+  std::string message;
+};
+std::optional<BatchRefusal> refuse_batch(const v1::Batch& batch);
 
 // Counts the batch. For a sequenced one the table must know the producer.
 PendingAck count_batch(const v1::Batch& batch, Batcher& batcher, ProducerTable& producers);

@@ -1,6 +1,7 @@
 // The batcher's other half: closing a window, committing it, and dating what was counted before the clock was
 // trusted.
 #include <algorithm>
+#include <iterator>
 
 #include "agent/base/limits.hpp"
 #include "agent/ingest/batcher.hpp"
@@ -84,8 +85,13 @@ asio::awaitable<void> Batcher::commit_window() {
     stats_.duplicates += known;
     stats_.events -= known;
   }
-  const auto waiting = std::move(closed->waiting);
+  auto waiting = std::move(closed->waiting);
   closed->waiting.clear();
+  if (!committed) {
+    // Whoever waits for the window behind it would wait as long as it is stuck.
+    std::move(waiting_.begin(), waiting_.end(), std::back_inserter(waiting));
+    waiting_.clear();
+  }
   for (const auto& done : waiting) done(committed, closed->outcome);
   if (!committed) stuck_ = std::move(closed);
 }

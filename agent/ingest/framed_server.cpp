@@ -71,7 +71,7 @@ struct FramedServer::Shared : std::enable_shared_from_this<FramedServer::Shared>
   asio::awaitable<void> read_frames(std::shared_ptr<Connection> connection);
   asio::awaitable<void> write_acks(std::shared_ptr<Connection> connection);
   asio::awaitable<bool> take_frame(std::shared_ptr<Connection> connection, std::string_view payload);
-  void refuse(Connection& connection, const std::string& why);
+  void refuse(Connection& connection, meter::Refusal refusal, const std::string& why);
   void make_room();
 };
 
@@ -150,7 +150,8 @@ asio::awaitable<void> FramedServer::Shared::read_frames(std::shared_ptr<Connecti
   while (!connection->closed && !stopping) {
     auto part = next_frame(connection->buffer);
     if (!part) {
-      refuse(*connection, part.error().message);
+      refuse(*connection, part.error().code == Code::full ? meter::Refusal::too_large : meter::Refusal::malformed,
+             part.error().message);
       break;
     }
     if (part->has_value()) {
@@ -176,8 +177,8 @@ asio::awaitable<void> FramedServer::Shared::read_frames(std::shared_ptr<Connecti
   connection->to_write->notify();
 }
 
-void FramedServer::Shared::refuse(Connection& connection, const std::string& why) {
-  deps.batcher.stats().refuse(meter::Refusal::malformed);
+void FramedServer::Shared::refuse(Connection& connection, meter::Refusal refusal, const std::string& why) {
+  deps.batcher.stats().refuse(refusal);
   v1::Ack ack;
   ack.set_error(why);
   auto slot = std::make_shared<Connection::Slot>();
@@ -192,15 +193,15 @@ asio::awaitable<bool> FramedServer::Shared::take_frame(std::shared_ptr<Connectio
     co_await connection->room->wait_for(kSweepInterval);
   v1::Batch batch;
   if (!batch.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
-    refuse(*connection, "malformed: the frame does not hold a meterd.v1.Batch");
+    refuse(*connection, meter::Refusal::malformed, "malformed: the frame does not hold a meterd.v1.Batch");
     co_return false;
   }
   auto slot = std::make_shared<Connection::Slot>();
   connection->acks.push_back(slot);
   if (auto why = refuse_batch(batch)) {
-    deps.batcher.stats().refuse(meter::Refusal::malformed);
+    deps.batcher.stats().refuse(why->refusal);
     v1::Ack ack;
-    ack.set_error(*why);
+    ack.set_error(why->message);
     connection->put(slot, ack);
     co_return true;
   }

@@ -84,7 +84,8 @@ Result<std::unique_ptr<Journal>> Journal::open(const JournalOptions& options, co
       return Error{Code::corrupt, "journal: " + options.directory +
                                       "/data.mdb is not a readable journal; nothing was changed; restore a backup "
                                       "or move the directory away to start afresh (" + error.message + ")"};
-    return Error{error.code, "journal: " + options.directory + ": " + error.message};
+    const std::string advice = error.code == Code::full ? "; free space there and start again" : "";
+    return Error{error.code, "journal: " + options.directory + ": " + error.message + advice};
   }
   journal->environment_ = std::move(*environment);
   if (auto started = journal->start(random); !started) {

@@ -11,11 +11,12 @@ Status WriteTransaction::set_aside(const std::string& key) {
   if (!raw) return raw.error();
   if (!raw->has_value()) return {};
   const std::string value(**raw);
-  const std::string aside = prefix(Kind::set_aside) + key;
-  if (auto s = txn_.put(aside, wrap(aside, value)); !s) return s;
-  if (auto s = txn_.erase(key); !s) return s;
   auto general = this->general();
   if (!general) return general.error();
+  // Numbered: what comes from the same place later does not replace it.
+  const std::string aside = prefix(Kind::set_aside) + number_value(general->set_aside()) + key;
+  if (auto s = txn_.put(aside, wrap(aside, value)); !s) return s;
+  if (auto s = txn_.erase(key); !s) return s;
   general->set_set_aside(general->set_aside() + 1);
   return put_general(*general);
 }

@@ -146,10 +146,8 @@ TEST_F(ConfigErrors, CheckHowAnUpstreamIsSealed) {
         "4: upstream.seal: expected a duration such as \"1d\" or \"15m\", at most one day; found \"500ms\""},
        {upstream("seal = \"7m\""),
         "4: upstream.seal: \"7m\" does not divide a day into equal parts; \"15m\", \"1h\" or \"6h\" would"},
-       {upstream("seal = \"1h\"\nunique = \"day\""),
-        "5: upstream.unique: \"day\" allows one usage a day, but seal = \"1h\" makes several; use seal = "
-        "\"1d\" or "
-        "unique = \"second\""}});
+       {upstream("unique = \"day\""),
+        "4: upstream.unique: \"day\" is not available in this version of meterd; use unique = \"second\""}});
   EXPECT_EQ(errors(upstream("seal = \"15m\"\nseal_delay = \"1m\"\nflush_window = \"0s\"")), "");
 }
 
