@@ -2,6 +2,8 @@
 
 #include <boost/json.hpp>
 
+#include "agent/base/limits.hpp"
+
 namespace meterd::api {
 namespace {
 
@@ -33,7 +35,7 @@ std::string buckets_json(const std::vector<journal::BucketRow>& rows) {
     object["seal_due"] = rfc3339(WallTime::from_seconds(row.seal_due_s));
     out.push_back(std::move(object));
   }
-  return json::serialize(json::object{{"buckets", std::move(out)}});
+  return json::serialize(json::object{{"buckets", std::move(out)}, {"truncated", rows.size() >= limits::kListRowsMax}});
 }
 
 std::string balances_json(const std::vector<journal::BalanceRow>& rows) {
@@ -51,7 +53,7 @@ std::string balances_json(const std::vector<journal::BalanceRow>& rows) {
     object["set_aside"] = b.set_aside.text();
     out.push_back(std::move(object));
   }
-  return json::serialize(json::object{{"balances", std::move(out)}});
+  return json::serialize(json::object{{"balances", std::move(out)}, {"truncated", rows.size() >= limits::kListRowsMax}});
 }
 
 std::string outbox_json(const std::vector<journal::StoredUsage>& rows, const journal::Moment& now) {
@@ -70,7 +72,7 @@ std::string outbox_json(const std::vector<journal::StoredUsage>& rows, const jou
                                {"next_attempt", next_attempt(record, now)},
                                {"last_error", record.last_error()}});
   }
-  return json::serialize(json::object{{"outbox", std::move(out)}});
+  return json::serialize(json::object{{"outbox", std::move(out)}, {"truncated", rows.size() >= limits::kListRowsMax}});
 }
 
 std::string verify_json(const journal::CheckReport& report) {

@@ -1,5 +1,7 @@
 #include "agent/journal/read.hpp"
 
+#include <algorithm>
+
 #include "agent/journal/records.hpp"
 
 namespace meterd::journal {
@@ -120,12 +122,24 @@ Result<std::vector<BucketRow>> read_buckets(const Journal& journal, std::size_t 
 Result<std::vector<StoredUsage>> read_outbox(const Journal& journal, std::size_t at_most) {
   auto txn = journal.begin_read();
   if (!txn) return txn.error();
-  std::vector<std::uint64_t> sequences;
-  auto s = each(*txn, prefix(Kind::outbox), [&](std::string_view key, std::string_view) {
-    if (auto fields = parse_outbox_key(key)) sequences.push_back(fields->entry.sequence);
-    return sequences.size() < at_most;
+  std::vector<UpstreamName> upstreams;
+  auto s = each(*txn, prefix(Kind::upstream), [&](std::string_view key, std::string_view) {
+    upstreams.emplace_back(key.substr(2));  // kind, length, text
+    return true;
   });
   if (!s) return s.error();
+  std::vector<std::uint64_t> sequences;
+  for (const Lane lane : {Lane::parked, Lane::in_doubt, Lane::delayed, Lane::ready}) {
+    for (const auto& upstream : upstreams) {
+      s = each(*txn, outbox_prefix(upstream, lane), [&](std::string_view key, std::string_view) {
+        if (auto fields = parse_outbox_key(key)) sequences.push_back(fields->entry.sequence);
+        return sequences.size() < at_most;
+      });
+      if (!s) return s.error();
+      if (sequences.size() >= at_most) break;
+    }
+  }
+  sequences.resize(std::min(sequences.size(), at_most));
   std::vector<StoredUsage> out;
   for (const auto sequence : sequences) {
     auto record = load<UsageRecord>(*txn, usage_key(sequence));

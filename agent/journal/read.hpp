@@ -41,7 +41,7 @@ struct Overview {
 Result<Overview> read_overview(const Journal& journal);
 Result<std::vector<BucketRow>> read_buckets(const Journal& journal, std::size_t at_most);
 Result<std::vector<BalanceRow>> read_balances(const Journal& journal, std::size_t at_most);
-// Usages without an end, in the order of the outbox. Lanes: all.
+// Usages without an end: what needs an operator first (parked, in doubt), then what waits, oldest first.
 Result<std::vector<StoredUsage>> read_outbox(const Journal& journal, std::size_t at_most);
 Result<std::optional<StoredUsage>> read_usage(const Journal& journal, const UsageId& id);
 Result<std::uint64_t> read_producer(const Journal& journal, std::string_view producer);  // 0: never seen

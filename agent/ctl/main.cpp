@@ -1,0 +1,111 @@
+// meterctl's command line: the only file that knows CLI11. Values that are the daemon's to judge pass
+// unchecked.
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <iostream>
+
+#include "agent/base/text.hpp"
+#include "agent/ctl/verbs.hpp"
+
+namespace meterd::ctl {
+namespace {
+
+constexpr std::int64_t kTimeoutMaxMs = 3'600'000;
+
+// "200ms", "10s", "2m": a whole number and a unit, at least 1 ms, at most an hour; 0 otherwise.
+std::int64_t timeout_ms(std::string_view text) {
+  const auto digits = text.substr(0, std::min(text.find_first_not_of("0123456789"), text.size()));
+  const auto unit = text.substr(digits.size());
+  const auto number = parse_unsigned(digits);
+  const std::int64_t factor = unit == "ms" ? 1 : unit == "s" ? 1000 : unit == "m" ? 60'000 : 0;
+  if (!number || factor == 0 || *number > static_cast<std::uint64_t>(kTimeoutMaxMs / factor)) return 0;
+  return static_cast<std::int64_t>(*number) * factor;
+}
+
+struct Options {
+  std::string socket = "/run/meterd/api.sock";
+  std::string timeout = "10s";
+  bool json = false;
+  bool balances = false;
+  bool seal_now = false;
+  Report report;
+};
+
+using Verb = std::function<Exit(Session&)>;
+
+void add_report(CLI::App& app, Options& options, Verb& verb) {
+  auto& report = options.report;
+  auto* sub = app.add_subcommand("report", "Count an event; exit 0: it is counted, or was already");
+  sub->add_option("EVENT", report.event, "The event's name, as in a [[meter]]")->required();
+  sub->add_option("--subscription", report.subscription,
+                  "The subscription to bill, unless the meter fixes it");
+  sub->add_option("--quantity", report.quantity, "A decimal above zero")->capture_default_str();
+  sub->add_option("--id", report.id, "An id of your own: an event with the same id counts once");
+  sub->add_option("--time", report.time, "When it happened: 2026-11-22T01:02:03Z; default: now");
+  sub->add_option("--ack", report.ack, "received: at once; committed: when it is on disk")
+      ->check(CLI::IsMember({"received", "committed"}))
+      ->capture_default_str();
+  sub->add_option("--source", report.source, "Who reports; ids are remembered per source")
+      ->capture_default_str();
+  sub->callback(
+      [&] { verb = [&](Session& session) { return meterd::ctl::report(session, options.report); }; });
+}
+
+void add_verbs(CLI::App& app, Options& options, Verb& verb) {
+  const auto add = [&](const char* name, const char* about, Verb run) {
+    auto* sub = app.add_subcommand(name, about);
+    sub->callback([&verb, run] { verb = run; });
+    return sub;
+  };
+  add("status", "Is it counting, what waits, what is wrong, what to do", status);
+  add_report(app, options, verb);
+  add("buckets", "The totals that are not sealed yet", [&](Session& session) {
+    return buckets(session, options.balances);
+  })->add_flag("--balances", options.balances, "Every day instead: what became of what was accepted");
+  add("outbox", "The usages that are not delivered yet", outbox);
+  add("flush", "Commit what is counted and send now, without backoff", [&](Session& session) {
+    return flush(session, options.seal_now);
+  })->add_flag("--now", options.seal_now, "Seal the open buckets first");
+  add("verify", "Check the whole journal: does everything add up", verify);
+}
+
+int run(int argc, char** argv) {
+  Options options;
+  Verb verb;
+  CLI::App app{"Look after meterd, the usage meter of this device, over its API socket."};
+  app.name("meterctl");
+  app.footer(
+      "Exit codes: 0 fine, 1 the request failed, 2 usage, 3 meterd is not reachable;\n"
+      "of status, outbox and verify also 4: an operator's attention is needed.");
+  app.set_version_flag("--version", "meterctl " METERD_VERSION);
+  app.get_formatter()->column_width(24);  // of 80
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.add_option("--socket", options.socket, "meterd's API socket")->capture_default_str();
+  app.add_option("--timeout", options.timeout, "How long to wait for meterd: 200ms, 10s, 2m")
+      ->check([](const std::string& text) {
+        return timeout_ms(text) > 0 ? std::string{} : "wants a time from 1ms to 60m such as 200ms, 10s, 2m";
+      })
+      ->capture_default_str();
+  app.add_flag("--json", options.json, "Print meterd's JSON");
+  add_verbs(app, options, verb);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : static_cast<int>(Exit::usage);
+  }
+  Session session{
+      {options.socket, Milliseconds(timeout_ms(options.timeout))}, options.json, std::cout, std::cerr};
+  const Exit result = verb(session);
+  std::cout.flush();
+  if (!std::cout) {
+    complain(std::cerr, "the output could not be written");
+    return static_cast<int>(Exit::failed);
+  }
+  return static_cast<int>(result);
+}
+
+}  // namespace
+}  // namespace meterd::ctl
+
+int main(int argc, char** argv) { return meterd::ctl::run(argc, argv); }

@@ -1,0 +1,232 @@
+#include <algorithm>
+#include <array>
+#include <boost/json.hpp>
+#include <optional>
+#include <tuple>
+
+#include "agent/base/quantity.hpp"
+#include "agent/base/usage_day.hpp"
+#include "agent/ctl/fields.hpp"
+#include "agent/ctl/layout.hpp"
+#include "agent/ctl/render.hpp"
+
+namespace meterd::ctl {
+namespace {
+
+namespace json = boost::json;
+using Lines = std::vector<std::string>;
+
+// The parts of a balance, in the order of the conservation equation; "accepted" is their sum.
+constexpr std::array<std::string_view, 7> kParts{"open",      "waiting",   "in_doubt", "parked",
+                                                 "delivered", "withdrawn", "set_aside"};
+
+Error misshapen(std::string_view what) {
+  return {Code::corrupt, "meterd's answer has no " + std::string(what) +
+                             ": are meterctl and meterd of one version? See meterctl status."};
+}
+
+// The rows below `name`; nullopt unless it is an array of objects.
+std::optional<std::vector<const json::object*>> rows_in(const json::value& answer, std::string_view name) {
+  const auto* member = as_object(answer).if_contains(name);
+  if (member == nullptr || !member->is_array()) return std::nullopt;
+  std::vector<const json::object*> rows;
+  for (const auto& row : member->get_array()) {
+    if (!row.is_object()) return std::nullopt;
+    rows.push_back(&row.get_object());
+  }
+  return rows;
+}
+
+void append(Lines& lines, Lines more) {
+  for (auto& line : more) lines.push_back(std::move(line));
+}
+
+// The daemon lists at most so many rows, what needs an operator first; a cut list says so.
+void append_cut(Lines& lines, const json::value& answer) {
+  const auto* cut = as_object(answer).if_contains("truncated");
+  if (cut == nullptr || !cut->is_bool() || !cut->get_bool()) return;
+  lines.emplace_back();
+  lines.emplace_back("There are more than the daemon lists at once; these are the first.");
+}
+
+std::string counted(std::size_t n, std::string_view one, std::string_view many) {
+  return std::to_string(n) + " " + std::string(n == 1 ? one : many);
+}
+
+std::string spoken(std::string_view name) {  // in_doubt -> in doubt
+  std::string out(name);
+  std::replace(out.begin(), out.end(), '_', ' ');
+  return out;
+}
+
+// "accepted 12 = open 2 + delivered 10"; says so if the parts are not the whole.
+std::string equation(const json::object& row, std::string_view of) {
+  std::string out = std::string(of) + " " + text_in(row, of);
+  auto left = Quantity::parse_total(text_or_empty(row, of));
+  bool is_first = true;
+  for (const auto part : kParts) {
+    const auto text = text_or_empty(row, part);
+    const auto quantity = Quantity::parse_total(text);
+    if (left && quantity) *left -= *quantity;
+    if (text.empty() || (quantity && quantity->is_zero())) continue;
+    out.append(is_first ? " = " : " + ").append(spoken(part)).append(" ").append(text);
+    is_first = false;
+  }
+  if (left && !left->is_zero()) out += " DOES NOT BALANCE: off by " + left->text();
+  return out;
+}
+
+std::string usage_date(const json::object& row) {
+  constexpr std::int64_t kYear10000 = 253'402'300'800;
+  const auto seconds = number_in(row, "usage_date");
+  if (seconds <= 0 || seconds >= kYear10000) return text_in(row, "usage_date");
+  return rfc3339(WallTime::from_seconds(seconds));
+}
+
+// What needs a person comes first; within a state the daemon's order stays.
+int urgency(const json::object& row) {
+  const auto state = text_in(row, "state");
+  return state == "parked" ? 0 : state == "in_doubt" ? 1 : 2;
+}
+
+Lines outbox_block(const json::object& row) {
+  Lines lines =
+      wrap({text_in(row, "id"), spoken(text_in(row, "state")), text_in(row, "quantity")}, "  ", {0, 2});
+  append(lines, wrap({text_in(row, "upstream"), text_in(row, "subscription_id"),
+                      text_in(row, "item_price_id"), usage_date(row)},
+                     "  ", {2, 4}));
+  auto delivery = counted(static_cast<std::size_t>(std::max<std::int64_t>(0, number_in(row, "attempts"))),
+                          "attempt", "attempts");
+  const auto next = text_or_empty(row, "next_attempt");
+  if (text_in(row, "state") == "waiting") delivery += next.empty() ? ", due now" : ", next " + next;
+  if (const auto amount = text_or_empty(row, "amount"); !amount.empty()) delivery += ", amount " + amount;
+  append(lines, wrap_words(delivery, {2, 4}));
+  if (const auto error = text_or_empty(row, "last_error"); !error.empty())
+    append(lines, wrap_words("last error: " + error, {2, 4}));
+  return lines;
+}
+
+Lines outbox_advice(std::size_t parked, std::size_t in_doubt) {
+  Lines lines;
+  if (parked + in_doubt > 0) lines.emplace_back();
+  if (parked > 0)
+    append(lines,
+           wrap_words("Parked: the upstream refused it for good; the last error says why. It is kept and not "
+                      "sent again until an operator decides.",
+                      {0, 2}));
+  if (in_doubt > 0)
+    append(
+        lines,
+        wrap_words("In doubt: it was sent and the answer was lost; look at the upstream whether it arrived. "
+                   "It is kept and not sent again until an operator decides.",
+                   {0, 2}));
+  return lines;
+}
+
+}  // namespace
+
+Result<Rendered> render_buckets(const json::value& answer) {
+  auto rows = rows_in(answer, "buckets");
+  if (!rows) return misshapen("list of buckets");
+  if (rows->empty()) return Rendered{"no open buckets: nothing is counted that is not sealed\n", false};
+  using Group = std::tuple<std::string, std::string, std::string>;
+  std::vector<std::pair<Group, Row>> entries;
+  for (const auto* row : *rows)
+    entries.push_back({{text_in(*row, "upstream"), text_in(*row, "usage_day"), text_in(*row, "seal_due")},
+                       {text_in(*row, "subscription_id"), text_in(*row, "item_price_id"),
+                        text_in(*row, "quantity"), text_in(*row, "events")}});
+  std::stable_sort(entries.begin(), entries.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  const std::vector<Column> columns{{"SUBSCRIPTION"}, {"ITEM PRICE"}, {"QUANTITY", true}, {"EVENTS", true}};
+  Lines lines;
+  for (auto at = entries.begin(); at != entries.end();) {
+    const auto [upstream, day, due] = at->first;
+    std::vector<Row> cells;
+    for (const auto group = at->first; at != entries.end() && at->first == group; ++at)
+      cells.push_back(at->second);
+    if (!lines.empty()) lines.emplace_back();
+    append(lines, wrap({upstream, "day " + day, "seal due " + due}, "  ", {0, 2}));
+    append(lines, table(columns, cells, 2));
+  }
+  append_cut(lines, answer);
+  return Rendered{join(lines), false};
+}
+
+Result<Rendered> render_balances(const json::value& answer) {
+  const auto rows = rows_in(answer, "balances");
+  if (!rows) return misshapen("list of balances");
+  if (rows->empty()) return Rendered{"no balances: nothing has been counted\n", false};
+  Lines lines;
+  for (const auto* row : *rows) {
+    append(lines, wrap({text_in(*row, "upstream"), text_in(*row, "subscription_id"),
+                        text_in(*row, "item_price_id"), text_in(*row, "usage_day")},
+                       "  ", {0, 2}));
+    append(lines, wrap_words(equation(*row, "accepted"), {2, 4}));
+  }
+  append_cut(lines, answer);
+  return Rendered{join(lines), false};
+}
+
+Result<Rendered> render_outbox(const json::value& answer) {
+  auto rows = rows_in(answer, "outbox");
+  if (!rows) return misshapen("list of usages");
+  if (rows->empty()) return Rendered{"the outbox is empty: no usage waits for an upstream\n", false};
+  std::stable_sort(rows->begin(), rows->end(),
+                   [](const auto* a, const auto* b) { return urgency(*a) < urgency(*b); });
+  const auto in_state = [&](int wanted) {
+    return static_cast<std::size_t>(
+        std::count_if(rows->begin(), rows->end(), [&](const auto* row) { return urgency(*row) == wanted; }));
+  };
+  const auto parked = in_state(0);
+  const auto in_doubt = in_state(1);
+  Lines lines{counted(rows->size(), "usage", "usages") + ": " + std::to_string(in_state(2)) + " waiting, " +
+              std::to_string(in_doubt) + " in doubt, " + std::to_string(parked) + " parked"};
+  for (const auto* row : *rows) {
+    lines.emplace_back();
+    append(lines, outbox_block(*row));
+  }
+  append(lines, outbox_advice(parked, in_doubt));
+  append_cut(lines, answer);
+  return Rendered{join(lines), parked + in_doubt > 0};
+}
+
+Result<Rendered> render_flush(const json::value& answer) {
+  const auto& object = as_object(answer);
+  const auto* sealed = object.if_contains("sealed");
+  if (sealed == nullptr || !sealed->is_number()) return misshapen("number of sealed usages");
+  const auto cleared = list_in(object, "cleared");
+  Lines lines{"committed; " +
+              counted(static_cast<std::size_t>(std::max<std::int64_t>(0, number_in(object, "sealed"))),
+                      "bucket sealed", "buckets sealed")};
+  append(lines, wrap_words(cleared.empty() ? "no upstream to send to"
+                                           : "backoff cleared: " + cleared + " (a Retry-After still holds)",
+                           {0, 2}));
+  return Rendered{join(lines), false};
+}
+
+Result<Rendered> render_verify(const json::value& answer) {
+  const auto& object = as_object(answer);
+  const auto* problems = object.if_contains("problems");
+  if (problems == nullptr || !problems->is_array()) return misshapen("list of problems");
+  const auto how_many = [&](std::string_view name) {
+    return static_cast<std::size_t>(std::max<std::int64_t>(0, number_in(object, name)));
+  };
+  Lines lines{"checked " + counted(how_many("balances"), "balance", "balances") + " and " +
+              counted(how_many("usages"), "usage", "usages") + " of the journal"};
+  append(lines, wrap_words(equation(object, "accepted"), {0, 2}));
+  if (problems->get_array().empty()) {
+    lines.emplace_back("no problems: everything adds up");
+    return Rendered{join(lines), false};
+  }
+  lines.push_back(counted(problems->get_array().size(), "problem:", "problems:"));
+  for (const auto& problem : problems->get_array())
+    append(lines,
+           wrap_words(problem.is_string() ? clean({problem.get_string().data(), problem.get_string().size()})
+                                          : std::string("-"),
+                      {2, 4}));
+  append(lines,
+         wrap_words("Counting goes on. Keep a copy of the journal and this list for support.", {0, 2}));
+  return Rendered{join(lines), true};
+}
+
+}  // namespace meterd::ctl

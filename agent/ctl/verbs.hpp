@@ -1,0 +1,50 @@
+// meterctl's verbs: one request to the daemon each, its answer to `out`, what went wrong and what to do about
+// it to `err`. The exit code is the verb's result for a script.
+#pragma once
+
+#include <iosfwd>
+#include <string>
+
+#include "agent/ctl/client.hpp"
+
+namespace meterd::ctl {
+
+enum class Exit : int {
+  fine = 0,
+  failed = 1,       // the request failed or was refused
+  usage = 2,        // the command line is wrong
+  unreachable = 3,  // nobody answers at the socket, or not in time
+  attention = 4,    // it worked, and an operator must look (status, outbox, verify)
+};
+
+struct Session {
+  Daemon daemon;
+  bool json = false;  // print the daemon's JSON instead of text
+  std::ostream& out;
+  std::ostream& err;
+};
+
+Exit status(Session& session);
+Exit buckets(Session& session, bool balances);
+Exit outbox(Session& session);
+Exit flush(Session& session, bool seal_now);
+Exit verify(Session& session);
+
+// What the daemon shall count. The rules for the values are the daemon's: it refuses them, with the reason,
+// and counts the refusal.
+struct Report {
+  std::string event;
+  std::string subscription;  // empty: the meter fixes it
+  std::string quantity = "1";
+  std::string id;    // empty: a random one
+  std::string time;  // empty: now
+  std::string ack = "committed";
+  std::string source = "meterctl";
+};
+// A connection that breaks is tried once more with the same id, so the event cannot count twice.
+Exit report(Session& session, Report event);
+
+// "meterctl: MESSAGE", wrapped.
+void complain(std::ostream& err, std::string_view message);
+
+}  // namespace meterd::ctl
