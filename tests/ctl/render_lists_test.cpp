@@ -56,6 +56,13 @@ TEST(RenderLists, SayThatTheyAreEmpty) {
   EXPECT_FALSE(outbox->attention);
 }
 
+TEST(RenderLists, SayWhenTheyWereCut) {
+  json::object answer{{"buckets", {bucket("sub_1", "1")}}, {"truncated", true}};
+  EXPECT_THAT(text_of(render_buckets(answer)), HasSubstr("There are more"));
+  answer["truncated"] = false;
+  EXPECT_THAT(text_of(render_buckets(answer)), Not(HasSubstr("There are more")));
+}
+
 TEST(RenderLists, RefuseWhatIsNoList) {
   for (const auto* body :
        {"null", "{}", R"({"buckets":{},"balances":1,"outbox":"","sealed":"","problems":0})",
