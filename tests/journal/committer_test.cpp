@@ -1,0 +1,221 @@
+// Group commit: one transaction for a window, answers in order, a spoilt operation alone in its failure.
+#include "agent/journal/committer.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <thread>
+
+#include "tests/journal/journal_fixture.hpp"
+
+namespace meterd::journal {
+namespace {
+
+namespace asio = boost::asio;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class CollectingLog final : public Log {
+ public:
+  std::string text;
+
+ private:
+  void write(Level, const std::string& line) override { text += line + "\n"; }
+};
+
+Operation adding(const meter::BucketKey& key, const char* quantity = "1") {
+  return [key, quantity](WriteTransaction& w) -> Status {
+    auto added = w.add(key, tally(quantity), {WallTime{}, 1'000, "UTC"});
+    return added ? Status{} : Status{added.error()};
+  };
+}
+Operation failing(Code code) {
+  return [code](WriteTransaction& w) -> Status {
+    if (auto added = adding(bucket("spoilt"))(w); !added) return added;
+    return Error{code, "refused on purpose"};
+  };
+}
+
+class CommitterTest : public JournalTest {
+ protected:
+  void SetUp() override {
+    open();
+    committer_ = std::make_unique<Committer>(*journal_,
+                                             Committer::Executors{loop_.get_executor(), loop_.get_executor()},
+                                             log_, [this](const Error& e) { fatal_ = e.message; });
+  }
+  void submit(Operation operation, const std::string& name) {
+    committer_->submit(std::move(operation), [this, name](Status status) {
+      answers_.push_back(name + (status ? ":ok" : ":" + std::string(meterd::name_of(status.error().code))));
+    });
+  }
+  void run() {
+    loop_.restart();
+    loop_.run();
+  }
+
+  asio::io_context loop_;
+  CollectingLog log_;
+  std::unique_ptr<Committer> committer_;
+  std::vector<std::string> answers_;
+  std::string fatal_;
+};
+
+TEST_F(CommitterTest, CommitsWhatWaitsTogetherInOneTransaction) {
+  submit(adding(bucket("a")), "a");  // starts a commit at once
+  submit(adding(bucket("b")), "b");
+  submit(adding(bucket("c")), "c");
+  submit(adding(bucket("b")), "d");
+  EXPECT_FALSE(committer_->idle());
+  EXPECT_THAT(answers_, ElementsAre()) << "no answer before the commit";
+  run();
+  EXPECT_THAT(answers_, ElementsAre("a:ok", "b:ok", "c:ok", "d:ok"));
+  EXPECT_EQ(committer_->stats().commits, 2U);
+  EXPECT_TRUE(committer_->idle());
+  EXPECT_EQ(balance_of(bucket("b")).open, q("2"));
+  expect_sound();
+}
+
+TEST_F(CommitterTest, AnswersOnlyAfterTheCommitIsVisible) {
+  Quantity seen;
+  committer_->submit(adding(bucket()), [&](Status) { seen = balance_of(bucket()).open; });
+  run();
+  EXPECT_EQ(seen, q("1"));
+}
+
+TEST_F(CommitterTest, LetsAFailingOperationSpoilOnlyItself) {
+  submit(adding(bucket("first")), "first");
+  submit(adding(bucket("a")), "a");
+  submit(failing(Code::invalid), "bad");
+  submit(adding(bucket("b")), "b");
+  run();
+  EXPECT_THAT(answers_, ElementsAre("first:ok", "a:ok", "bad:invalid", "b:ok"));
+  EXPECT_EQ(balance_of(bucket("a")).open, q("1")) << "an operation that ran twice counts once";
+  EXPECT_EQ(balance_of(bucket("b")).open, q("1"));
+  EXPECT_TRUE(balance_of(bucket("spoilt")).accepted.is_zero());
+  EXPECT_EQ(fatal_, "");
+  expect_sound();
+}
+
+TEST_F(CommitterTest, KeepsNothingOfAnOperationThatFailsAlone) {
+  submit(failing(Code::corrupt), "bad");
+  run();
+  EXPECT_THAT(answers_, ElementsAre("bad:corrupt"));
+  EXPECT_EQ(committer_->stats().commits, 0U);
+  EXPECT_EQ(committer_->stats().failed_commits, 1U);
+  EXPECT_TRUE(balance_of(bucket("spoilt")).accepted.is_zero());
+}
+
+TEST_F(CommitterTest, LetsALaterOperationSeeAnEarlierOneOfItsGroup) {
+  submit(adding(bucket("first")), "first");
+  submit(adding(bucket()), "add");
+  submit([this](WriteTransaction& w) { return seal(w, bucket()), Status{}; }, "seal");
+  run();
+  EXPECT_THAT(answers_, ElementsAre("first:ok", "add:ok", "seal:ok"));
+  EXPECT_EQ(balance_of(bucket()).waiting, q("1"));
+}
+
+TEST_F(CommitterTest, TellsObserversAfterASuccessfulCommitOnly) {
+  int told = 0;
+  committer_->observe([&] { ++told; });
+  submit(adding(bucket()), "a");
+  run();
+  EXPECT_EQ(told, 1);
+  submit(failing(Code::invalid), "bad");
+  run();
+  EXPECT_EQ(told, 1);
+}
+
+TEST_F(CommitterTest, TakesASubmissionFromWithinAnAnswer) {
+  committer_->submit(adding(bucket()), [&](Status) {
+    answers_.push_back("outer");
+    submit(adding(bucket()), "inner");
+  });
+  submit(adding(bucket()), "second");
+  run();
+  EXPECT_THAT(answers_, ElementsAre("outer", "second:ok", "inner:ok"));
+  EXPECT_EQ(balance_of(bucket()).open, q("3"));
+}
+
+TEST_F(CommitterTest, SaysThatTheJournalIsFullAndWhenItHasRoomAgain) {
+  submit(failing(Code::full), "a");
+  run();
+  EXPECT_TRUE(committer_->stats().disk_full);
+  EXPECT_THAT(log_.text, HasSubstr("event=journal_full"));
+  submit(failing(Code::full), "b");
+  run();
+  submit(adding(bucket()), "c");
+  run();
+  EXPECT_FALSE(committer_->stats().disk_full);
+  EXPECT_THAT(log_.text, HasSubstr("event=journal_has_room_again"));
+  EXPECT_EQ(log_.text.find("journal_full"), log_.text.rfind("journal_full")) << "said once";
+  EXPECT_THAT(answers_, ElementsAre("a:full", "b:full", "c:ok"));
+}
+
+TEST_F(CommitterTest, CallsAnIoErrorFatalAndTellsEverySubmitter) {
+  submit(adding(bucket("first")), "first");
+  submit(adding(bucket("a")), "a");
+  submit(failing(Code::io), "bad");
+  submit(adding(bucket("b")), "b");
+  run();
+  EXPECT_EQ(fatal_, "refused on purpose");
+  EXPECT_THAT(answers_, ElementsAre("first:ok", "a:io", "bad:io", "b:io"));
+  expect_sound();
+}
+
+asio::awaitable<void> submit_two(Committer& committer, std::vector<std::string>& answers) {
+  const auto first = co_await committer.submit(adding(bucket()));
+  answers.push_back(first ? "ok" : first.error().message);
+  const auto second = co_await committer.submit(failing(Code::rejected));
+  answers.push_back(second ? "ok" : second.error().message);
+}
+
+TEST_F(CommitterTest, IsAwaitable) {
+  asio::co_spawn(loop_, submit_two(*committer_, answers_), asio::detached);
+  run();
+  EXPECT_THAT(answers_, ElementsAre("ok", "refused on purpose"));
+  EXPECT_EQ(balance_of(bucket()).open, q("1"));
+}
+
+TEST_F(CommitterTest, SharesCommitsBetweenCoroutines) {
+  std::vector<std::string> answers;
+  for (int i = 0; i < 20; ++i) asio::co_spawn(loop_, submit_two(*committer_, answers), asio::detached);
+  run();
+  EXPECT_EQ(balance_of(bucket()).open, q("20"));
+  EXPECT_LT(committer_->stats().commits, 5U);
+}
+
+// The daemon's own arrangement: answers come back to the loop's thread, operations run on the journal's.
+TEST_F(CommitterTest, WorksWithTheJournalOnAThreadOfItsOwn) {
+  asio::thread_pool pool(1);
+  Committer committer(*journal_, {loop_.get_executor(), pool.get_executor()}, log_, [](const Error&) {});
+  auto work = asio::make_work_guard(loop_);
+  const auto loop_thread = std::this_thread::get_id();
+  int left = 200;
+  int elsewhere = 0;
+  for (int i = 0; i < 200; ++i) {
+    auto operation = [&elsewhere, loop_thread, add = adding(bucket(), "0.5")](WriteTransaction& w) -> Status {
+      if (std::this_thread::get_id() != loop_thread) ++elsewhere;
+      return add(w);
+    };
+    committer.submit(operation, [&](Status status) {
+      EXPECT_TRUE(status.ok());
+      EXPECT_EQ(std::this_thread::get_id(), loop_thread);
+      if (--left == 0) work.reset();
+    });
+    loop_.restart();
+    loop_.poll();
+  }
+  run();
+  pool.join();
+  EXPECT_EQ(left, 0);
+  EXPECT_EQ(elsewhere, 200);
+  EXPECT_LE(committer.stats().commits, 200U);
+  EXPECT_EQ(balance_of(bucket()).open, q("100"));
+  expect_sound();
+}
+
+}  // namespace
+}  // namespace meterd::journal
