@@ -17,7 +17,8 @@ namespace {
 constexpr std::size_t kFileMax = 1 << 20;
 constexpr std::size_t kGroupNameMax = 32;
 constexpr std::uint64_t kJournalMin = 1ULL << 20;
-constexpr std::uint64_t kReserveMin = 64ULL << 10;
+// One seal or one receipt rewrites about ten pages, and LMDB frees them two commits later.
+constexpr std::uint64_t kReserveMin = 256ULL << 10;
 
 constexpr Milliseconds kDay{86'400'000};
 const DurationRule kCommitInterval{Milliseconds(10), Milliseconds(3'600'000),
@@ -69,10 +70,10 @@ void load_journal(Section section, Config& out) {
   if (out.journal_size_max < kJournalMin || out.journal_size_max > kSizeMax)
     section.expected("max_size", "a size from \"1MiB\" to \"" + size_text(kSizeMax) + "\" on this machine");
   // The default must fit every allowed max_size, or a small journal would need two keys.
-  if (size_given) out.journal_reserve = std::min(out.journal_reserve, out.journal_size_max / 8192 * 1024);
+  if (size_given) out.journal_reserve = std::clamp(out.journal_size_max / 8192 * 1024, kReserveMin, out.journal_reserve);
   const bool reserve_given = section.size("reserve", out.journal_reserve);
   if (reserve_given && (out.journal_reserve < kReserveMin || out.journal_reserve >= out.journal_size_max / 2))
-    section.expected("reserve", "a size from \"64KiB\" to less than half of max_size (\"" +
+    section.expected("reserve", "a size from \"256KiB\" to less than half of max_size (\"" +
                                     size_text(out.journal_size_max) + "\")");
   section.duration("commit_interval", kCommitInterval, out.commit_interval);
   section.duration("retain_delivered", kTolerance, out.retain_delivered);

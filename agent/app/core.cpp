@@ -13,6 +13,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr Milliseconds kSpaceInterval{10'000};
+constexpr std::size_t kClearedPerCommit = 256;
 
 flush::Target target_of(const UpstreamConfig& config) {
   auto seal = meter::SealRule::with_defaults(config.seal.count());
@@ -90,7 +91,8 @@ Status Core::wire() {
   if (auto added = add_sources(); !added) return added;
 
   sealer_ = std::make_unique<flush::Sealer>(flush::Sealer::Dependencies{
-      context_, journal_, committer_, around_.reader, around_.clock, around_.log, config_.retain_delivered});
+      context_, journal_, committer_, around_.reader, around_.clock, around_.log, config_.retain_delivered,
+      !config_.upstreams.empty()});
   for (const auto& upstream : upstreams) {
     auto client = upstream.kind == UpstreamKind::ledger ? upstream::ledger::make_client() : around_.make_client(upstream);
     flushers_.push_back(std::make_unique<flush::Flusher>(flush::Flusher::Dependencies{
@@ -100,6 +102,10 @@ Status Core::wire() {
   committer_.observe([this] {
     sealer_->wake();
     for (auto& flusher : flushers_) flusher->wake();
+    // Far from the watermark every ten seconds are enough; not if what was let in since may have used half of the
+    // room that was left.
+    const auto room = space_.watermark_bytes - std::min(space_.watermark_bytes, space_.use.used_bytes);
+    if (batcher_->placed() * journal::kRoomPerOpenBucket >= room / 2) space_alarm_->notify();
   });
   return {};
 }
@@ -145,6 +151,7 @@ asio::awaitable<void> Core::watch_space() {
   const auto read_open = [this] { return read_buckets(journal_, limits::kListRowsMax); };
   const auto keep_reserve = [this] { return journal_.keep_reserve(); };
   while (!stopping_) {
+    batcher_->forget_placed();
     auto space = co_await platform::run_on(around_.reader, read_space);
     if (space) {
       const bool above = space->above_watermark();
@@ -155,6 +162,7 @@ asio::awaitable<void> Core::watch_space() {
                                                       {"do", "let the upstream drain or raise journal.max_size"}});
       }
       batcher_->set_above_watermark(above);
+      if (above) sealer_->make_room();
       space_ = *space;
       if (space->use.file_bytes != file_bytes || !reserve_kept_) {
         file_bytes = space->use.file_bytes;
@@ -177,18 +185,27 @@ asio::awaitable<Result<api::Routes::Dependencies::Flushed>> Core::flush(bool sea
     if (!sealed) co_return sealed.error();
     out.sealed = sealer_->sealed() - before;
   }
-  journal::Operation operation = [targets = context_](journal::WriteTransaction& txn) -> Status {
-    for (const auto& [name, target] : targets->targets)
-      if (auto s = txn.clear_backoff(name); !s) return s;
-    return {};
-  };
-  const Status cleared = co_await committer_.submit(std::move(operation));
-  if (!cleared) co_return cleared.error();
-  for (auto& flusher : flushers_) {
+  for (const auto& flusher : flushers_) {
+    const Status cleared = co_await clear_backoff(flusher->name());
+    if (!cleared) co_return cleared.error();
     out.cleared.push_back(flusher->name().value());
     flusher->wake();
   }
   co_return out;
+}
+
+asio::awaitable<Status> Core::clear_backoff(UpstreamName name) {
+  for (;;) {
+    auto cleared = std::make_shared<std::size_t>(0);
+    journal::Operation operation = [cleared, name](journal::WriteTransaction& txn) -> Status {
+      auto count = txn.clear_backoff(name, kClearedPerCommit);
+      if (!count) return count.error();
+      *cleared = *count;
+      return {};
+    };
+    const Status committed = co_await committer_.submit(std::move(operation));
+    if (!committed || *cleared < kClearedPerCommit) co_return committed;
+  }
 }
 
 asio::awaitable<Result<api::Status>> Core::status() {

@@ -60,6 +60,7 @@ class Core {
   Status wire();
   Status add_sources();
   boost::asio::awaitable<void> watch_space();
+  boost::asio::awaitable<Status> clear_backoff(UpstreamName name);
 
   Config config_;
   journal::Journal& journal_;

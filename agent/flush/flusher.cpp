@@ -27,7 +27,7 @@ Milliseconds paused_for(const journal::UpstreamState& state, const journal::Mome
 
 }  // namespace
 
-Flusher::Flusher(Dependencies dependencies) : deps_(std::move(dependencies)), alarm_(deps_.clock.make_alarm()) {}
+Flusher::Flusher(Dependencies dependencies) : deps_(std::move(dependencies)), alarm_(deps_.clock.make_alarm()), journal_alarm_(deps_.clock.make_alarm()) {}
 
 void Flusher::stop() {
   stopping_ = true;
@@ -63,18 +63,11 @@ asio::awaitable<Milliseconds> Flusher::round() {
     co_return kLongestWait;
   }
 
-  // A troubled upstream is asked with one usage, not with a round of them.
-  const std::size_t at_most = plan->state.failures() > 0 ? 1 : limits::kUsagesPerRound;
-  auto intents = std::make_shared<std::vector<journal::StoredUsage>>();
-  journal::Operation operation = [intents, at_most, name = deps_.target.name, at = now()](journal::WriteTransaction& txn) -> Status {
-    auto begun = txn.begin_attempts(name, at, at_most);
-    if (!begun) return begun.error();
-    *intents = std::move(*begun);
-    return {};
-  };
-  const Status intended = co_await deps_.committer.submit(std::move(operation));
-  if (!intended) co_return kJournalRetry;  // without an intent nothing leaves
-
+  auto intents = co_await begin(plan->state.failures());
+  if (!intents) {  // without an intent nothing leaves
+    co_await journal_alarm_->wait_for(kJournalRetry);
+    co_return Milliseconds(0);
+  }
   std::vector<Settled> settled;
   bool go_on = true;
   for (const auto& stored : *intents) {
@@ -86,16 +79,55 @@ asio::awaitable<Milliseconds> Flusher::round() {
       settled.push_back({stored.sequence, stored.record, false, {}, {}, {}});
     }
   }
-  // What the upstream said must not be forgotten: tried until it is in the journal or the daemon must end.
-  while (!settled.empty()) {
-    const Status committed = co_await commit(settled);
-    if (committed) break;
-    deps_.log.error("receipts_uncommitted", {{"upstream", name().value()}, {"error", committed.error().message}});
-    if (stopping_) co_return kJournalRetry;  // a restart asks the upstream again, by key and id
-    co_await alarm_->wait_for(kJournalRetry);
-  }
   report(settled);
+  co_await commit_all(std::move(settled));
   co_return Milliseconds(0);
+}
+
+// Commits the intents of what is due. A troubled upstream is asked with one usage, not with a round of them.
+asio::awaitable<Result<std::vector<journal::StoredUsage>>> Flusher::begin(std::uint32_t failures) {
+  const std::size_t at_most = failures > 0 ? 1 : round_usages_;
+  auto intents = std::make_shared<std::vector<journal::StoredUsage>>();
+  journal::Operation operation = [intents, at_most, name = deps_.target.name,
+                                  at = now()](journal::WriteTransaction& txn) -> Status {
+    auto begun = txn.begin_attempts(name, at, at_most);
+    if (!begun) return begun.error();
+    *intents = std::move(*begun);
+    return {};
+  };
+  const Status intended = co_await deps_.committer.submit(std::move(operation));
+  if (!intended) {
+    round_usages_ = std::max<std::size_t>(1, round_usages_ / 2);
+    co_return intended.error();
+  }
+  co_return std::move(*intents);
+}
+
+// What the upstream said must not be forgotten: tried until it is in the journal or the daemon must end. On a full
+// map one receipt fits where sixteen do not.
+asio::awaitable<void> Flusher::commit_all(std::vector<Settled> settled) {
+  std::size_t at_once = settled.size();
+  bool complained = false;
+  while (!settled.empty()) {
+    at_once = std::min(at_once, settled.size());
+    const auto end = settled.begin() + static_cast<std::ptrdiff_t>(at_once);
+    std::vector<Settled> part(settled.begin(), end);
+    const Status committed = co_await commit(std::move(part));
+    if (committed) {
+      settled.erase(settled.begin(), end);
+      round_usages_ = limits::kUsagesPerRound;
+      continue;
+    }
+    if (at_once > 1) {
+      at_once /= 2;
+      continue;
+    }
+    if (!complained)
+      deps_.log.error("receipts_uncommitted", {{"upstream", name().value()}, {"error", committed.error().message}});
+    complained = true;
+    if (stopping_) co_return;  // a restart asks the upstream again, by key and id
+    co_await journal_alarm_->wait_for(kJournalRetry);
+  }
 }
 
 asio::awaitable<Flusher::Settled> Flusher::attempt(const journal::StoredUsage& stored, std::uint32_t failures) {
@@ -147,12 +179,12 @@ Status Flusher::settle(journal::WriteTransaction& txn, const Settled& one, const
   auto balance = txn.balance(bucket);
   if (!balance) return balance.error();
   auto zone = meter::TimeZone::load(balance->zone);
-  if (!zone) return zone.error();
+  if (!zone) return txn.park(one.sequence, zone.error().message);
   const auto bounds = zone->bounds(old.day);
   const NextUsage next{bucket, old.quantity, old.events, balance->next_revision, {bounds.start, bounds.end}};
   auto successor = date_usage(txn, *deps_.context, next, now.wall);
   if (!successor) {
-    if (successor.error().code != Code::rejected) return successor.error();
+    if (successor.error().code != Code::rejected && successor.error().code != Code::invalid) return successor.error();
     return txn.park(one.sequence, successor.error().message);
   }
   return txn.supersede(one.sequence, *successor, record_of(deps_.target.vendor->encode_create(*successor)), now);

@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "agent/base/limits.hpp"
 #include "agent/base/log.hpp"
 #include "agent/flush/policy.hpp"
 #include "agent/flush/sealer.hpp"
@@ -60,6 +61,8 @@ class Flusher {
   };
   boost::asio::awaitable<Milliseconds> round();
   boost::asio::awaitable<Settled> attempt(const journal::StoredUsage& stored, std::uint32_t failures);
+  boost::asio::awaitable<Result<std::vector<journal::StoredUsage>>> begin(std::uint32_t failures);
+  boost::asio::awaitable<void> commit_all(std::vector<Settled> settled);
   boost::asio::awaitable<Status> commit(std::vector<Settled> settled);
   Status settle(journal::WriteTransaction& txn, const Settled& one, const journal::Moment& now) const;
   Status note_upstream(journal::WriteTransaction& txn, const std::vector<Settled>& settled,
@@ -69,6 +72,8 @@ class Flusher {
 
   Dependencies deps_;
   std::unique_ptr<platform::Alarm> alarm_;
+  std::unique_ptr<platform::Alarm> journal_alarm_;  // nobody notifies it: the journal is given time
+  std::size_t round_usages_ = limits::kUsagesPerRound;
   bool stopping_ = false;
   bool troubled_ = false;  // the last round failed; logged once
   FlushStats stats_;

@@ -15,6 +15,8 @@ constexpr std::size_t kPrunesPerCommit = 256;
 constexpr Milliseconds kLongestWait{60'000};  // a stepped wall clock is noticed within a minute
 constexpr Milliseconds kRetryAfterFailure{5'000};
 constexpr Milliseconds kPruneInterval{3'600'000};
+constexpr const char* kZoneOfALostBalance = "UTC";  // only usages that are superseded ask for it
+constexpr Milliseconds kNothingLeftFor{10'000};
 constexpr std::int64_t kPostponedSeconds = 600;  // a bucket whose upstream has gone from the configuration
 
 journal::Moment moment(const platform::Clock& clock, std::uint32_t boot_number) {
@@ -114,7 +116,13 @@ asio::awaitable<void> Sealer::run() {
         wait = std::min(wait, until);
       }
     }
-    if (now.trusted && deps_.clock.boot() - pruned_at_ > kPruneInterval) co_await prune();
+    if (deps_.prunes && room_wanted_) {
+      room_wanted_ = false;
+      co_await prune(INT64_MAX, Extent::one_commit);
+    } else if (deps_.prunes && now.trusted && deps_.clock.boot() - pruned_at_ > kPruneInterval) {
+      pruned_at_ = deps_.clock.boot();
+      co_await prune((now.time - deps_.retain_delivered).seconds().count(), Extent::all);
+    }
     co_await alarm_->wait_for(wait);
   }
 }
@@ -131,12 +139,14 @@ asio::awaitable<Status> Sealer::seal_due(bool all) {
     std::size_t found = 0, sealed = 0;
     std::optional<Error> refused;
   };
+  std::size_t at_most = kSealsPerCommit;
   for (;;) {
     auto progress = std::make_shared<Progress>();
     const auto now = moment(deps_.clock, deps_.journal.boot_number());
-    journal::Operation operation = [progress, now, all, context = deps_.context](journal::WriteTransaction& txn) -> Status {
+    journal::Operation operation = [progress, now, all, at_most,
+                                    context = deps_.context](journal::WriteTransaction& txn) -> Status {
       *progress = {};
-      auto due = all ? txn.open_buckets(kSealsPerCommit) : txn.due_buckets(now.wall, kSealsPerCommit);
+      auto due = all ? txn.open_buckets(at_most) : txn.due_buckets(now.wall, at_most);
       if (!due) return due.error();
       progress->found = due->size();
       for (const auto& one : *due) {
@@ -146,7 +156,7 @@ asio::awaitable<Status> Sealer::seal_due(bool all) {
           continue;
         }
         if (!sealed && sealed.error().code == Code::corrupt) {
-          if (auto rebuilt = txn.rebuild_balance(one.bucket); !rebuilt) return rebuilt;
+          if (auto rebuilt = txn.rebuild_balance(one.bucket, kZoneOfALostBalance); !rebuilt) return rebuilt;
         } else if (!sealed && (sealed.error().code == Code::rejected || sealed.error().code == Code::invalid)) {
           progress->refused = sealed.error();
         } else if (!sealed) {
@@ -158,28 +168,41 @@ asio::awaitable<Status> Sealer::seal_due(bool all) {
       return {};
     };
     const Status committed = co_await deps_.committer.submit(std::move(operation));
+    if (!committed && committed.error().code == Code::full && at_most > 1) {
+      at_most /= 2;  // on a full map a large transaction may not fit where a small one does
+      continue;
+    }
     if (!committed) co_return committed.error();
     sealed_ += progress->sealed;
-    if (progress->found < kSealsPerCommit || progress->sealed == 0) {
+    if (progress->found < at_most || progress->sealed == 0) {
       if (progress->refused) co_return *progress->refused;
       co_return Status();
     }
   }
 }
 
-asio::awaitable<void> Sealer::prune() {
-  pruned_at_ = deps_.clock.boot();
-  const auto before = (deps_.clock.wall().time - deps_.retain_delivered).seconds().count();
-  for (;;) {
+void Sealer::make_room() {
+  // Without history there is nothing to ask for again and again: every commit near the watermark calls this.
+  if (nothing_left_at_ && deps_.clock.boot() - *nothing_left_at_ < kNothingLeftFor) return;
+  room_wanted_ = true;
+  alarm_->notify();
+}
+
+asio::awaitable<void> Sealer::prune(std::int64_t before_s, Extent extent) {
+  std::size_t at_most = kPrunesPerCommit;
+  while (!stopping_) {
     auto pruned = std::make_shared<std::size_t>(0);
-    journal::Operation operation = [pruned, before](journal::WriteTransaction& txn) -> Status {
-      auto count = txn.prune_usages(before, kPrunesPerCommit);
+    journal::Operation operation = [pruned, before_s, at_most](journal::WriteTransaction& txn) -> Status {
+      auto count = txn.prune_usages(before_s, at_most);
       if (!count) return count.error();
       *pruned = *count;
       return {};
     };
     const Status committed = co_await deps_.committer.submit(std::move(operation));
-    if (!committed || *pruned < kPrunesPerCommit || stopping_) co_return;
+    if (!committed && (committed.error().code != Code::full || at_most == 1)) co_return;
+    if (committed && *pruned == 0) nothing_left_at_ = deps_.clock.boot();
+    if (committed && (*pruned < at_most || extent == Extent::one_commit)) co_return;
+    if (!committed) at_most /= 2;
   }
 }
 

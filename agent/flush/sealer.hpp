@@ -6,6 +6,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "agent/base/log.hpp"
@@ -60,12 +61,16 @@ class Sealer {
     platform::Clock& clock;
     Log& log;
     Seconds retain_delivered{400 * 86'400};
+    bool prunes = true;  // a device that is its own ledger keeps everything
   };
   explicit Sealer(Dependencies dependencies);
 
   boost::asio::awaitable<void> run();  // until stop()
   void stop();
   void wake() { alarm_->notify(); }    // a bucket was opened, or the clock became trusted
+  // The journal is above its watermark: the oldest delivered history goes now, whatever its age, before ingest
+  // refuses more. One commit's worth a call.
+  void make_room();
 
   // Seals every open bucket now (meterctl flush --now).
   boost::asio::awaitable<Status> seal_all();
@@ -74,7 +79,8 @@ class Sealer {
 
  private:
   boost::asio::awaitable<Status> seal_due(bool all);
-  boost::asio::awaitable<void> prune();
+  enum class Extent : std::uint8_t { one_commit, all };
+  boost::asio::awaitable<void> prune(std::int64_t before_s, Extent extent);
 
   Dependencies deps_;
   std::unique_ptr<platform::Alarm> alarm_;
@@ -82,6 +88,8 @@ class Sealer {
   std::uint64_t sealed_ = 0;
   BootTime pruned_at_;
   bool complained_ = false;
+  bool room_wanted_ = false;
+  std::optional<BootTime> nothing_left_at_;  // when pruning for room found nothing
 };
 
 }  // namespace meterd::flush

@@ -27,19 +27,19 @@ Batcher::Counted Batcher::count(const meter::EventView& event, const platform::W
   std::optional<Refusal> refusal;
   Route* route = find_route(event, refusal);
   if (route == nullptr) return refused(*refusal);
-  if (window_.tallies.size() + route->size() > limits::kPendingKeysMax) return refused(Refusal::full);
 
   const meter::Tally tally{event.quantity, 1};
   if (event.id.empty()) {
     // Every leg is checked before any is added: an event counts in all of its meters or in none.
-    if (above_watermark_)
+    const bool crowded = window_.tallies.size() + route->size() > limits::kPendingKeysMax;
+    if (above_watermark_ || crowded)
       for (auto& leg : *route)
-        if (!may_open(place_of(leg, at, now))) return refused(Refusal::full);
+        if (!may_open(place_of(leg, at, now), crowded)) return refused(Refusal::full);
     for (auto& leg : *route) {
       const bool same_day = now.trusted && at.seconds().count() >= leg.bounds.start && at.seconds().count() < leg.bounds.end;
       if (leg.window != window_number_ || !same_day) {
         leg.tally = tally_index(place_of(leg, at, now), leg.meter);
-        leg.window = window_number_;
+        leg.window = now.trusted ? window_number_ : 0;  // a slice is looked up every time: it ends within a minute
       }
       window_.tallies[leg.tally].tally += tally;
     }
@@ -99,8 +99,8 @@ Place Batcher::place_of(Leg& leg, WallTime at, const platform::WallReading& now)
   return {leg.day, 0, leg.series};
 }
 
-bool Batcher::may_open(const Place& place) const {
-  return known_.contains(place) || tally_by_place_.contains(place);
+bool Batcher::may_open(const Place& place, bool crowded) const {
+  return tally_by_place_.contains(place) || (!crowded && known_.contains(place));
 }
 
 void Batcher::learn_known_buckets(const std::vector<journal::BucketRow>& rows) {

@@ -83,6 +83,9 @@ class Batcher {
 
   // Above the watermark: only what has a record already is counted.
   void set_above_watermark(bool above) { above_watermark_ = above; }
+  // How many places (buckets, ids) were given to the journal since forget_placed(): at most so many are new there.
+  std::uint64_t placed() const { return placed_; }
+  void forget_placed() { placed_ = 0; }
   void learn_known_buckets(const std::vector<journal::BucketRow>& rows);
 
   IngestStats& stats() { return stats_; }
@@ -111,7 +114,7 @@ class Batcher {
                                       WallTime& at) const;
   Route* find_route(const meter::EventView& event, std::optional<meter::Refusal>& refusal);
   Place place_of(Leg& leg, WallTime at, const platform::WallReading& now) const;
-  bool may_open(const Place& place) const;
+  bool may_open(const Place& place, bool crowded) const;
   std::size_t tally_index(const Place& place, std::size_t meter);
   WindowContext context_for(const platform::WallReading& now);
   boost::asio::awaitable<void> commit_window();
@@ -139,6 +142,7 @@ class Batcher {
   std::map<Place, bool> known_;  // filled only while above the watermark
   WallTime last_trusted_stored_;
   std::uint64_t seen_ids_ = 0;
+  std::uint64_t placed_ = 0;
   IngestStats stats_;
   IngestStats summarised_;
   BootTime summarised_at_;

@@ -28,8 +28,10 @@ asio::awaitable<void> Batcher::run() {
       deps_.log.info("clock_trust", {{"trusted", now.trusted ? "yes" : "no"}});
     }
     for (auto& source : sources_) source->harvest(*this, now);
-    if (now.trusted && slices_may_exist_ && !stuck_) co_await date_slices(now);
     if (stuck_ || !window_.empty() || !waiting_.empty()) co_await commit_window();
+    // After the commit: what this window held of untrusted time is dated with the rest.
+    const auto then = deps_.clock.wall();
+    if (then.trusted && slices_may_exist_ && !stuck_) co_await date_slices(then);
     summarise_refusals();
     if (stopping_ && window_.empty() && waiting_.empty()) co_return;
     if (stopping_ && stuck_) co_return;  // it was tried once more; the disk is still full
@@ -42,8 +44,11 @@ WindowContext Batcher::context_for(const platform::WallReading& now) {
   context.trusted = now.trusted;
   context.boot_number = deps_.journal.boot_number();
   // Ids are kept by day of arrival; an untrusted clock leaves them in the last day that was trusted.
-  const auto day = (now.trusted ? now.time : last_trusted_stored_).seconds().count() / kDaySeconds;
-  const auto kept_days = (rules_.remember_ids.count() + kDaySeconds - 1) / kDaySeconds;
+  // The day never goes back, or a step of the clock over midnight would hide an id. Kept long enough for an event
+  // that was accepted before its time.
+  const auto stored_day = last_trusted_stored_.seconds().count() / kDaySeconds;
+  const auto day = now.trusted ? std::max(now.time.seconds().count() / kDaySeconds, stored_day) : stored_day;
+  const auto kept_days = ((rules_.remember_ids + rules_.accept_future).count() + kDaySeconds - 1) / kDaySeconds;
   context.seen.today = static_cast<std::uint32_t>(std::max<std::int64_t>(day, 0));
   context.seen.oldest = static_cast<std::uint32_t>(std::max<std::int64_t>(day - kept_days, 0));
   for (std::size_t i = 0; i < deps_.catalog->size(); ++i) {
@@ -52,7 +57,8 @@ WindowContext Batcher::context_for(const platform::WallReading& now) {
     context.openings.push_back({now.time, due.seconds().count(), zone.name()});
     context.zones.push_back(zone.name());
   }
-  context.note_trusted_time = now.trusted && now.time - last_trusted_stored_ > kTrustedTimeStep;
+  context.note_trusted_time =
+      now.trusted && (now.time - last_trusted_stored_ > kTrustedTimeStep || day > stored_day);
   context.seal_early = deps_.seal_early;
   return context;
 }
@@ -64,12 +70,12 @@ asio::awaitable<void> Batcher::commit_window() {
     closed->window = std::move(window_);
     closed->waiting = std::move(waiting_);
     closed->context = context_for(deps_.clock.wall());
+    placed_ += closed->window.tallies.size() + closed->window.identified.size();
     window_ = {};
     waiting_.clear();
     tally_by_place_.clear();
     ++window_number_;
   }
-  if (!closed->context.trusted) slices_may_exist_ = true;
   Closed* shared = closed.get();
   in_flight_ = true;
   journal::Operation operation = [shared](journal::WriteTransaction& txn) {
@@ -80,6 +86,8 @@ asio::awaitable<void> Batcher::commit_window() {
   if (committed) {
     if (closed->context.note_trusted_time) last_trusted_stored_ = closed->context.now;
     if (!closed->window.identified.empty()) seen_ids_ = closed->outcome.seen_ids;
+    if (closed->outcome.wrote_slices) slices_may_exist_ = true;
+    if (!waiting_.empty()) urgent_ = true;  // they came while this window was on its way
     const auto& flags = closed->outcome.duplicate;
     const auto known = static_cast<std::uint64_t>(std::count(flags.begin(), flags.end(), true));
     stats_.duplicates += known;
@@ -101,11 +109,23 @@ asio::awaitable<void> Batcher::date_slices(const platform::WallReading& now) {
   struct Shared {
     WindowContext context;
     std::map<std::string, meter::TimeZone> zones;
+    std::shared_ptr<const meter::Catalog> catalog;
     WallTime boot_began;
     bool more = false;
+
+    // By its meter's seal rule; due at once if the meter has gone from the configuration.
+    journal::WriteTransaction::Opening opening_of(const meter::SeriesKey& series, const std::string& zone) const {
+      for (std::size_t i = 0; i < catalog->size(); ++i) {
+        const auto& rule = catalog->rule(i);
+        if (rule.upstream == series.upstream && rule.item_price == series.item_price && rule.zone.name() == zone)
+          return context.openings[i];
+      }
+      return {context.now, context.now.seconds().count(), zone};
+    }
   };
   auto shared = std::make_shared<Shared>();
   shared->context = context_for(now);
+  shared->catalog = deps_.catalog;
   shared->boot_began = now.time - deps_.clock.boot().since_boot;
   for (std::size_t i = 0; i < deps_.catalog->size(); ++i) {
     const auto& zone = deps_.catalog->rule(i).zone;
@@ -125,17 +145,9 @@ asio::awaitable<void> Batcher::date_slices(const platform::WallReading& now) {
       auto quantity = Quantity::parse_total(slice.value.quantity());
       if (!quantity) return Error{Code::corrupt, "a slice's quantity does not parse"};
       const auto day = zone->second.day_of(shared->boot_began + Seconds(slice.key.second));
-      auto opening = shared->context.openings.empty() ? journal::WriteTransaction::Opening{shared->context.now, 0, ""}
-                                                      : shared->context.openings.front();
-      opening.zone = slice.value.zone();
-      const meter::BucketKey bucket{day, slice.key.series};
+      const auto opening = shared->opening_of(slice.key.series, slice.value.zone());
       const meter::Tally tally{*quantity, slice.value.events()};
-      auto added = txn.add(bucket, tally, opening);
-      if (added && !*added) {
-        if (auto sealed = shared->context.seal_early(txn, bucket); !sealed) return sealed;
-        added = txn.add(bucket, tally, opening);
-      }
-      if (!added) return added.error();
+      if (auto s = add_to_bucket({day, slice.key.series}, tally, opening, shared->context, txn); !s) return s;
       if (auto s = txn.erase_slice(slice.key); !s) return s;
     }
     return {};

@@ -85,8 +85,8 @@ asio::awaitable<void> FramedServer::run() {
   auto shared = shared_;
   while (!shared->stopping) {
     auto [error, socket] = co_await shared->acceptor.async_accept(asio::as_tuple(asio::use_awaitable));
+    if (shared->stopping) break;
     if (error) {
-      if (shared->stopping) co_return;
       // Out of descriptors, most likely: breathe, or the loop would spin.
       co_await shared->tick->wait_for(Milliseconds(100));
       continue;
@@ -101,6 +101,8 @@ asio::awaitable<void> FramedServer::run() {
     asio::co_spawn(shared->deps.loop, shared->read_frames(connection), asio::detached);
     asio::co_spawn(shared->deps.loop, shared->write_acks(connection), asio::detached);
   }
+  // The connections' coroutines are this one's: whoever waits for it waits for their last acks.
+  while (!shared->connections.empty()) co_await shared->tick->wait_for(kSweepInterval);
 }
 
 asio::awaitable<void> FramedServer::sweep() {
@@ -252,6 +254,7 @@ asio::awaitable<void> FramedServer::Shared::write_acks(std::shared_ptr<Connectio
   }
   connection->close();
   self->connections.erase(connection);
+  if (stopping) tick->notify();
 }
 
 }  // namespace meterd::ingest

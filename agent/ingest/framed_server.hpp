@@ -25,7 +25,7 @@ class FramedServer {
   FramedServer(Dependencies dependencies, platform::Socket socket);
   ~FramedServer();
 
-  boost::asio::awaitable<void> run();  // accepts until stop()
+  boost::asio::awaitable<void> run();  // accepts until stop(), then waits for the connections to end
   boost::asio::awaitable<void> sweep();  // closes connections whose half frame is overdue, until stop()
   void stop();                           // no new connections, no new frames; acks on their way still leave
   void close();                          // hard: every connection

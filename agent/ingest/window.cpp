@@ -1,5 +1,7 @@
 #include "agent/ingest/window.hpp"
 
+#include "agent/base/limits.hpp"
+
 namespace meterd::ingest {
 namespace {
 
@@ -17,29 +19,31 @@ void add(Sums& sums, const PlacedTally& placed) {
   sum.meter = placed.meter;
 }
 
-Status write_bucket(const meter::BucketKey& bucket, const Sum& sum, const WindowContext& context,
-                    journal::WriteTransaction& txn) {
-  const auto& opening = context.openings[sum.meter];
-  auto added = txn.add(bucket, sum.tally, opening);
+Status add_part(const meter::BucketKey& bucket, const meter::Tally& part,
+                const journal::WriteTransaction::Opening& opening, const WindowContext& context,
+                journal::WriteTransaction& txn) {
+  auto added = txn.add(bucket, part, opening);
   if (!added && added.error().code == Code::corrupt) {
-    if (auto rebuilt = txn.rebuild_balance(bucket); !rebuilt) return rebuilt;
-    added = txn.add(bucket, sum.tally, opening);
+    if (auto rebuilt = txn.rebuild_balance(bucket, opening.zone); !rebuilt) return rebuilt;
+    added = txn.add(bucket, part, opening);
   }
   if (!added) return added.error();
   if (*added) return {};
   if (auto sealed = context.seal_early(txn, bucket); !sealed) return sealed;
-  added = txn.add(bucket, sum.tally, opening);
+  added = txn.add(bucket, part, opening);
   if (!added) return added.error();
-  check(*added, "an empty bucket takes any tally");
+  check(*added, "an empty bucket takes any tally that fits a usage");
   return {};
 }
 
-Status write_sums(const Sums& sums, const WindowContext& context, journal::WriteTransaction& txn) {
+Status write_sums(const Sums& sums, const WindowContext& context, journal::WriteTransaction& txn,
+                  WindowOutcome& outcome) {
   for (const auto& [place, sum] : sums) {
     Status written;
     if (place.day) {
-      written = write_bucket({*place.day, place.series}, sum, context, txn);
+      written = add_to_bucket({*place.day, place.series}, sum.tally, context.openings[sum.meter], context, txn);
     } else {
+      outcome.wrote_slices = true;
       written = txn.add_to_slice({context.boot_number, place.slice_second, place.series}, sum.tally,
                                  context.zones[sum.meter]);
     }
@@ -49,6 +53,31 @@ Status write_sums(const Sums& sums, const WindowContext& context, journal::Write
 }
 
 }  // namespace
+
+std::vector<meter::Tally> usage_parts(const meter::Tally& tally) {
+  std::vector<meter::Tally> parts;
+  meter::Tally rest = tally;
+  while (!rest.quantity.fits_usage()) {
+    const auto text = rest.quantity.text();
+    auto whole = text.substr(0, text.find('.'));
+    if (whole.size() > limits::kQuantityMax) whole = std::string(limits::kQuantityMax, '9');
+    const auto part = Quantity::parse(whole);
+    check(part.ok() && rest.events > 1, "events that fit one by one are at least as many as the parts of their sum");
+    parts.push_back({*part, 1});
+    rest.quantity -= *part;
+    --rest.events;
+  }
+  parts.push_back(rest);
+  return parts;
+}
+
+Status add_to_bucket(const meter::BucketKey& bucket, const meter::Tally& tally,
+                     const journal::WriteTransaction::Opening& opening, const WindowContext& context,
+                     journal::WriteTransaction& txn) {
+  for (const auto& part : usage_parts(tally))
+    if (auto s = add_part(bucket, part, opening, context, txn); !s) return s;
+  return {};
+}
 
 Status apply(const Window& window, const WindowContext& context, journal::WriteTransaction& txn,
              WindowOutcome& outcome) {
@@ -63,7 +92,7 @@ Status apply(const Window& window, const WindowContext& context, journal::WriteT
     if (known) continue;
     for (const auto& leg : event.legs) add(sums, leg);
   }
-  if (auto s = write_sums(sums, context, txn); !s) return s;
+  if (auto s = write_sums(sums, context, txn, outcome); !s) return s;
   for (const auto& [source, cursor] : window.counters)
     if (auto s = txn.put_counter(source, cursor); !s) return s;
   for (const auto& [producer, sequence] : window.producers)

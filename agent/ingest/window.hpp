@@ -57,7 +57,17 @@ struct WindowContext {
 struct WindowOutcome {
   std::vector<bool> duplicate;  // by position in Window::identified
   std::uint64_t seen_ids = 0;
+  bool wrote_slices = false;    // something of it waits for trusted time
 };
+
+// The tally in parts that a usage can hold each: one, but for sums above 40 characters, which are split at the
+// point and above 40 digits. Each part has an event; there are never more parts than events that fitted one by one.
+std::vector<meter::Tally> usage_parts(const meter::Tally& tally);
+
+// Adds all of the tally to the bucket, sealing what is in the way and repairing what cannot be read.
+Status add_to_bucket(const meter::BucketKey& bucket, const meter::Tally& tally,
+                     const journal::WriteTransaction::Opening& opening, const WindowContext& context,
+                     journal::WriteTransaction& txn);
 
 Status apply(const Window& window, const WindowContext& context, journal::WriteTransaction& txn,
              WindowOutcome& outcome);

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <bit>
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -169,9 +169,17 @@ Status Journal::mark_directory() const {
 Result<Space> Journal::space() const {
   auto use = environment_->space();
   if (!use) return use.error();
-  // Below the watermark everything is accepted; what is above it and `reserve` belong to seal, send and settle.
-  const std::uint64_t kept = options_.reserve < use->map_bytes / 2 ? options_.reserve : use->map_bytes / 2;
-  return Space{*use, use->map_bytes - kept};
+  Space space{*use, 0, 0};
+  auto txn = environment_->begin_read();
+  if (!txn) return txn.error();
+  auto counted = txn->scan(prefix(Kind::seal_due), "", [&](auto, auto) {
+    ++space.open_buckets;
+    return true;
+  });
+  if (!counted) return counted.error();
+  const auto kept = std::max(options_.reserve, kRoomPerOpenBucket * (space.open_buckets + 1));
+  space.watermark_bytes = use->map_bytes - std::min(use->map_bytes, kept);
+  return space;
 }
 
 Status Journal::keep_reserve() { return environment_->preallocate(options_.reserve); }

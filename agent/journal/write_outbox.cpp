@@ -203,29 +203,29 @@ Status WriteTransaction::put_upstream(const UpstreamName& name, const UpstreamSt
   return store(txn_, upstream_key(name), state);
 }
 
-Status WriteTransaction::clear_backoff(const UpstreamName& name) {
+Result<std::size_t> WriteTransaction::clear_backoff(const UpstreamName& name, std::size_t at_most) {
   auto state = upstream(name);
   if (!state) return state.error();
   if (!state->retry_after()) {
     state->set_failures(0);
     state->set_paused_boot(0);
     state->set_paused_until_ms(0);
-    if (auto s = put_upstream(name, *state); !s) return s;
+    if (auto s = put_upstream(name, *state); !s) return s.error();
   }
 
   std::vector<std::uint64_t> delayed;
   auto scanned =
       txn_.scan(outbox_prefix(name, Lane::delayed), "", [&](std::string_view key, std::string_view) {
         if (auto fields = parse_outbox_key(key)) delayed.push_back(fields->entry.sequence);
-        return true;
+        return delayed.size() < at_most;
       });
-  if (!scanned) return scanned;
+  if (!scanned) return scanned.error();
   for (const auto sequence : delayed) {
     auto stored = usage(sequence);
     if (!stored) return stored.error();
-    if (auto s = retry(sequence, Due{}, stored->record.last_error()); !s) return s;
+    if (auto s = retry(sequence, Due{}, stored->record.last_error()); !s) return s.error();
   }
-  return {};
+  return delayed.size();
 }
 
 }  // namespace meterd::journal

@@ -6,6 +6,11 @@
 
 namespace meterd::journal {
 
+namespace {
+// A lost balance may have sealed revisions whose usages are pruned: their ids must not come again.
+constexpr std::uint32_t kRevisionsSkipped = 1'000;
+}  // namespace
+
 Status WriteTransaction::set_aside(const std::string& key) {
   auto raw = txn_.get(key);
   if (!raw) return raw.error();
@@ -21,7 +26,7 @@ Status WriteTransaction::set_aside(const std::string& key) {
   return put_general(*general);
 }
 
-Status WriteTransaction::rebuild_balance(const meter::BucketKey& bucket) {
+Status WriteTransaction::rebuild_balance(const meter::BucketKey& bucket, const std::string& zone) {
   if (auto s = set_aside(balance_key(bucket)); !s) return s;
   std::vector<std::uint64_t> sequences;
   auto scanned = txn_.scan(taken_prefix(bucket.series), "", [&](std::string_view key, std::string_view value) {
@@ -33,6 +38,7 @@ Status WriteTransaction::rebuild_balance(const meter::BucketKey& bucket) {
   if (!scanned) return scanned;
 
   Balance balance;
+  balance.zone = zone;
   for (const auto sequence : sequences) {
     auto stored = usage(sequence);
     if (!stored) continue;  // unreadable too: it is set aside when its turn comes
@@ -45,6 +51,7 @@ Status WriteTransaction::rebuild_balance(const meter::BucketKey& bucket) {
     balance.accepted += usage.quantity;
     balance.events += usage.events;
   }
+  balance.next_revision += kRevisionsSkipped;
   return put_balance(bucket, balance);
 }
 

@@ -105,7 +105,8 @@ class WriteTransaction {
   Status put_upstream(const UpstreamName& name, const UpstreamState& state);
   Result<StoredUsage> usage(std::uint64_t sequence) const;
   Result<std::optional<StoredUsage>> find_usage(const UsageId& id) const;
-  Status clear_backoff(const UpstreamName& upstream);  // never a Retry-After
+  // Ends the upstream's pause (never a Retry-After) and the delays of up to `at_most` usages. How many had one.
+  Result<std::size_t> clear_backoff(const UpstreamName& upstream, std::size_t at_most);
 
   // --- history
   // Forgets, one by one, usages that ended before `before_s`; their sums stay. Returns how many.
@@ -116,8 +117,8 @@ class WriteTransaction {
   // Moves a record that cannot be read out of the way, under a key of its own, and counts it.
   Status set_aside(const std::string& key);
   // Sets a balance that cannot be read aside and makes it again from its usages, with the next free revision. What
-  // was open in it is only in the record that was set aside.
-  Status rebuild_balance(const meter::BucketKey& bucket);
+  // was open in it is only in the record that was set aside. `zone`: what cuts the bucket's day.
+  Status rebuild_balance(const meter::BucketKey& bucket, const std::string& zone);
 
   // How often a balance did not hold after a change of this transaction. Must be 0; exported.
   std::uint64_t conservation_errors() const { return conservation_errors_; }

@@ -86,7 +86,7 @@ TEST_F(ConfigErrors, KeepDurationsAndSizesInTheirBounds) {
         "2: journal.max_size: expected a size from \"1MiB\" to \"1024GiB\" on this machine; found "
         "\"512KiB\""},
        {"[journal]\nmax_size = \"16MiB\"\nreserve = \"8MiB\"\n",
-        "3: journal.reserve: expected a size from \"64KiB\" to less than half of max_size (\"16MiB\"); found "
+        "3: journal.reserve: expected a size from \"256KiB\" to less than half of max_size (\"16MiB\"); found "
         "\"8MiB\""},
        {"[journal]\ndirectory = \"journal\"\n",
         "2: journal.directory: expected an absolute path; found \"journal\""}});

@@ -188,7 +188,7 @@ TEST_F(JournalOutbox, ClearsBackoffForTheUpstreamAndItsUsages) {
     state.set_paused_until_ms(500'000);
     must(w.put_upstream(UpstreamName("billing"), state));
   });
-  step([&](WriteTransaction& w) { must(w.clear_backoff(UpstreamName("billing"))); });
+  step([&](WriteTransaction& w) { must(w.clear_backoff(UpstreamName("billing"), 100)); });
   EXPECT_EQ(upstream().failures(), 0U);
   EXPECT_EQ(upstream().paused_boot(), 0U);
   EXPECT_EQ(upstream().waiting(), 2U);
@@ -209,7 +209,7 @@ TEST_F(JournalOutbox, NeverClearsARetryAfterButTheUsagesOwnDelays) {
     must(w.put_upstream(UpstreamName("billing"), state));
   });
   const auto before = upstream().SerializeAsString();
-  step([&](WriteTransaction& w) { must(w.clear_backoff(UpstreamName("billing"))); });
+  step([&](WriteTransaction& w) { must(w.clear_backoff(UpstreamName("billing"), 100)); });
   EXPECT_EQ(upstream().SerializeAsString(), before) << "the upstream's own word stands";
   EXPECT_EQ(plan(1'000).state.paused_until_ms(), 500'000);
   EXPECT_TRUE(plan(1'000).ready) << "when the pause is over, nothing else holds the usage back";
@@ -226,7 +226,7 @@ TEST_F(JournalOutbox, HoldsInDoubtWhatWasSentWithoutAKnownOutcome) {
   EXPECT_FALSE(plan(0).ready);
   reboot("boot-2");
   EXPECT_THAT(attempt(900'000), IsEmpty()) << "never sent again by itself";
-  step([&](WriteTransaction& w) { must(w.clear_backoff(UpstreamName("billing"))); });
+  step([&](WriteTransaction& w) { must(w.clear_backoff(UpstreamName("billing"), 100)); });
   EXPECT_THAT(attempt(900'000), IsEmpty());
   step([&](WriteTransaction& w) { must(w.deliver(sequence, "by an operator", now())); });
   EXPECT_EQ(balance_of(bucket()).delivered, q("1"));

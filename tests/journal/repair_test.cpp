@@ -65,16 +65,16 @@ TEST_F(JournalRepair, MakesABalanceAgainFromItsUsagesAndGoesOn) {
   damage(balance_key(bucket()));
   EXPECT_EQ(begin().balance(bucket()).error().code, Code::corrupt);
 
-  step([&](WriteTransaction& w) { must(w.rebuild_balance(bucket())); });
+  step([&](WriteTransaction& w) { must(w.rebuild_balance(bucket(), "UTC")); });
   const auto b = balance_of(bucket());
   EXPECT_EQ(b.delivered, q("1"));
   EXPECT_EQ(b.parked, q("1"));
   EXPECT_EQ(b.waiting, q("1"));
   EXPECT_EQ(b.accepted, q("3"));
-  EXPECT_EQ(b.next_revision, 4U) << "no revision is used twice";
+  EXPECT_EQ(b.next_revision, 1'004U) << "no revision is used twice, not even one whose usage was pruned";
   EXPECT_EQ(set_aside(), 1U);
   waiting_usage();
-  EXPECT_EQ(balance_of(bucket()).next_revision, 5U);
+  EXPECT_EQ(balance_of(bucket()).next_revision, 1'005U);
 }
 
 TEST_F(JournalRepair, KeepsTheOpenPartOfALostBalanceInTheRecordSetAside) {
@@ -82,7 +82,7 @@ TEST_F(JournalRepair, KeepsTheOpenPartOfALostBalanceInTheRecordSetAside) {
   const auto key = balance_key(bucket());
   const std::string whole = get_raw(key);
   damage(key);
-  step([&](WriteTransaction& w) { must(w.rebuild_balance(bucket())); });
+  step([&](WriteTransaction& w) { must(w.rebuild_balance(bucket(), "UTC")); });
   EXPECT_TRUE(balance_of(bucket()).accepted.is_zero());
   const std::string aside = prefix(Kind::set_aside) + number_value(0) + key;
   const auto kept = get_raw(aside);
@@ -98,7 +98,7 @@ TEST_F(JournalRepair, KeepsEveryRecordSetAsideEvenFromTheSamePlace) {
   for (const char* item : {"7", "8"}) {
     step([&](WriteTransaction& w) { must(w.add(bucket(), tally(item), opening())); });
     damage(balance_key(bucket()));
-    step([&](WriteTransaction& w) { must(w.rebuild_balance(bucket())); });
+    step([&](WriteTransaction& w) { must(w.rebuild_balance(bucket(), "UTC")); });
   }
   EXPECT_EQ(set_aside(), 2U);
   EXPECT_EQ(count(prefix(Kind::set_aside)), 2U);

@@ -80,7 +80,7 @@ class JournalWalk : public JournalTest {
     const auto held = some(m.usages, below(2) == 0 ? UsageState::parked : UsageState::in_doubt);
     switch (below(4)) {
       case 0:
-        must(w.clear_backoff(some_bucket().series.upstream));
+        must(w.clear_backoff(some_bucket().series.upstream, 100));
         break;
       case 1:
         must(w.prune_usages(at.wall.seconds().count() - 300, 5));
