@@ -163,7 +163,8 @@ TEST(QuantityAddition, WorksOnItself) {
   Quantity a = q("-1.5");
   a += a;
   EXPECT_EQ(a.text(), "-3");
-  a -= a;
+  const Quantity& same = a;
+  a -= same;
   EXPECT_TRUE(a.is_zero());
   EXPECT_FALSE(a.is_negative());
 }
