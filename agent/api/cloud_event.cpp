@@ -10,10 +10,10 @@ using meter::Refusal;
 
 constexpr std::size_t kDepthMax = 16;
 
-// A member that must be a string if it is there.
+// A member that must be a string if it is set; the JSON format lets an unset one be null.
 bool read_text(const json::object& object, std::string_view name, std::string& out) {
   const auto* member = object.if_contains(name);
-  if (member == nullptr) return true;
+  if (member == nullptr || member->is_null()) return true;
   if (!member->is_string()) return false;
   out = std::string(member->as_string());
   return true;
@@ -21,6 +21,7 @@ bool read_text(const json::object& object, std::string_view name, std::string& o
 
 bool read_quantity(const json::object& event, Quantity& out) {
   const auto* data = event.if_contains("data");
+  if (data != nullptr && data->is_null()) data = nullptr;
   const auto* quantity = data != nullptr && data->is_object() ? data->as_object().if_contains("quantity") : nullptr;
   if (quantity == nullptr) {
     out = Quantity::of(1);

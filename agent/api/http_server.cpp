@@ -47,6 +47,8 @@ http::response<http::string_body> to_beast(const Response& answer, unsigned vers
   return out;
 }
 
+Response body_too_large() { return error_response(413, "too_large", "Send a body of at most 1 MiB."); }
+
 // nullopt: the target is not an origin form that we understand.
 std::optional<Request> from_beast(const http::request<http::string_body>& in, bool local) {
   const auto target = in.target();
@@ -179,6 +181,10 @@ asio::awaitable<bool> HttpServer::Shared::serve_one(std::shared_ptr<Stream> stre
     (void)co_await send(*stream, parser.get(), error_response(431, "header_too_large", "Send a smaller header."), false);
     co_return false;
   }
+  if (header_error == http::error::body_limit) {  // by its Content-Length
+    (void)co_await send(*stream, parser.get(), body_too_large(), false);
+    co_return false;
+  }
   if (header_error) {
     const bool not_http = header_error.category() == http::make_error_code(http::error::bad_method).category() &&
                           header_error != http::error::end_of_stream && header_error != http::error::partial_message;
@@ -194,7 +200,7 @@ asio::awaitable<bool> HttpServer::Shared::serve_one(std::shared_ptr<Stream> stre
   }
   auto [error, got] = co_await http::async_read(*stream, buffer, parser, asio::as_tuple(asio::use_awaitable));
   if (error == http::error::body_limit) {
-    (void)co_await send(*stream, parser.get(), error_response(413, "too_large", "Send a body of at most 1 MiB."), false);
+    (void)co_await send(*stream, parser.get(), body_too_large(), false);
     co_return false;
   }
   if (error) co_return false;

@@ -1,0 +1,267 @@
+// The API's pure parts: CloudEvents in, the status and the listings out.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+
+#include "agent/api/cloud_event.hpp"
+#include "agent/api/http.hpp"
+#include "agent/api/listings.hpp"
+#include "agent/api/status.hpp"
+
+namespace meterd::api {
+namespace {
+
+namespace json = boost::json;
+using meter::Refusal;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
+
+std::string event_with(const std::string& members) {
+  return R"({"specversion":"1.0","type":"sms.sent","source":"app","id":"e-1")" + members + "}";
+}
+
+struct Good {
+  std::string body, subscription, quantity, time;
+};
+class CloudEventGood : public ::testing::TestWithParam<Good> {};
+
+TEST_P(CloudEventGood, IsAnEvent) {
+  CloudEvent event;
+  const auto error = parse_cloud_event(GetParam().body, event);
+  ASSERT_FALSE(error.has_value()) << error->message;
+  EXPECT_EQ(event.view().name, "sms.sent");
+  EXPECT_EQ(event.view().producer, "app");
+  EXPECT_EQ(event.view().id, "e-1");
+  EXPECT_EQ(event.view().subscription, GetParam().subscription);
+  EXPECT_EQ(event.view().quantity.text(), GetParam().quantity);
+  EXPECT_EQ(event.time ? rfc3339(*event.time) : "", GetParam().time);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, CloudEventGood,
+    ::testing::Values(
+        Good{event_with(""), "", "1", ""}, Good{event_with(R"(,"subscription":"sub_1")"), "sub_1", "1", ""},
+        Good{event_with(R"(,"subject":"sub_2")"), "sub_2", "1", ""},
+        Good{event_with(R"(,"subject":"sub_2","subscription":"sub_1")"), "sub_1", "1", ""},
+        Good{event_with(R"(,"data":{})"), "", "1", ""},
+        Good{event_with(R"(,"data":{"quantity":"0.1","unit":"MiB"})"), "", "0.1", ""},
+        Good{event_with(R"(,"data":{"quantity":18446744073709551615})"), "", "18446744073709551615", ""},
+        Good{event_with(R"(,"data":{"quantity":7})"), "", "7", ""},
+        Good{event_with(R"(,"time":"2026-11-22T01:02:03Z")"), "", "1", "2026-11-22T01:02:03Z"},
+        Good{event_with(R"(,"time":"2026-11-22T01:02:03.500+01:00")"), "", "1", "2026-11-22T00:02:03Z"},
+        Good{event_with(R"(,"datacontenttype":"application/json","extension":5)"), "", "1", ""},
+        // The JSON format lets an unset attribute be null.
+        Good{event_with(R"(,"subject":null,"time":null,"subscription":null,"data":null)"), "", "1", ""}));
+
+struct Bad {
+  std::string body;
+  Refusal why;
+  std::string says;
+};
+class CloudEventBad : public ::testing::TestWithParam<Bad> {};
+
+TEST_P(CloudEventBad, SaysWhatIsWrong) {
+  CloudEvent event;
+  const auto error = parse_cloud_event(GetParam().body, event);
+  ASSERT_TRUE(error.has_value()) << GetParam().body;
+  EXPECT_EQ(name_of(error->refusal), name_of(GetParam().why));
+  EXPECT_THAT(error->message, HasSubstr(GetParam().says));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, CloudEventBad,
+    ::testing::Values(
+        Bad{"", Refusal::malformed, "JSON"}, Bad{"{", Refusal::malformed, "JSON"},
+        Bad{std::string(4, '\0'), Refusal::malformed, "JSON"}, Bad{"\xff", Refusal::malformed, "JSON"},
+        Bad{std::string(100'000, '['), Refusal::malformed, "JSON"}, Bad{"[]", Refusal::malformed, "object"},
+        Bad{"7", Refusal::malformed, "object"}, Bad{"{}", Refusal::malformed, "specversion"},
+        Bad{R"({"specversion":"0.3","type":"a","source":"s","id":"1"})", Refusal::malformed, "specversion"},
+        Bad{R"({"specversion":1.0,"type":"a","source":"s","id":"1"})", Refusal::malformed, "specversion"},
+        Bad{R"({"specversion":"1.0","source":"s","id":"1"})", Refusal::malformed, "type"},
+        Bad{R"({"specversion":"1.0","type":"","source":"s","id":"1"})", Refusal::malformed, "type"},
+        Bad{R"({"specversion":"1.0","type":"a","source":"s"})", Refusal::malformed, "id and source"},
+        Bad{R"({"specversion":"1.0","type":"a","id":"1"})", Refusal::malformed, "id and source"},
+        Bad{R"({"specversion":"1.0","type":"a","source":"s","id":1})", Refusal::malformed, "id and source"},
+        Bad{event_with(R"(,"subscription":5)"), Refusal::malformed, "subscription"},
+        Bad{event_with(R"(,"time":"yesterday")"), Refusal::malformed, "time"},
+        Bad{event_with(R"(,"time":1800000000)"), Refusal::malformed, "time"},
+        // A fraction is not exact in JSON: it must be a string.
+        Bad{event_with(R"(,"data":{"quantity":0.5})"), Refusal::bad_quantity, "string"},
+        Bad{event_with(R"(,"data":{"quantity":1e3})"), Refusal::bad_quantity, "string"},
+        Bad{event_with(R"(,"data":{"quantity":18446744073709551616})"), Refusal::bad_quantity, "string"},
+        Bad{event_with(R"(,"data":{"quantity":""})"), Refusal::bad_quantity, ""},
+        Bad{event_with(R"(,"data":{"quantity":"5 "})"), Refusal::bad_quantity, ""},
+        Bad{event_with(R"(,"data":{"quantity":true})"), Refusal::bad_quantity, ""},
+        Bad{event_with(R"(,"data":{"quantity":null})"), Refusal::bad_quantity, ""},
+        Bad{event_with(R"(,"data":[5])"), Refusal::bad_quantity, ""},
+        Bad{event_with(R"(,"data":{"quantity":")" + std::string(41, '9') + "\"}"), Refusal::bad_quantity,
+            ""}));
+
+Status healthy() {
+  Status s;
+  s.version = "1";
+  s.device = "gw-0042";
+  s.run_state = "running";
+  s.uptime = Milliseconds(61'999);
+  s.clock = {WallTime::from_seconds(1'800'000'000), true};
+  s.commit_interval = Milliseconds(10'000);
+  s.journal_directory = "/journal";
+  s.epoch = std::string("\x00\xab", 2);
+  s.space.watermark_bytes = 1'000;
+  s.space.use.used_bytes = 500;
+  UpstreamStatus upstream;
+  upstream.name = "billing";
+  upstream.kind = "chargebee";
+  s.upstreams.push_back(upstream);
+  return s;
+}
+
+std::vector<std::string> keys_of(const json::value& object) {
+  std::vector<std::string> out;
+  for (const auto& member : object.as_object()) out.emplace_back(member.key());
+  return out;
+}
+
+TEST(StatusJson, ParsesBackWithTheKeysOfTheContract) {
+  auto s = healthy();
+  s.ingest.refuse(Refusal::full, 3);
+  s.attention.push_back({"what \"quoted\"", "how\nto"});
+  const auto value = json::parse(to_json(s));
+  EXPECT_THAT(keys_of(value),
+              UnorderedElementsAre("version", "device", "state", "uptime_seconds", "clock", "counting",
+                                   "journal", "buckets", "upstreams", "attention"));
+  EXPECT_EQ(value.at("uptime_seconds").as_int64(), 61);
+  EXPECT_EQ(value.at("clock").at("time").as_string(), "2027-01-15T08:00:00Z");
+  EXPECT_TRUE(value.at("clock").at("trusted").as_bool());
+  const auto& counting = value.at("counting");
+  EXPECT_THAT(
+      keys_of(counting),
+      UnorderedElementsAre("events", "duplicates", "sequence_gaps", "counter_resets", "datagrams", "refused",
+                           "loss_window_ms", "uncommitted", "inputs", "sources", "producers_connected"));
+  EXPECT_EQ(json::serialize(counting.at("refused")), R"({"full":3})") << "only reasons that occurred";
+  EXPECT_EQ(counting.at("loss_window_ms").as_int64(), 10'000);
+  EXPECT_EQ(value.at("journal").at("epoch").as_string(), "00ab");
+  EXPECT_EQ(value.at("journal").at("conservation_error").to_number<int>(), 0);
+  EXPECT_EQ(value.at("journal").at("flash_bytes_per_day_max").as_int64(), 8'640LL * 20'480);
+  EXPECT_TRUE(value.at("buckets").at("next_seal").is_null());
+  EXPECT_EQ(value.at("attention").at(0).at("what").as_string(), "what \"quoted\"");
+  EXPECT_EQ(value.at("attention").at(0).at("do").as_string(), "how\nto");
+}
+
+TEST(StatusJson, NamesTheStateOfEachUpstream) {
+  const auto state_of = [](const Status& s) {
+    return std::string(json::parse(to_json(s)).at("upstreams").at(0).at("state").as_string());
+  };
+  auto s = healthy();
+  EXPECT_EQ(state_of(s), "ok");
+  s.upstreams[0].paused_for = Milliseconds(5'000);
+  EXPECT_EQ(state_of(s), "paused");
+  s.upstreams[0].state.set_retry_after(true);
+  EXPECT_EQ(state_of(s), "throttled");
+  s.upstreams[0].state.set_unauthorised(true);
+  EXPECT_EQ(state_of(s), "unauthorised");
+}
+
+std::vector<std::string> attention(const Status& s) {
+  std::vector<std::string> out;
+  for (const auto& one : find_attention(s)) {
+    EXPECT_FALSE(one.how.empty()) << one.what;
+    out.push_back(one.what);
+  }
+  return out;
+}
+
+TEST(Attention, IsNotNeededByAHealthyDaemon) { EXPECT_THAT(attention(healthy()), IsEmpty()); }
+
+TEST(Attention, NamesEachThingThatNeedsAPerson) {
+  const auto only = [](auto change) {
+    auto s = healthy();
+    change(s);
+    const auto found = attention(s);
+    return found.size() == 1 ? found[0] : std::to_string(found.size()) + " of them";
+  };
+  EXPECT_THAT(only([](Status& s) { s.commits.conservation_errors = 1; }), HasSubstr("do not balance"));
+  EXPECT_THAT(only([](Status& s) { s.commits.disk_full = true; }), HasSubstr("no room"));
+  EXPECT_THAT(only([](Status& s) { s.space.use.used_bytes = 1'001; }), HasSubstr("watermark"));
+  EXPECT_THAT(only([](Status& s) { s.overview.set_aside = 2; }), HasSubstr("2 journal records"));
+  EXPECT_THAT(only([](Status& s) { s.upstreams[0].state.set_unauthorised(true); }),
+              HasSubstr("refuses our key"));
+  EXPECT_THAT(only([](Status& s) { s.upstreams[0].state.set_parked(4); }), HasSubstr("4 usages are parked"));
+  EXPECT_THAT(only([](Status& s) { s.upstreams[0].state.set_in_doubt(5); }),
+              HasSubstr("5 usages are in doubt"));
+  EXPECT_THAT(only([](Status& s) { s.clock.trusted = false; }), HasSubstr("not trusted"));
+  EXPECT_THAT(only([](Status& s) { s.overview.undated_slices = 6; }), HasSubstr("6 slices"));
+}
+
+journal::StoredUsage waiting_usage() {
+  journal::StoredUsage usage;
+  auto& r = usage.record;
+  r.set_id("abc-1");
+  r.set_upstream("billing");
+  r.set_subscription_id("sub_1");
+  r.set_item_price_id("sms-usd");
+  r.set_usage_date(1'800'000'000);
+  r.set_quantity("0.1");
+  r.set_attempts(2);
+  r.set_last_error("503");
+  r.set_due_boot(7);
+  r.set_due_ms(90'000);
+  return usage;
+}
+
+TEST(Listings, OutboxHasTheKeysOfTheContract) {
+  const journal::Moment now{WallTime::from_seconds(1'800'000'000), {7, 60'000}};
+  const auto value = json::parse(outbox_json({waiting_usage()}, now));
+  EXPECT_THAT(keys_of(value), ::testing::Contains("outbox"));
+  const auto& row = value.at("outbox").at(0);
+  EXPECT_THAT(keys_of(row), ::testing::IsSupersetOf({"id", "upstream", "subscription_id", "item_price_id",
+                                                     "usage_date", "quantity", "amount", "state", "attempts",
+                                                     "next_attempt", "last_error"}));
+  EXPECT_EQ(row.at("quantity").as_string(), "0.1");
+  EXPECT_TRUE(row.at("amount").is_null());
+  EXPECT_EQ(row.at("state").as_string(), "waiting");
+  EXPECT_EQ(row.at("next_attempt").as_string(), "2027-01-15T08:00:30Z")
+      << "thirty seconds of boot time ahead";
+}
+
+TEST(Listings, OutboxSaysNoNextAttemptForWhatIsDueOrOfAnotherBoot) {
+  for (const auto& boot : {journal::Due{7, 90'000}, journal::Due{8, 1'000}}) {
+    const journal::Moment now{WallTime::from_seconds(1'800'000'000), boot};
+    EXPECT_TRUE(
+        json::parse(outbox_json({waiting_usage()}, now)).at("outbox").at(0).at("next_attempt").is_null());
+  }
+}
+
+TEST(Listings, BucketsHaveTheKeysOfTheContract) {
+  journal::BucketRow row;
+  row.key = {UsageDay(20'000),
+             {UpstreamName("billing"), SubscriptionId("sub \"1\""), ItemPriceId("sms-usd")}};
+  row.quantity = Quantity::of(9'007'199'254'740'993);
+  row.events = 4;
+  const auto value = json::parse(buckets_json({row})).at("buckets").at(0);
+  EXPECT_THAT(keys_of(value), ::testing::IsSupersetOf({"upstream", "subscription_id", "item_price_id",
+                                                       "usage_day", "quantity", "events"}));
+  EXPECT_EQ(value.at("quantity").as_string(), "9007199254740993") << "a string: no double may touch it";
+  EXPECT_EQ(value.at("subscription_id").as_string(), "sub \"1\"");
+  EXPECT_EQ(value.at("usage_day").as_string(), "2024-10-04");
+}
+
+TEST(Listings, VerifyListsItsProblems) {
+  journal::CheckReport report;
+  report.problems = {"a \"b\""};
+  report.accepted = Quantity::of(3);
+  const auto value = json::parse(verify_json(report));
+  EXPECT_EQ(value.at("problems").at(0).as_string(), "a \"b\"");
+  EXPECT_EQ(value.at("accepted").as_string(), "3");
+}
+
+TEST(ErrorResponse, IsJsonWhateverItsMessageHolds) {
+  const auto response = error_response(503, "full", "a \"quote\", a \\ and a\nline");
+  EXPECT_EQ(response.status, 503U);
+  EXPECT_EQ(json::parse(response.body).at("error").at("message").as_string(), "a \"quote\", a \\ and a line");
+}
+
+}  // namespace
+}  // namespace meterd::api

@@ -1,0 +1,324 @@
+// The HTTP server over real sockets: a unix socket and loopback TCP, byte by byte as a client would send it.
+#include "agent/api/http_server.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <deque>
+
+#include "agent/base/limits.hpp"
+#include "tests/ingest/bench.hpp"
+#include "tests/ingest/wire.hpp"
+
+namespace meterd::api {
+namespace {
+
+namespace asio = boost::asio;
+using test::Peer;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+struct Answer {
+  std::string head, body;
+};
+
+class HttpServerTest : public ::testing::Test {
+ protected:
+  HttpServerTest() {
+    auto tcp = test::must(platform::listen_tcp("127.0.0.1", 0));
+    port_ = test::port_of(tcp);
+    std::vector<HttpServer::Listener> listeners;
+    listeners.push_back({test::must(platform::listen_unix(path_, {})), true});
+    listeners.push_back({std::move(tcp), false});
+    const HttpServer::Dependencies dependencies{
+        loop_.get_executor(), clock_, log_, platform::SocketAccess{},
+        [this](Request request) { return answer(std::move(request)); }};
+    server_ = std::make_unique<HttpServer>(dependencies, std::move(listeners));
+    server_->start(tasks_);
+    clock_.settle();
+  }
+  ~HttpServerTest() override {
+    hold_->notify();
+    server_->stop();
+    server_->close();
+    clock_.advance(Milliseconds(1'000));
+    EXPECT_TRUE(test::run_until(loop_, [this] { return tasks_.running() == 0; }));
+  }
+
+  // Says what it understood of the request. "/hold" waits until the test lets it go.
+  asio::awaitable<Response> answer(Request request) {
+    ++requests_;
+    if (request.path == "/hold") co_await hold_->wait_for(Milliseconds(3'600'000));
+    Response out;
+    if (request.path == "/missing") co_return error_response(404, "not_found", "There is nothing here.");
+    if (request.path == "/wrong") {
+      out = error_response(405, "method_not_allowed", "Use GET.");
+      out.headers.emplace_back("Allow", "GET");
+      co_return out;
+    }
+    if (!request.local && request.path.starts_with("/operator/"))
+      co_return error_response(401, "unauthorised", "No.");
+    out.content_type = "text/plain";
+    out.body = request.method + " " + request.path;
+    for (const auto& [name, value] : request.query) out.body += " " + name + "=" + value;
+    out.body += request.local ? " local" : " remote";
+    out.body += " " + std::to_string(request.body.size()) + ":" + request.body.substr(0, 20);
+    co_return out;
+  }
+
+  Peer local() { return Peer::unix_stream(loop_, path_); }
+  Peer remote() { return Peer::tcp(loop_, port_); }
+
+  // One answer with its body by Content-Length; `head_only` for the answer to a HEAD.
+  Answer next(Peer& peer, bool head_only = false) {
+    Answer out;
+    const auto head_came = [](const std::string& bytes) {
+      return bytes.find("\r\n\r\n") != std::string::npos;
+    };
+    EXPECT_TRUE(peer.wait_until(head_came)) << peer.received();
+    const auto end = peer.received().find("\r\n\r\n");
+    if (end == std::string::npos) return out;
+    out.head = peer.received().substr(0, end + 2);
+    const auto field = out.head.find("Content-Length: ");
+    const std::size_t length =
+        field == std::string::npos || head_only ? 0 : std::stoul(out.head.substr(field + 16));
+    EXPECT_TRUE(peer.wait_until([&](const std::string& bytes) { return bytes.size() >= end + 4 + length; }));
+    out.body = peer.received().substr(end + 4, length);
+    peer.take(end + 4 + length);
+    return out;
+  }
+  Answer exchange(Peer& peer, const std::string& bytes) {
+    peer.send(bytes);
+    return next(peer);
+  }
+  static std::string get(const std::string& target) {
+    return "GET " + target + " HTTP/1.1\r\nHost: d\r\n\r\n";
+  }
+
+  asio::io_context loop_{1};
+  platform::FakeClock clock_{loop_};
+  test::RecordingLog log_;
+  platform::TaskGroup tasks_{loop_.get_executor(), clock_};
+  std::unique_ptr<platform::Alarm> hold_ = clock_.make_alarm();
+  journal::TempDirectory directory_;
+  std::string path_ = directory_ / "api.sock";
+  std::uint16_t port_ = 0;
+  std::unique_ptr<HttpServer> server_;
+  int requests_ = 0;
+};
+
+TEST_F(HttpServerTest, AnswersOverBothSocketsAndKnowsWhichIsLocal) {
+  auto near = local();
+  auto far = remote();
+  const auto one = exchange(near, get("/a"));
+  EXPECT_THAT(one.head, StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(one.head, HasSubstr("Content-Type: text/plain\r\n"));
+  EXPECT_EQ(one.body, "GET /a local 0:");
+  EXPECT_EQ(exchange(far, get("/a")).body, "GET /a remote 0:");
+}
+
+TEST_F(HttpServerTest, RefusesOperatorsVerbsOverTcp) {
+  auto far = remote();
+  EXPECT_THAT(exchange(far, get("/operator/buckets")).head, StartsWith("HTTP/1.1 401 "));
+  auto near = local();
+  EXPECT_THAT(exchange(near, get("/operator/buckets")).head, StartsWith("HTTP/1.1 200 "));
+}
+
+TEST_F(HttpServerTest, KeepsAConnectionForTheNextRequest) {
+  auto peer = local();
+  for (int i = 0; i < 50; ++i)
+    EXPECT_EQ(exchange(peer, get("/" + std::to_string(i))).body, "GET /" + std::to_string(i) + " local 0:");
+  EXPECT_FALSE(peer.ended());
+}
+
+TEST_F(HttpServerTest, ClosesWhenTheClientAsksForIt) {
+  auto peer = local();
+  const auto answer = exchange(peer, "GET /a HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n");
+  EXPECT_THAT(answer.head, HasSubstr("Connection: close\r\n"));
+  EXPECT_TRUE(peer.wait_for_end());
+  auto old = local();
+  EXPECT_THAT(exchange(old, "GET /a HTTP/1.0\r\n\r\n").head, StartsWith("HTTP/1.0 200 "));
+  EXPECT_TRUE(old.wait_for_end());
+}
+
+TEST_F(HttpServerTest, AnswersPipelinedRequestsInOrder) {
+  auto peer = local();
+  peer.send(get("/1") + "POST /2 HTTP/1.1\r\nHost: d\r\nContent-Length: 3\r\n\r\nabc" + get("/3"));
+  EXPECT_EQ(next(peer).body, "GET /1 local 0:");
+  EXPECT_EQ(next(peer).body, "POST /2 local 3:abc");
+  EXPECT_EQ(next(peer).body, "GET /3 local 0:");
+}
+
+TEST_F(HttpServerTest, AnswersHeadWithTheLengthAndWithoutTheBody) {
+  auto peer = local();
+  peer.send("HEAD /a HTTP/1.1\r\nHost: d\r\n\r\n" + get("/b"));
+  const auto head = next(peer, true);
+  EXPECT_THAT(head.head, HasSubstr("Content-Length: 16\r\n"));
+  EXPECT_EQ(next(peer).body, "GET /b local 0:") << "no byte of a body lies between the answers";
+}
+
+TEST_F(HttpServerTest, ReadsARequestThatComesByteByByte) {
+  auto peer = remote();
+  for (const char byte : std::string("POST /a?x=1 HTTP/1.1\r\nHost: d\r\nContent-Length: 5\r\n\r\nhello")) {
+    peer.send({&byte, 1});
+    clock_.settle();
+  }
+  EXPECT_EQ(next(peer).body, "POST /a x=1 remote 5:hello");
+}
+
+TEST_F(HttpServerTest, InvitesABodyThatIsAskedForFirst) {
+  auto peer = local();
+  peer.send("POST /a HTTP/1.1\r\nHost: d\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
+  EXPECT_THAT(next(peer, true).head, StartsWith("HTTP/1.1 100 "));
+  EXPECT_EQ(requests_, 0);
+  EXPECT_EQ(exchange(peer, "body").body, "POST /a local 4:body");
+}
+
+TEST_F(HttpServerTest, ReadsAChunkedBody) {
+  auto peer = local();
+  const auto answer = exchange(peer,
+                               "POST /a HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n"
+                               "3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n");
+  EXPECT_EQ(answer.body, "POST /a local 5:abcde");
+}
+
+TEST_F(HttpServerTest, DecodesThePathAndTheQuery) {
+  auto peer = local();
+  EXPECT_EQ(exchange(peer, get("/a%20b/c?k=%C3%A9&k=2&empty=&plus=a+b")).body,
+            "GET /a b/c k=\xc3\xa9 k=2 empty= plus=a b local 0:");
+  EXPECT_EQ(exchange(peer, get("/")).body, "GET / local 0:");
+}
+
+TEST_F(HttpServerTest, RefusesAHeaderAboveItsLimit) {
+  auto peer = local();
+  const auto answer =
+      exchange(peer, "GET /a HTTP/1.1\r\nX: " + std::string(limits::kHttpHeaderBytesMax, 'x') + "\r\n\r\n");
+  EXPECT_THAT(answer.head, StartsWith("HTTP/1.1 431 "));
+  EXPECT_TRUE(peer.wait_for_end());
+  EXPECT_EQ(requests_, 0);
+}
+
+TEST_F(HttpServerTest, RefusesABodyAboveItsLimitFromItsLengthAlone) {
+  auto peer = local();
+  const auto answer = exchange(peer, "POST /a HTTP/1.1\r\nHost: d\r\nContent-Length: " +
+                                         std::to_string(limits::kHttpBodyBytesMax + 1) + "\r\n\r\n");
+  EXPECT_THAT(answer.head, StartsWith("HTTP/1.1 413 "));
+  EXPECT_TRUE(peer.wait_for_end());
+  EXPECT_EQ(requests_, 0);
+}
+
+TEST_F(HttpServerTest, RefusesAChunkedBodyAboveItsLimit) {
+  const std::string chunk = "10000\r\n" + std::string(0x10000, 'x') + "\r\n";
+  for (auto& peer : {std::make_unique<Peer>(local()), std::make_unique<Peer>(remote())}) {
+    peer->send("POST /a HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (int i = 0; i < 20 && !peer->ended(); ++i) peer->send(chunk);
+    EXPECT_THAT(next(*peer).head, StartsWith("HTTP/1.1 413 "));
+  }
+  EXPECT_EQ(requests_, 0);
+}
+
+TEST_F(HttpServerTest, TakesABodyAtItsLimit) {
+  auto peer = remote();
+  const std::string body(limits::kHttpBodyBytesMax, 'x');
+  const auto answer =
+      exchange(peer, "POST /a HTTP/1.1\r\nHost: d\r\nContent-Length: " + std::to_string(body.size()) +
+                         "\r\n\r\n" + body);
+  EXPECT_THAT(answer.body, StartsWith("POST /a remote 1048576:"));
+}
+
+TEST_F(HttpServerTest, AnswersGarbageWith400AndCloses) {
+  for (const std::string& garbage :
+       {std::string("garbage\r\n\r\n"), std::string("\x16\x03\x01\x02\x00\r\n\r\n", 9),
+        std::string("GET /a HTTP/9.9\r\n\r\n"), std::string("GET /a HTTP/1.1\r\nno colon\r\n\r\n"),
+        std::string("POST /a HTTP/1.1\r\nContent-Length: x\r\n\r\n"),
+        std::string("POST /a HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n")}) {
+    auto peer = local();
+    EXPECT_THAT(exchange(peer, garbage).head, HasSubstr(" 400 ")) << garbage;
+    EXPECT_TRUE(peer.wait_for_end());
+  }
+  EXPECT_EQ(requests_, 0);
+}
+
+TEST_F(HttpServerTest, AnswersATargetThatIsNoPathWith400) {
+  auto peer = local();
+  EXPECT_THAT(exchange(peer, "OPTIONS * HTTP/1.1\r\nHost: d\r\n\r\n").head, StartsWith("HTTP/1.1 400 "));
+  EXPECT_THAT(exchange(peer, get("/a%zz")).head, StartsWith("HTTP/1.1 400 "));
+  EXPECT_EQ(exchange(peer, get("/a")).body, "GET /a local 0:") << "the connection goes on";
+}
+
+TEST_F(HttpServerTest, PassesStatusAndHeadersOn) {
+  auto peer = local();
+  const auto missing = exchange(peer, get("/missing"));
+  EXPECT_THAT(missing.head, StartsWith("HTTP/1.1 404 "));
+  EXPECT_THAT(missing.head, HasSubstr("Content-Type: application/json\r\n"));
+  EXPECT_EQ(missing.body, R"({"error":{"code":"not_found","message":"There is nothing here."}})");
+  const auto wrong = exchange(peer, "DELETE /wrong HTTP/1.1\r\nHost: d\r\n\r\n");
+  EXPECT_THAT(wrong.head, StartsWith("HTTP/1.1 405 "));
+  EXPECT_THAT(wrong.head, HasSubstr("Allow: GET\r\n"));
+}
+
+TEST_F(HttpServerTest, AClientThatStallsBlocksNoOther) {
+  auto stalled_head = local();
+  stalled_head.send("G");
+  auto stalled_body = remote();
+  stalled_body.send("POST /a HTTP/1.1\r\nContent-Length: 10\r\n\r\nhalf");
+  auto waiting = local();
+  waiting.send(get("/hold"));
+  clock_.settle();
+  auto peer = local();
+  EXPECT_EQ(exchange(peer, get("/a")).body, "GET /a local 0:");
+  hold_->notify();
+  EXPECT_EQ(next(waiting).body, "GET /hold local 0:");
+  stalled_body.send("finish");
+  EXPECT_EQ(next(stalled_body).body, "POST /a remote 10:halffinish");
+}
+
+TEST_F(HttpServerTest, RefusesConnectionsAboveItsLimitUntilOneEnds) {
+  std::deque<Peer> peers;
+  for (std::size_t i = 0; i < limits::kHttpConnectionsMax; ++i) {
+    peers.push_back(local());
+    clock_.settle();
+  }
+  auto late = local();
+  EXPECT_TRUE(late.wait_for_end());
+  EXPECT_THAT(log_.text, HasSubstr("event=api_connection_refused"));
+  EXPECT_EQ(exchange(peers.back(), get("/a")).body, "GET /a local 0:");
+  peers.front().close();
+  clock_.settle();
+  clock_.advance(Milliseconds(10));  // the server breathes after a refusal
+  auto next_one = local();
+  EXPECT_EQ(exchange(next_one, get("/b")).body, "GET /b local 0:");
+}
+
+TEST_F(HttpServerTest, StopsAtOnceWhileIdle) {
+  auto peer = local();
+  EXPECT_EQ(exchange(peer, get("/a")).body, "GET /a local 0:");
+  server_->stop();
+  EXPECT_TRUE(peer.wait_for_end());
+  EXPECT_TRUE(test::run_until(loop_, [this] { return tasks_.running() == 0; }));
+}
+
+TEST_F(HttpServerTest, StopLetsAnAnswerOnItsWayLeave) {
+  auto peer = local();
+  peer.send(get("/hold"));
+  ASSERT_TRUE(test::run_until(loop_, [this] { return requests_ == 1; }));
+  server_->stop();
+  clock_.settle();
+  EXPECT_FALSE(peer.ended());
+  hold_->notify();
+  EXPECT_EQ(next(peer).body, "GET /hold local 0:");
+  EXPECT_TRUE(peer.wait_for_end());
+  EXPECT_TRUE(test::run_until(loop_, [this] { return tasks_.running() == 0; }));
+}
+
+TEST_F(HttpServerTest, CloseEndsAStalledRequest) {
+  auto peer = local();
+  peer.send("POST /a HTTP/1.1\r\nContent-Length: 10\r\n\r\nhalf");
+  clock_.settle();
+  server_->stop();
+  clock_.settle();
+  EXPECT_FALSE(peer.ended());
+  server_->close();
+  EXPECT_TRUE(peer.wait_for_end());
+}
+
+}  // namespace
+}  // namespace meterd::api

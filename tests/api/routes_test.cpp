@@ -1,0 +1,192 @@
+// What each path answers, from whom and how: the routes over a real journal, without a socket.
+#include "agent/api/routes.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/json.hpp>
+
+#include "tests/ingest/bench.hpp"
+
+namespace meterd::api {
+namespace {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+using test::Bench;
+using test::q;
+using ::testing::HasSubstr;
+
+class RoutesTest : public ::testing::Test {
+ protected:
+  Response ask(const std::string& method, const std::string& path, const std::string& body = {},
+               bool local = true, std::vector<std::pair<std::string, std::string>> query = {}) {
+    Request request;
+    request.method = method;
+    request.path = path;
+    request.body = body;
+    request.query = std::move(query);
+    request.content_type = "application/cloudevents+json; charset=utf-8";
+    request.local = local;
+    std::optional<Response> out;
+    const auto done = [&](const std::exception_ptr& thrown, Response response) {
+      ASSERT_FALSE(thrown);
+      out = std::move(response);
+    };
+    asio::co_spawn(bench_.loop(), routes_.answer(std::move(request)), done);
+    bench_.settle();
+    EXPECT_TRUE(out.has_value()) << "no answer";
+    return out.value_or(Response{});
+  }
+  static std::string event(const std::string& id, const std::string& members = "") {
+    return R"({"specversion":"1.0","type":"sms.sent","source":"app","subscription":"sub_1","id":")" + id +
+           "\"" + members + "}";
+  }
+  static int number(const Response& response, const char* key) {
+    return json::parse(response.body).at(key).to_number<int>();
+  }
+
+  // Free coroutines in members: what a lambda captures would not outlive its first suspension.
+  asio::awaitable<Result<Status>> status() {
+    if (broken_) co_return Error{Code::io, "the journal cannot be read"};
+    Status out;
+    out.device = "gw-0042";
+    out.commit_interval = Milliseconds(10'000);
+    co_return out;
+  }
+  asio::awaitable<Result<Routes::Dependencies::Flushed>> flush(bool seal_now) {
+    flushed_.push_back(seal_now);
+    co_return Routes::Dependencies::Flushed{3, {"billing"}};
+  }
+
+  Bench bench_;
+  bool broken_ = false;
+  std::vector<bool> flushed_;
+  Routes routes_{Routes::Dependencies{bench_.batcher(), bench_.journal(), bench_.loop().get_executor(),
+                                      bench_.clock(), [this] { return status(); },
+                                      [this](bool now) { return flush(now); }}};
+};
+
+TEST_F(RoutesTest, HealthAndStatusAreForEveryone) {
+  EXPECT_EQ(ask("GET", "/healthz", "", false).status, 200U);
+  const auto status = ask("GET", "/status", "", false);
+  EXPECT_EQ(status.status, 200U);
+  EXPECT_EQ(json::parse(status.body).at("device").as_string(), "gw-0042");
+}
+
+TEST_F(RoutesTest, AStatusThatCannotBeGatheredIsAnError) {
+  broken_ = true;
+  const auto answer = ask("GET", "/status");
+  EXPECT_EQ(answer.status, 500U);
+  EXPECT_THAT(answer.body, HasSubstr("cannot be read"));
+}
+
+TEST_F(RoutesTest, AnUnknownPathIs404) {
+  for (const char* path : {"/", "/statusx", "/status/", "/operator", "/api/v3/x", "/../etc/passwd"})
+    EXPECT_EQ(ask("GET", path).status, 404U) << path;
+  EXPECT_EQ(ask("GET", "/operator/nothing").status, 404U);
+}
+
+TEST_F(RoutesTest, AWrongMethodIs405AndSaysWhichIsRight) {
+  const auto allow = [](const Response& response) {
+    EXPECT_EQ(response.status, 405U);
+    return response.headers.empty() ? "" : response.headers[0].first + ": " + response.headers[0].second;
+  };
+  EXPECT_EQ(allow(ask("POST", "/status")), "Allow: GET");
+  EXPECT_EQ(allow(ask("DELETE", "/healthz")), "Allow: GET");
+  EXPECT_EQ(allow(ask("GET", "/events")), "Allow: POST");
+  EXPECT_EQ(allow(ask("GET", "/operator/flush")), "Allow: POST");
+  EXPECT_EQ(allow(ask("POST", "/operator/buckets")), "Allow: GET");
+}
+
+TEST_F(RoutesTest, CountingAndOperatorsVerbsNeedTheLocalSocket) {
+  EXPECT_EQ(ask("POST", "/events", event("a"), false).status, 401U);
+  for (const char* path : {"/operator/buckets", "/operator/outbox", "/operator/verify", "/operator/balances"})
+    EXPECT_EQ(ask("GET", path, "", false).status, 401U) << path;
+  EXPECT_EQ(ask("POST", "/operator/flush", "", false).status, 401U);
+  EXPECT_TRUE(flushed_.empty());
+  EXPECT_EQ(bench_.batcher().stats().events, 0U);
+}
+
+TEST_F(RoutesTest, AnEventIsCommittedBeforeItsAnswer) {
+  const auto answer = ask("POST", "/events", event("a", R"(,"data":{"quantity":"2.5"})"));
+  EXPECT_EQ(answer.status, 200U);
+  EXPECT_EQ(number(answer, "counted"), 1);
+  EXPECT_EQ(bench_.accepted(), q("2.5"));
+}
+
+TEST_F(RoutesTest, AnEventReportedAgainIsADuplicate) {
+  ask("POST", "/events", event("a"));
+  const auto again = ask("POST", "/events", event("a"));
+  EXPECT_EQ(again.status, 200U);
+  EXPECT_EQ(number(again, "counted"), 0);
+  EXPECT_EQ(number(again, "duplicates"), 1);
+  EXPECT_EQ(bench_.accepted(), q("1"));
+}
+
+TEST_F(RoutesTest, AReceivedEventIsCommittedWithTheInterval) {
+  EXPECT_EQ(ask("POST", "/events", event("a"), true, {{"ack", "received"}}).status, 200U);
+  EXPECT_EQ(bench_.accepted(), q("0"));
+  bench_.advance(Milliseconds(10'000));
+  EXPECT_EQ(bench_.accepted(), q("1"));
+  EXPECT_EQ(ask("POST", "/events", event("b"), true, {{"ack", "maybe"}}).status, 400U);
+}
+
+TEST_F(RoutesTest, ABadEventIs400WithItsReason) {
+  auto answer = ask("POST", "/events", "not json");
+  EXPECT_EQ(answer.status, 400U);
+  EXPECT_THAT(answer.body, HasSubstr("\"code\":\"malformed\""));
+  answer = ask("POST", "/events", event("a", R"(,"data":{"quantity":"0"})"));
+  EXPECT_EQ(answer.status, 400U);
+  EXPECT_THAT(answer.body, HasSubstr("\"code\":\"bad_quantity\""));
+  EXPECT_EQ(bench_.refused(meter::Refusal::malformed), 1U);
+  EXPECT_EQ(bench_.refused(meter::Refusal::bad_quantity), 1U);
+}
+
+TEST_F(RoutesTest, ARefusalForNowIs503) {
+  bench_.batcher().set_above_watermark(true);
+  EXPECT_EQ(ask("POST", "/events", event("a")).status, 503U);
+  bench_.batcher().set_above_watermark(false);
+  bench_.clock().set_trusted(false);
+  const auto answer = ask("POST", "/events", event("a", R"(,"time":"2027-01-15T08:00:00Z")"));
+  EXPECT_EQ(answer.status, 503U);
+  EXPECT_THAT(answer.body, HasSubstr("clock_untrusted"));
+}
+
+TEST_F(RoutesTest, AnotherContentTypeIs415) {
+  Request request;
+  request.method = "POST";
+  request.path = "/events";
+  request.body = event("a");
+  request.content_type = "application/json";
+  request.local = true;
+  std::optional<Response> out;
+  const auto done = [&](const std::exception_ptr&, Response response) { out = std::move(response); };
+  asio::co_spawn(bench_.loop(), routes_.answer(request), done);
+  bench_.settle();
+  ASSERT_TRUE(out.has_value());
+  EXPECT_EQ(out->status, 415U);
+}
+
+TEST_F(RoutesTest, ListingsShowWhatIsCommitted) {
+  ask("POST", "/events", event("a"));
+  const auto buckets = json::parse(ask("GET", "/operator/buckets").body);
+  EXPECT_EQ(buckets.at("buckets").at(0).at("quantity").as_string(), "1");
+  EXPECT_EQ(
+      json::parse(ask("GET", "/operator/balances").body).at("balances").at(0).at("accepted").as_string(),
+      "1");
+  EXPECT_TRUE(json::parse(ask("GET", "/operator/outbox").body).at("outbox").as_array().empty());
+  EXPECT_TRUE(json::parse(ask("GET", "/operator/verify").body).at("problems").as_array().empty());
+}
+
+TEST_F(RoutesTest, FlushCommitsWhatIsCountedFirst) {
+  ask("POST", "/events", event("a"), true, {{"ack", "received"}});
+  const auto answer = ask("POST", "/operator/flush");
+  EXPECT_EQ(answer.status, 200U);
+  EXPECT_EQ(bench_.accepted(), q("1"));
+  EXPECT_EQ(number(answer, "sealed"), 3);
+  EXPECT_EQ(ask("POST", "/operator/flush", "", true, {{"seal", "now"}}).status, 200U);
+  EXPECT_EQ(ask("POST", "/operator/flush", "", true, {{"seal", "later"}}).status, 400U);
+  EXPECT_EQ(flushed_, (std::vector<bool>{false, true}));
+}
+
+}  // namespace
+}  // namespace meterd::api
