@@ -1,4 +1,5 @@
-// The file system below the journal: its kind and its free space. Both calls are quick and may be made anywhere.
+// The file system below the journal: its kind and its free space. Both calls are quick and may be made
+// anywhere.
 #pragma once
 
 #include <cstdint>

@@ -17,7 +17,8 @@ struct LinkSample {
 class Links {
  public:
   virtual ~Links() = default;
-  // Code::rejected: no interface of that name at the moment. Answers at once: the kernel is asked, not a device.
+  // Code::rejected: no interface of that name at the moment. Answers at once: the kernel is asked, not a
+  // device.
   virtual Result<LinkSample> sample(const std::string& interface_name) = 0;
 };
 

@@ -1,8 +1,8 @@
-// Runs a function on another thread's executor and comes back with its result: how a coroutine of the loop asks the
-// reader thread. With the loop's own executor it runs there, which is what the simulator does.
+// Runs a function on another thread's executor and comes back with its result: how a coroutine of the loop
+// asks the reader thread. With the loop's own executor it runs there, which is what the simulator does.
 //
-// Name the function before the co_await: g++ 12 copies a closure made inside a co_await expression bit by bit and
-// destroys it twice (tests/tidy.py refuses it).
+// Name the function before the co_await: g++ 12 copies a closure made inside a co_await expression bit by bit
+// and destroys it twice (tests/tidy.py refuses it).
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

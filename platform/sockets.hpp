@@ -1,5 +1,5 @@
-// Sockets as the system gives them: binding with stale paths replaced, sizes, peers, and many datagrams a call.
-// Plain file descriptors: the layers above put them under Asio.
+// Sockets as the system gives them: binding with stale paths replaced, sizes, peers, and many datagrams a
+// call. Plain file descriptors: the layers above put them under Asio.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,8 @@ class Socket {
   int fd_ = -1;
 };
 
-// A stale socket file is replaced; one that answers is not (Code::io "already in use"). The directory is made.
+// A stale socket file is replaced; one that answers is not (Code::io "already in use"). The directory is
+// made.
 Result<Socket> listen_unix(const std::string& path, const SocketAccess& access);
 Result<Socket> bind_unix_datagram(const std::string& path, const SocketAccess& access, int receive_bytes);
 // Loopback addresses only: there is no peer to identify.
@@ -51,7 +52,8 @@ class DatagramReader {
   Result<std::size_t> drain(int fd, Visit&& visit) {
     auto got = receive(fd);
     if (!got) return got;
-    for (std::size_t i = 0; i < *got; ++i) visit(std::string_view(buffer_.data() + i * bytes_each_, sizes_[i]), truncated_[i]);
+    for (std::size_t i = 0; i < *got; ++i)
+      visit(std::string_view(buffer_.data() + i * bytes_each_, sizes_[i]), truncated_[i]);
     return got;
   }
 
@@ -63,7 +65,8 @@ class DatagramReader {
   std::vector<bool> truncated_;
 };
 
-// net.unix.max_dgram_qlen: how many datagrams a unix socket holds before senders wait or lose them. 0: unknown.
+// net.unix.max_dgram_qlen: how many datagrams a unix socket holds before senders wait or lose them. 0:
+// unknown.
 int unix_datagram_queue_length();
 
 }  // namespace meterd::platform

@@ -22,7 +22,8 @@ bool read_text(const json::object& object, std::string_view name, std::string& o
 bool read_quantity(const json::object& event, Quantity& out) {
   const auto* data = event.if_contains("data");
   if (data != nullptr && data->is_null()) data = nullptr;
-  const auto* quantity = data != nullptr && data->is_object() ? data->as_object().if_contains("quantity") : nullptr;
+  const auto* quantity =
+      data != nullptr && data->is_object() ? data->as_object().if_contains("quantity") : nullptr;
   if (quantity == nullptr) {
     out = Quantity::of(1);
     return data == nullptr || data->is_object();
@@ -30,8 +31,10 @@ bool read_quantity(const json::object& event, Quantity& out) {
   std::string text;
   if (quantity->is_string()) text = std::string(quantity->as_string());
   // A whole number is exact in JSON too; a fraction is not, and must come as a string.
-  else if (quantity->is_uint64()) text = std::to_string(quantity->as_uint64());
-  else if (quantity->is_int64()) text = std::to_string(quantity->as_int64());
+  else if (quantity->is_uint64())
+    text = std::to_string(quantity->as_uint64());
+  else if (quantity->is_int64())
+    text = std::to_string(quantity->as_int64());
   auto parsed = Quantity::parse(text);
   if (!parsed) return false;
   out = *parsed;
@@ -41,7 +44,9 @@ bool read_quantity(const json::object& event, Quantity& out) {
 }  // namespace
 
 std::optional<CloudEventError> parse_cloud_event(std::string_view body, CloudEvent& out) {
-  const auto refuse = [](Refusal refusal, std::string message) { return CloudEventError{refusal, std::move(message)}; };
+  const auto refuse = [](Refusal refusal, std::string message) {
+    return CloudEventError{refusal, std::move(message)};
+  };
   boost::system::error_code failed;
   json::parse_options options;
   options.max_depth = kDepthMax;
@@ -54,7 +59,8 @@ std::optional<CloudEventError> parse_cloud_event(std::string_view body, CloudEve
     return refuse(Refusal::malformed, "specversion must be \"1.0\"");
   if (!read_text(event, "type", out.type) || out.type.empty())
     return refuse(Refusal::malformed, "type must be the event's name");
-  if (!read_text(event, "id", out.id) || out.id.empty() || !read_text(event, "source", out.source) || out.source.empty())
+  if (!read_text(event, "id", out.id) || out.id.empty() || !read_text(event, "source", out.source) ||
+      out.source.empty())
     return refuse(Refusal::malformed, "id and source must be strings: together they identify the event");
   if (!read_text(event, "subscription", out.subscription) || !read_text(event, "subject", subject))
     return refuse(Refusal::malformed, "subscription must be a string");

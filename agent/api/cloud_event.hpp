@@ -1,6 +1,7 @@
 // CloudEvents 1.0, structured JSON mode, as a metered event. Pure.
-//   type -> event name; extension "subscription" (or "subject") -> subscription; data.quantity (a string, or an
-//   integer) -> quantity, 1 if absent; time -> when it happened; source and id -> the identity for de-duplication.
+//   type -> event name; extension "subscription" (or "subject") -> subscription; data.quantity (a string, or
+//   an integer) -> quantity, 1 if absent; time -> when it happened; source and id -> the identity for
+//   de-duplication.
 #pragma once
 
 #include <optional>

@@ -11,12 +11,13 @@ namespace meterd::api {
 
 struct Request {
   std::string method;
-  std::string path;  // decoded
+  std::string path;                                        // decoded
   std::vector<std::pair<std::string, std::string>> query;  // decoded, in order
   std::string content_type;
   std::string authorization;
   std::string body;
-  bool local = false;  // over the unix socket, from a peer that [access] allows: operators' verbs exist only there
+  bool local =
+      false;  // over the unix socket, from a peer that [access] allows: operators' verbs exist only there
 
   std::optional<std::string> parameter(std::string_view name) const {
     for (const auto& [key, value] : query)

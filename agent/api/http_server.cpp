@@ -7,8 +7,8 @@
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/basic_stream.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
@@ -25,14 +25,16 @@ namespace http = boost::beast::http;
 
 namespace {
 
-constexpr std::chrono::seconds kIdle{75};         // between requests on a kept connection
-constexpr std::chrono::seconds kRequestTime{30};  // from the first byte of a request to its last; and for the answer
+constexpr std::chrono::seconds kIdle{75};  // between requests on a kept connection
+constexpr std::chrono::seconds kRequestTime{
+    30};  // from the first byte of a request to its last; and for the answer
 
 using Stream = beast::basic_stream<asio::generic::stream_protocol>;
 
 http::status status_of(unsigned code) { return http::int_to_status(code); }
 
-http::response<http::string_body> to_beast(const Response& answer, unsigned version, bool keep_alive, bool head) {
+http::response<http::string_body> to_beast(const Response& answer, unsigned version, bool keep_alive,
+                                           bool head) {
   http::response<http::string_body> out{status_of(answer.status), version};
   out.result(answer.status);
   out.set(http::field::content_type, answer.content_type);
@@ -135,12 +137,16 @@ asio::awaitable<void> HttpServer::Shared::accept(Door& door) {
     if (error) continue;  // cancelled by stop(), or a spurious wake-up
     const int fd = ::accept4(door.descriptor.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0) {
-      if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) co_await breath->wait_for(Milliseconds(100));
+      if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+        co_await breath->wait_for(Milliseconds(100));
       continue;
     }
-    if (connections.size() >= limits::kHttpConnectionsMax) {
+    // Anyone on the device reaches loopback TCP: half of the places are kept for the unix socket and
+    // meterctl.
+    const auto limit = door.is_unix ? limits::kHttpConnectionsMax : limits::kHttpConnectionsMax / 2;
+    if (connections.size() >= limit) {
       ::close(fd);
-      deps.log.warning("api_connection_refused", {{"limit", limits::kHttpConnectionsMax}});
+      deps.log.warning("api_connection_refused", {{"limit", limit}});
       co_await breath->wait_for(Milliseconds(10));
       continue;
     }
@@ -165,8 +171,8 @@ asio::awaitable<void> HttpServer::Shared::serve(std::shared_ptr<Stream> stream, 
 }
 
 // Reads one request and answers it. False: the connection is over.
-asio::awaitable<bool> HttpServer::Shared::serve_one(std::shared_ptr<Stream> stream, beast::flat_buffer& buffer,
-                                                    bool local) {
+asio::awaitable<bool> HttpServer::Shared::serve_one(std::shared_ptr<Stream> stream,
+                                                    beast::flat_buffer& buffer, bool local) {
   http::request_parser<http::string_body> parser;
   parser.header_limit(limits::kHttpHeaderBytesMax);
   parser.body_limit(limits::kHttpBodyBytesMax);
@@ -178,7 +184,8 @@ asio::awaitable<bool> HttpServer::Shared::serve_one(std::shared_ptr<Stream> stre
       co_await http::async_read_header(*stream, buffer, parser, asio::as_tuple(asio::use_awaitable));
   waiting.erase(stream.get());
   if (header_error == http::error::header_limit) {
-    (void)co_await send(*stream, parser.get(), error_response(431, "header_too_large", "Send a smaller header."), false);
+    (void)co_await send(*stream, parser.get(),
+                        error_response(431, "header_too_large", "Send a smaller header."), false);
     co_return false;
   }
   if (header_error == http::error::body_limit) {  // by its Content-Length
@@ -186,10 +193,12 @@ asio::awaitable<bool> HttpServer::Shared::serve_one(std::shared_ptr<Stream> stre
     co_return false;
   }
   if (header_error) {
-    const bool not_http = header_error.category() == http::make_error_code(http::error::bad_method).category() &&
-                          header_error != http::error::end_of_stream && header_error != http::error::partial_message;
+    const bool not_http =
+        header_error.category() == http::make_error_code(http::error::bad_method).category() &&
+        header_error != http::error::end_of_stream && header_error != http::error::partial_message;
     if (not_http)
-      (void)co_await send(*stream, parser.get(), error_response(400, "malformed", "This is not an HTTP/1.1 request."), false);
+      (void)co_await send(*stream, parser.get(),
+                          error_response(400, "malformed", "This is not an HTTP/1.1 request."), false);
     co_return false;
   }
   stream->expires_after(kRequestTime);
@@ -209,7 +218,8 @@ asio::awaitable<bool> HttpServer::Shared::serve_one(std::shared_ptr<Stream> stre
   const bool keep_alive = request.keep_alive() && !stopping;
   auto ours = from_beast(request, local);
   if (!ours)
-    co_return co_await send(*stream, request, error_response(400, "malformed", "The request target is not a path."), keep_alive);
+    co_return co_await send(
+        *stream, request, error_response(400, "malformed", "The request target is not a path."), keep_alive);
   stream->expires_never();  // the handler has deadlines of its own; a commit may take long on a slow disk
   const auto answer = co_await deps.handler(std::move(*ours));
   co_return co_await send(*stream, request, answer, keep_alive);
@@ -223,7 +233,8 @@ asio::awaitable<bool> HttpServer::Shared::send(Stream& stream, const http::reque
   http::response_serializer<http::string_body> serializer(out);
   boost::system::error_code failed;
   if (head.method() == http::verb::head) {
-    auto [error, sent] = co_await http::async_write_header(stream, serializer, asio::as_tuple(asio::use_awaitable));
+    auto [error, sent] =
+        co_await http::async_write_header(stream, serializer, asio::as_tuple(asio::use_awaitable));
     failed = error;
   } else {
     auto [error, sent] = co_await http::async_write(stream, serializer, asio::as_tuple(asio::use_awaitable));

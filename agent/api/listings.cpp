@@ -35,7 +35,8 @@ std::string buckets_json(const std::vector<journal::BucketRow>& rows) {
     object["seal_due"] = rfc3339(WallTime::from_seconds(row.seal_due_s));
     out.push_back(std::move(object));
   }
-  return json::serialize(json::object{{"buckets", std::move(out)}, {"truncated", rows.size() >= limits::kListRowsMax}});
+  return json::serialize(
+      json::object{{"buckets", std::move(out)}, {"truncated", rows.size() >= limits::kListRowsMax}});
 }
 
 std::string balances_json(const std::vector<journal::BalanceRow>& rows) {
@@ -53,7 +54,8 @@ std::string balances_json(const std::vector<journal::BalanceRow>& rows) {
     object["set_aside"] = b.set_aside.text();
     out.push_back(std::move(object));
   }
-  return json::serialize(json::object{{"balances", std::move(out)}, {"truncated", rows.size() >= limits::kListRowsMax}});
+  return json::serialize(
+      json::object{{"balances", std::move(out)}, {"truncated", rows.size() >= limits::kListRowsMax}});
 }
 
 std::string outbox_json(const std::vector<journal::StoredUsage>& rows, const journal::Moment& now) {
@@ -72,21 +74,23 @@ std::string outbox_json(const std::vector<journal::StoredUsage>& rows, const jou
                                {"next_attempt", next_attempt(record, now)},
                                {"last_error", record.last_error()}});
   }
-  return json::serialize(json::object{{"outbox", std::move(out)}, {"truncated", rows.size() >= limits::kListRowsMax}});
+  return json::serialize(
+      json::object{{"outbox", std::move(out)}, {"truncated", rows.size() >= limits::kListRowsMax}});
 }
 
 std::string verify_json(const journal::CheckReport& report) {
-  return json::serialize(json::object{{"balances", report.balances},
-                                      {"usages", report.usages},
-                                      {"accepted", report.accepted.text()},
-                                      {"open", report.open.text()},
-                                      {"waiting", report.waiting.text()},
-                                      {"in_doubt", report.in_doubt.text()},
-                                      {"parked", report.parked.text()},
-                                      {"delivered", report.delivered.text()},
-                                      {"withdrawn", report.withdrawn.text()},
-                                      {"set_aside", report.set_aside.text()},
-                                      {"problems", json::array(report.problems.begin(), report.problems.end())}});
+  return json::serialize(
+      json::object{{"balances", report.balances},
+                   {"usages", report.usages},
+                   {"accepted", report.accepted.text()},
+                   {"open", report.open.text()},
+                   {"waiting", report.waiting.text()},
+                   {"in_doubt", report.in_doubt.text()},
+                   {"parked", report.parked.text()},
+                   {"delivered", report.delivered.text()},
+                   {"withdrawn", report.withdrawn.text()},
+                   {"set_aside", report.set_aside.text()},
+                   {"problems", json::array(report.problems.begin(), report.problems.end())}});
 }
 
 }  // namespace meterd::api

@@ -41,23 +41,26 @@ struct Committed {
 asio::awaitable<Committed> committed(ingest::Batcher& batcher, std::optional<std::size_t> identified) {
   auto initiate = [&batcher, identified](auto handler) {
     auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-    batcher.commit_soon([shared, identified](const meterd::Status& status, const ingest::WindowOutcome& outcome) {
-      const bool duplicate = identified && *identified < outcome.duplicate.size() && outcome.duplicate[*identified];
-      std::move (*shared)(status, duplicate);
-    });
+    batcher.commit_soon(
+        [shared, identified](const meterd::Status& status, const ingest::WindowOutcome& outcome) {
+          const bool duplicate =
+              identified && *identified < outcome.duplicate.size() && outcome.duplicate[*identified];
+          std::move (*shared)(status, duplicate);
+        });
   };
   auto [status, duplicate] =
-      co_await asio::async_initiate<const asio::use_awaitable_t<>, void(meterd::Status, bool)>(initiate,
-                                                                                              asio::use_awaitable);
+      co_await asio::async_initiate<const asio::use_awaitable_t<>, void(meterd::Status, bool)>(
+          initiate, asio::use_awaitable);
   co_return Committed{std::move(status), duplicate};
 }
 
 Response event_answer(unsigned status, bool counted, bool duplicate, json::array errors) {
-  return {status,
-          json::serialize(json::object{
-              {"counted", counted ? 1 : 0}, {"duplicates", duplicate ? 1 : 0}, {"errors", std::move(errors)}}),
-          "application/json",
-          {}};
+  return {
+      status,
+      json::serialize(json::object{
+          {"counted", counted ? 1 : 0}, {"duplicates", duplicate ? 1 : 0}, {"errors", std::move(errors)}}),
+      "application/json",
+      {}};
 }
 
 Response refused(meter::Refusal refusal, std::string_view message) {
@@ -80,8 +83,9 @@ asio::awaitable<Response> Routes::answer(Request request) {
   const bool known = request.path == "/events" || request.path.starts_with("/operator/");
   if (!known) co_return error_response(404, "not_found", "There is nothing at this path; see the README.");
   if (!request.local)
-    co_return error_response(401, "unauthorised",
-                             "Use the unix socket as root, as meterd's own user or as a member of an [access] group.");
+    co_return error_response(
+        401, "unauthorised",
+        "Use the unix socket as root, as meterd's own user or as a member of an [access] group.");
   if (request.path == "/events") co_return co_await events(std::move(request));
   co_return co_await operators(std::move(request));
 }
@@ -95,7 +99,8 @@ asio::awaitable<Response> Routes::status() {
 asio::awaitable<Response> Routes::events(Request request) {
   if (request.method != "POST") co_return not_allowed("POST");
   if (!request.content_type.starts_with("application/cloudevents+json"))
-    co_return error_response(415, "unsupported_media_type", "Send one CloudEvent as application/cloudevents+json.");
+    co_return error_response(415, "unsupported_media_type",
+                             "Send one CloudEvent as application/cloudevents+json.");
   const auto ack = request.parameter("ack").value_or("committed");
   if (ack != "committed" && ack != "received")
     co_return error_response(400, "malformed", "ack is \"committed\" or \"received\".");

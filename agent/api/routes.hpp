@@ -1,6 +1,6 @@
 // What the device's API answers: from a request to a response. Loop thread; the journal is read on the reader
-// thread. /status and /healthz are for everyone who reaches the socket; counting and operators' verbs need the
-// local socket.
+// thread. /status and /healthz are for everyone who reaches the socket; counting and operators' verbs need
+// the local socket.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -21,7 +21,8 @@ class Routes {
     boost::asio::any_io_executor reader;
     platform::Clock& clock;
     std::function<boost::asio::awaitable<Result<Status>>()> status;
-    // Commits what is counted, seals everything open if `seal_now`, clears backoff. The names of the upstreams.
+    // Commits what is counted, seals everything open if `seal_now`, clears backoff. The names of the
+    // upstreams.
     struct Flushed {
       std::uint64_t sealed = 0;
       std::vector<std::string> cleared;

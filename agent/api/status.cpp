@@ -85,7 +85,8 @@ std::vector<Attention> find_attention(const Status& s) {
   std::vector<Attention> out;
   const auto count = [](std::uint64_t n, const char* what) { return std::to_string(n) + " " + what; };
   if (s.commits.conservation_errors > 0)
-    out.push_back({"the journal's sums do not balance", "run meterctl verify and keep the journal for support"});
+    out.push_back(
+        {"the journal's sums do not balance", "run meterctl verify and keep the journal for support"});
   if (s.commits.disk_full)
     out.push_back({"the journal has no room; new counts wait in memory",
                    "free space below " + s.journal_directory + " or raise journal.max_size"});
@@ -93,14 +94,17 @@ std::vector<Attention> find_attention(const Status& s) {
     out.push_back({"the journal is above its watermark; new subscriptions and days are refused",
                    "let the upstream drain, or raise journal.max_size"});
   if (s.overview.set_aside > 0)
-    out.push_back({count(s.overview.set_aside, "journal records could not be read and were set aside"), "run meterctl verify"});
+    out.push_back({count(s.overview.set_aside, "journal records could not be read and were set aside"),
+                   "run meterctl verify"});
   for (const auto& u : s.upstreams) {
     if (u.state.unauthorised())
-      out.push_back({u.name + " refuses our key", "check the key and the site in meterd.toml; nothing is lost meanwhile"});
+      out.push_back({u.name + " refuses our key",
+                     "check the key and the site in meterd.toml; nothing is lost meanwhile"});
     if (u.state.parked() > 0)
       out.push_back({u.name + ": " + count(u.state.parked(), "usages are parked"), "see meterctl outbox"});
     if (u.state.in_doubt() > 0)
-      out.push_back({u.name + ": " + count(u.state.in_doubt(), "usages are in doubt"), "see meterctl outbox"});
+      out.push_back(
+          {u.name + ": " + count(u.state.in_doubt(), "usages are in doubt"), "see meterctl outbox"});
   }
   if (!s.clock.trusted)
     out.push_back({"the wall clock is not trusted; nothing can be dated or sealed",
@@ -116,20 +120,22 @@ std::string to_json(const Status& s) {
   for (const auto& upstream : s.upstreams) upstreams.push_back(upstream_part(upstream));
   json::array attention;
   for (const auto& one : s.attention) attention.push_back({{"what", one.what}, {"do", one.how}});
-  const json::object out{
-      {"version", s.version},
-      {"device", s.device},
-      {"state", s.run_state},
-      {"uptime_seconds", s.uptime.count() / 1000},
-      {"clock",
-       {{"time", rfc3339(s.clock.time)}, {"trusted", s.clock.trusted}, {"undated_slices", s.overview.undated_slices}}},
-      {"counting", counting(s)},
-      {"journal", journal_part(s)},
-      {"buckets",
-       {{"open", s.overview.open_buckets},
-        {"next_seal", s.overview.next_seal_s ? time_or_null(*s.overview.next_seal_s * 1000) : json::value(nullptr)}}},
-      {"upstreams", std::move(upstreams)},
-      {"attention", std::move(attention)}};
+  const json::object out{{"version", s.version},
+                         {"device", s.device},
+                         {"state", s.run_state},
+                         {"uptime_seconds", s.uptime.count() / 1000},
+                         {"clock",
+                          {{"time", rfc3339(s.clock.time)},
+                           {"trusted", s.clock.trusted},
+                           {"undated_slices", s.overview.undated_slices}}},
+                         {"counting", counting(s)},
+                         {"journal", journal_part(s)},
+                         {"buckets",
+                          {{"open", s.overview.open_buckets},
+                           {"next_seal", s.overview.next_seal_s ? time_or_null(*s.overview.next_seal_s * 1000)
+                                                                : json::value(nullptr)}}},
+                         {"upstreams", std::move(upstreams)},
+                         {"attention", std::move(attention)}};
   return json::serialize(out);
 }
 

@@ -1,5 +1,5 @@
-// Everything that /status shows, gathered by the app at one moment. Times are UTC; the JSON is documented in the
-// README. Plain data.
+// Everything that /status shows, gathered by the app at one moment. Times are UTC; the JSON is documented in
+// the README. Plain data.
 #pragma once
 
 #include <cstdint>

@@ -43,7 +43,7 @@ struct UpstreamConfig {
   bool tls = true;
   std::string host, port, base_path;  // taken from `url`: an IPv6 host without brackets, the port never
                                       // empty, base_path without a trailing slash
-  Secret key;  // chargebee
+  Secret key;                         // chargebee
   Seconds seal{86'400};
   std::optional<Seconds> seal_delay, flush_window;
   bool unique_per_day = false;  // unique = "day"

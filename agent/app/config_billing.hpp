@@ -22,7 +22,6 @@ void load_time_zone(Section& section, std::string& out);
 // An account sid, in an [[upstream]] and in [api].
 void load_twilio_account(Section& section, const char* key, std::string& out);
 
-
 // " (did you mean ...)" out of the configured upstreams.
 std::string similar_upstream(const Config& config, const std::string& name);
 

@@ -70,7 +70,8 @@ void load_journal(Section section, Config& out) {
   if (out.journal_size_max < kJournalMin || out.journal_size_max > kSizeMax)
     section.expected("max_size", "a size from \"1MiB\" to \"" + size_text(kSizeMax) + "\" on this machine");
   // The default must fit every allowed max_size, or a small journal would need two keys.
-  if (size_given) out.journal_reserve = std::clamp(out.journal_size_max / 8192 * 1024, kReserveMin, out.journal_reserve);
+  if (size_given)
+    out.journal_reserve = std::clamp(out.journal_size_max / 8192 * 1024, kReserveMin, out.journal_reserve);
   const bool reserve_given = section.size("reserve", out.journal_reserve);
   if (reserve_given && (out.journal_reserve < kReserveMin || out.journal_reserve >= out.journal_size_max / 2))
     section.expected("reserve", "a size from \"256KiB\" to less than half of max_size (\"" +

@@ -69,7 +69,8 @@ Status Core::wire() {
     if (!zone) return zone.error();
     const auto target = context_->targets.find(meter.upstream);
     if (target == context_->targets.end())
-      return Error{Code::invalid, "a meter names the upstream " + meter.upstream.value() + ", which is not configured"};
+      return Error{Code::invalid,
+                   "a meter names the upstream " + meter.upstream.value() + ", which is not configured"};
     seal_rules.push_back(target->second.seal);
     meters.push_back({meter.event, meter.upstream, meter.item_price, meter.subscription, *zone});
   }
@@ -87,23 +88,25 @@ Status Core::wire() {
       ingest::Batcher::Dependencies{journal_, committer_, around_.clock, around_.log,
                                     std::make_shared<meter::Catalog>(std::move(meters), subscriptions),
                                     std::move(seal_rules), config_.device_id, seal_early},
-      ingest::IngestRules{config_.commit_interval, config_.accept_past, config_.accept_future, config_.remember_ids});
+      ingest::IngestRules{config_.commit_interval, config_.accept_past, config_.accept_future,
+                          config_.remember_ids});
   if (auto added = add_sources(); !added) return added;
 
-  sealer_ = std::make_unique<flush::Sealer>(flush::Sealer::Dependencies{
-      context_, journal_, committer_, around_.reader, around_.clock, around_.log, config_.retain_delivered,
-      !config_.upstreams.empty()});
+  sealer_ = std::make_unique<flush::Sealer>(
+      flush::Sealer::Dependencies{context_, journal_, committer_, around_.reader, around_.clock, around_.log,
+                                  config_.retain_delivered, !config_.upstreams.empty()});
   for (const auto& upstream : upstreams) {
-    auto client = upstream.kind == UpstreamKind::ledger ? upstream::ledger::make_client() : around_.make_client(upstream);
+    auto client = upstream.kind == UpstreamKind::ledger ? upstream::ledger::make_client()
+                                                        : around_.make_client(upstream);
     flushers_.push_back(std::make_unique<flush::Flusher>(flush::Flusher::Dependencies{
-        context_, context_->targets.at(upstream.name), std::move(client), journal_, committer_, around_.reader,
-        around_.clock, around_.random, around_.log}));
+        context_, context_->targets.at(upstream.name), std::move(client), journal_, committer_,
+        around_.reader, around_.clock, around_.random, around_.log}));
   }
   committer_.observe([this] {
     sealer_->wake();
     for (auto& flusher : flushers_) flusher->wake();
-    // Far from the watermark every ten seconds are enough; not if what was let in since may have used half of the
-    // room that was left.
+    // Far from the watermark every ten seconds are enough; not if what was let in since may have used half of
+    // the room that was left.
     const auto room = space_.watermark_bytes - std::min(space_.watermark_bytes, space_.use.used_bytes);
     if (batcher_->placed() * journal::kRoomPerOpenBucket >= room / 2) space_alarm_->notify();
   });
@@ -117,8 +120,8 @@ Status Core::add_sources() {
     if (!stored) return stored.error();
     ingest::InterfaceSourceRule rule{source.interface_name, source.event, source.subscription,
                                      source.direction != "tx", source.direction != "rx"};
-    batcher_->add_source(std::make_unique<ingest::InterfaceSource>(std::move(rule), around_.links, around_.log,
-                                                                   around_.clock.boot_id(), *stored));
+    batcher_->add_source(std::make_unique<ingest::InterfaceSource>(
+        std::move(rule), around_.links, around_.log, around_.clock.boot_id(), *stored));
     source_names_.push_back("interface " + source.interface_name + " -> " + source.event.value());
   }
   return {};
@@ -158,8 +161,9 @@ asio::awaitable<void> Core::watch_space() {
       if (above && !space_.above_watermark()) {
         auto rows = co_await platform::run_on(around_.reader, read_open);
         if (rows) batcher_->learn_known_buckets(*rows);
-        around_.log.error("journal_above_watermark", {{"used_bytes", space->use.used_bytes},
-                                                      {"do", "let the upstream drain or raise journal.max_size"}});
+        around_.log.error("journal_above_watermark",
+                          {{"used_bytes", space->use.used_bytes},
+                           {"do", "let the upstream drain or raise journal.max_size"}});
       }
       batcher_->set_above_watermark(above);
       if (above) sealer_->make_room();
@@ -237,8 +241,8 @@ asio::awaitable<Result<api::Status>> Core::status() {
       one.state = row.state;
       one.oldest_waiting_ms = row.oldest_waiting_ms;
       if (row.state.paused_boot() == journal_.boot_number())
-        one.paused_for = std::max(Milliseconds(0), Milliseconds(row.state.paused_until_ms()) -
-                                                       around_.clock.boot().since_boot);
+        one.paused_for = std::max(
+            Milliseconds(0), Milliseconds(row.state.paused_until_ms()) - around_.clock.boot().since_boot);
     }
     s.upstreams.push_back(std::move(one));
   }

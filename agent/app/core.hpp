@@ -1,6 +1,6 @@
 // The core: journal, committer, batcher, sealer and one flusher per upstream, wired. No sockets and no system
-// calls: everything from outside comes through Surroundings, so that a test or the simulator runs the whole of it
-// on one thread under a virtual clock.
+// calls: everything from outside comes through Surroundings, so that a test or the simulator runs the whole
+// of it on one thread under a virtual clock.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -41,8 +41,8 @@ class Core {
                                             const Surroundings& surroundings);
   void start();
 
-  // Polite: commits what is counted, lets the exchange in flight end, commits its outcome. True if all of it ended
-  // within `at_most`.
+  // Polite: commits what is counted, lets the exchange in flight end, commits its outcome. True if all of it
+  // ended within `at_most`.
   boost::asio::awaitable<bool> stop(Milliseconds at_most);
 
   // `flush` of the contract: returns once the journal has committed it.

@@ -1,10 +1,10 @@
 #include "agent/app/daemon.hpp"
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <csignal>
@@ -25,13 +25,15 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr int kReceiveBufferBytes = 4 << 20;  // at 4 MiB loopback UDP loses nothing at 900,000 lines/s (measured)
+constexpr int kReceiveBufferBytes =
+    4 << 20;  // at 4 MiB loopback UDP loses nothing at 900,000 lines/s (measured)
 constexpr Milliseconds kStopDeadline{5'000};
 constexpr int kKernelDefaultQueue = 10;
 
 std::string basic_authorization(const std::string& user);
 
-std::unique_ptr<upstream::HttpClient> make_client(const asio::any_io_executor& loop, const UpstreamConfig& config) {
+std::unique_ptr<upstream::HttpClient> make_client(const asio::any_io_executor& loop,
+                                                  const UpstreamConfig& config) {
   upstream::HttpClientOptions options;
   options.tls = config.tls;
   options.host = config.host;
@@ -50,7 +52,8 @@ std::string basic_authorization(const std::string& user) {
     for (std::size_t k = 0; k < 3; ++k)
       bits = (bits << 8U) | (i + k < in.size() ? static_cast<unsigned char>(in[i + k]) : 0U);
     for (std::size_t k = 0; k < 4; ++k)
-      out.push_back(i + k <= in.size() ? kAlphabet[(bits >> (18U - 6U * static_cast<unsigned>(k))) & 63U] : '=');
+      out.push_back(i + k <= in.size() ? kAlphabet[(bits >> (18U - 6U * static_cast<unsigned>(k))) & 63U]
+                                       : '=');
   }
   return out;
 }
@@ -58,8 +61,14 @@ std::string basic_authorization(const std::string& user) {
 class Daemon {
  public:
   Daemon(const Config& config, Log& log)
-      : config_(config), log_(log), journal_thread_(1), reader_thread_(1), random_(platform::make_random()),
-        disk_(platform::make_disk()), links_(platform::make_links()), notify_(platform::make_notify()) {}
+      : config_(config),
+        log_(log),
+        journal_thread_(1),
+        reader_thread_(1),
+        random_(platform::make_random()),
+        disk_(platform::make_disk()),
+        links_(platform::make_links()),
+        notify_(platform::make_notify()) {}
 
   int run() {
     if (const int failed = open_journal(); failed != 0) return failed;
@@ -72,7 +81,8 @@ class Daemon {
     http_->start(*tasks_);
     asio::co_spawn(loop_, wait_for_signals(), asio::detached);
     notify_->ready();
-    log_.info("started", {{"version", kVersion}, {"device", config_.device_id.value()},
+    log_.info("started", {{"version", kVersion},
+                          {"device", config_.device_id.value()},
                           {"journal", config_.journal_directory}});
     loop_.run();
     // The journal thread ends before the journal is closed.
@@ -84,28 +94,37 @@ class Daemon {
 
  private:
   int open_journal() {
-    const journal::JournalOptions options{config_.journal_directory, config_.journal_size_max, config_.journal_reserve,
-                                          platform::read_boot_id(), platform::read_wall()};
+    const journal::JournalOptions options{config_.journal_directory, config_.journal_size_max,
+                                          config_.journal_reserve, platform::read_boot_id(),
+                                          platform::read_wall()};
     auto opened = journal::Journal::open(options, *disk_, *random_);
     if (!opened) return refuse("journal_refused", opened.error(), kExitJournal);
     journal_ = std::move(*opened);
     const auto trusted_from = std::max(platform::build_date(), journal_->last_trusted_at_open());
-    clock_ = platform::make_clock(loop_.get_executor(),
-                                  {config_.clock_trust == ClockTrust::always, trusted_from});
+    clock_ =
+        platform::make_clock(loop_.get_executor(), {config_.clock_trust == ClockTrust::always, trusted_from});
     tasks_ = std::make_unique<platform::TaskGroup>(loop_.get_executor(), *clock_);
     return 0;
   }
 
   int make_core() {
     const Surroundings surroundings{
-        loop_.get_executor(), journal_thread_.get_executor(), reader_thread_.get_executor(), *clock_, *random_, *links_,
-        log_, [this](const UpstreamConfig& upstream) { return make_client(loop_.get_executor(), upstream); },
+        loop_.get_executor(),
+        journal_thread_.get_executor(),
+        reader_thread_.get_executor(),
+        *clock_,
+        *random_,
+        *links_,
+        log_,
+        [this](const UpstreamConfig& upstream) { return make_client(loop_.get_executor(), upstream); },
         [this](const Error&) {
           exit_ = kExitFailed;
           loop_.stop();
         }};
     auto core = Core::make(config_, *journal_, surroundings);
-    if (!core) return refuse("not_started", core.error(), core.error().code == Code::invalid ? kExitConfiguration : kExitJournal);
+    if (!core)
+      return refuse("not_started", core.error(),
+                    core.error().code == Code::invalid ? kExitConfiguration : kExitJournal);
     core_ = std::move(*core);
     return 0;
   }
@@ -121,13 +140,14 @@ class Daemon {
       auto socket = is_unix ? platform::bind_unix_datagram(parsed->path, access, kReceiveBufferBytes)
                             : platform::bind_udp(parsed->host, parsed->port, kReceiveBufferBytes);
       if (!socket) return refuse("socket_refused", socket.error(), kExitSocket);
-      datagrams_.push_back(
-          std::make_unique<ingest::DatagramInput>(loop_.get_executor(), std::move(*socket), core_->batcher()));
+      datagrams_.push_back(std::make_unique<ingest::DatagramInput>(loop_.get_executor(), std::move(*socket),
+                                                                   core_->batcher()));
       inputs_.push_back(address);
     }
     if (unix_datagrams && platform::unix_datagram_queue_length() == kKernelDefaultQueue)
-      log_.warning("short_datagram_queue", {{"net.unix.max_dgram_qlen", kKernelDefaultQueue},
-                                            {"do", "set it to 512 before meterd starts: senders block or lose lines"}});
+      log_.warning("short_datagram_queue",
+                   {{"net.unix.max_dgram_qlen", kKernelDefaultQueue},
+                    {"do", "set it to 512 before meterd starts: senders block or lose lines"}});
     auto framed = platform::listen_unix(config_.ingest_socket, access);
     if (!framed) return refuse("socket_refused", framed.error(), kExitSocket);
     framed_ = std::make_unique<ingest::FramedServer>(
@@ -144,7 +164,8 @@ class Daemon {
       auto parsed = parse_socket(address);
       if (!parsed) return refuse("not_started", parsed.error(), kExitConfiguration);
       const bool is_unix = parsed->kind == SocketAddress::Kind::unix_path;
-      auto socket = is_unix ? platform::listen_unix(parsed->path, access) : platform::listen_tcp(parsed->host, parsed->port);
+      auto socket = is_unix ? platform::listen_unix(parsed->path, access)
+                            : platform::listen_tcp(parsed->host, parsed->port);
       if (!socket) return refuse("socket_refused", socket.error(), kExitSocket);
       listeners.push_back({std::move(*socket), is_unix});
     }
@@ -152,8 +173,9 @@ class Daemon {
         core_->batcher(), *journal_, reader_thread_.get_executor(), *clock_, [this] { return status(); },
         [this](bool seal_now) { return core_->flush(seal_now); }});
     http_ = std::make_unique<api::HttpServer>(
-        api::HttpServer::Dependencies{loop_.get_executor(), *clock_, log_, access,
-                                      [this](api::Request request) { return routes_->answer(std::move(request)); }},
+        api::HttpServer::Dependencies{
+            loop_.get_executor(), *clock_, log_, access,
+            [this](api::Request request) { return routes_->answer(std::move(request)); }},
         std::move(listeners));
     return 0;
   }
@@ -173,12 +195,14 @@ class Daemon {
       auto [error, number] = co_await signals.async_wait(asio::as_tuple(asio::use_awaitable));
       if (error) continue;
       if (number != SIGHUP) break;
-      log_.warning("reload_unavailable", {{"do", "restart the service to apply meterd.toml; a restart loses nothing"}});
+      log_.warning("reload_unavailable",
+                   {{"do", "restart the service to apply meterd.toml; a restart loses nothing"}});
     }
     co_await stop();
   }
 
-  // Polite, in the direction of the flow: first no more events, then their commit, then the flush's last exchange.
+  // Polite, in the direction of the flow: first no more events, then their commit, then the flush's last
+  // exchange.
   asio::awaitable<void> stop() {
     log_.info("stopping");
     notify_->stopping();
@@ -193,7 +217,8 @@ class Daemon {
       (void)co_await tasks_->join(kStopDeadline);
     }
     if (core_->batcher().holds_uncommitted()) {
-      log_.error("stopped_with_uncommitted_events", {{"do", "the journal had no room; free space before the next start"}});
+      log_.error("stopped_with_uncommitted_events",
+                 {{"do", "the journal had no room; free space before the next start"}});
       exit_ = kExitFailed;
     }
     loop_.stop();

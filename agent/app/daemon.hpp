@@ -1,4 +1,5 @@
-// The daemon: the core with its sockets, signals and the service manager. One call runs it from start to polite end.
+// The daemon: the core with its sockets, signals and the service manager. One call runs it from start to
+// polite end.
 #pragma once
 
 #include "agent/app/config.hpp"

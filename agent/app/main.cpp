@@ -23,7 +23,8 @@ void forbid_core_files() {
 
 int run(const std::string& path, bool check_only) {
   const char* credentials = std::getenv("CREDENTIALS_DIRECTORY");
-  const meterd::app::ConfigSources sources{meterd::platform::read_machine_id(), credentials != nullptr ? credentials : ""};
+  const meterd::app::ConfigSources sources{meterd::platform::read_machine_id(),
+                                           credentials != nullptr ? credentials : ""};
   auto config = meterd::app::load_config(path, sources);
   if (!config) {
     std::fprintf(stderr, "%s\n", config.error().message.c_str());
@@ -48,7 +49,8 @@ int main(int argc, char** argv) {
   std::string config = "/etc/meterd/meterd.toml";
   bool check_only = false;
   cli.add_option("--config", config, "The configuration file")->capture_default_str();
-  cli.add_flag("--check", check_only, "Validate, print the effective configuration without secrets, and exit");
+  cli.add_flag("--check", check_only,
+               "Validate, print the effective configuration without secrets, and exit");
   cli.set_version_flag("--version", "meterd "s + meterd::app::kVersion);
   try {
     cli.parse(argc, argv);

@@ -21,10 +21,10 @@ inline constexpr std::size_t kFrameBytesMax = 1 << 20;
 inline constexpr std::size_t kBatchEventsMax = 10'000;
 inline constexpr std::size_t kDatagramBytesMax = 65'536;
 inline constexpr std::size_t kProducerConnectionsMax = 256;
-inline constexpr std::size_t kFramesInFlightMax = 32;      // per connection, before reading pauses
-inline constexpr std::size_t kPendingKeysMax = 100'000;    // distinct buckets in one commit window
-inline constexpr std::size_t kPendingIdsMax = 200'000;     // identified events in one commit window
-inline constexpr std::size_t kProducersMax = 100'000;      // stored (producer, sequence) cursors
+inline constexpr std::size_t kFramesInFlightMax = 32;    // per connection, before reading pauses
+inline constexpr std::size_t kPendingKeysMax = 100'000;  // distinct buckets in one commit window
+inline constexpr std::size_t kPendingIdsMax = 200'000;   // identified events in one commit window
+inline constexpr std::size_t kProducersMax = 100'000;    // stored (producer, sequence) cursors
 inline constexpr std::uint64_t kSeenIdsMax = 2'000'000;
 
 // HTTP on the device.
@@ -37,8 +37,8 @@ inline constexpr std::size_t kUpstreamHeaderBytesMax = 32 * 1024;
 inline constexpr std::size_t kUpstreamBodyBytesMax = 1 << 20;
 
 // Delivery.
-inline constexpr std::size_t kUsagesPerRound = 16;        // intents in one commit
+inline constexpr std::size_t kUsagesPerRound = 16;  // intents in one commit
 inline constexpr std::uint32_t kSupersedeTriesMax = 8;
-inline constexpr std::size_t kListRowsMax = 10'000;       // rows of one operator's listing
+inline constexpr std::size_t kListRowsMax = 10'000;  // rows of one operator's listing
 
 }  // namespace meterd::limits

@@ -20,8 +20,8 @@ class Log {
     Field(std::string_view k, const char* v) : key(k), value(v) {}
     Field(std::string_view k, std::string v) : key(k), value(std::move(v)) {}
     template <class Integer>
-      requires std::is_integral_v<Integer>
-    Field(std::string_view k, Integer v) : key(k), value(std::to_string(v)) {}
+    requires std::is_integral_v<Integer> Field(std::string_view k, Integer v)
+        : key(k), value(std::to_string(v)) {}
     std::string_view key;
     std::string value;
   };

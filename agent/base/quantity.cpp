@@ -51,8 +51,7 @@ Result<Quantity> Quantity::parse_at_most(std::string_view text, std::size_t leng
       point = true;
       continue;
     }
-    if (!is_digit(c))
-      return Error{Code::invalid, "quantity is not a decimal number such as 12 or 0.5"};
+    if (!is_digit(c)) return Error{Code::invalid, "quantity is not a decimal number such as 12 or 0.5"};
     if (point) {
       ++places;
     } else if (c != '0' || whole_digits > 0) {

@@ -1,7 +1,7 @@
 // Quantity: an exact decimal. Fixed point, 38 places, 320-bit two's complement: every quantity of up to 40
-// characters (the vendor's limit for a usage) is exact, and totals hold 57 digits before the point and 38 after.
-// Addition is exact and never rounds; overflow is impossible below 10^17 usages of the largest size and aborts
-// the process rather than wrapping. No double touches a quantity.
+// characters (the vendor's limit for a usage) is exact, and totals hold 57 digits before the point and 38
+// after. Addition is exact and never rounds; overflow is impossible below 10^17 usages of the largest size
+// and aborts the process rather than wrapping. No double touches a quantity.
 #pragma once
 
 #include <array>

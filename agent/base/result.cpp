@@ -7,14 +7,22 @@ namespace meterd {
 
 std::string_view name_of(Code code) {
   switch (code) {
-    case Code::retry: return "retry";
-    case Code::full: return "full";
-    case Code::corrupt: return "corrupt";
-    case Code::invalid: return "invalid";
-    case Code::rejected: return "rejected";
-    case Code::unauthorised: return "unauthorised";
-    case Code::cancelled: return "cancelled";
-    case Code::io: return "io";
+    case Code::retry:
+      return "retry";
+    case Code::full:
+      return "full";
+    case Code::corrupt:
+      return "corrupt";
+    case Code::invalid:
+      return "invalid";
+    case Code::rejected:
+      return "rejected";
+    case Code::unauthorised:
+      return "unauthorised";
+    case Code::cancelled:
+      return "cancelled";
+    case Code::io:
+      return "io";
   }
   return "unknown";
 }

@@ -27,7 +27,10 @@ Milliseconds paused_for(const journal::UpstreamState& state, const journal::Mome
 
 }  // namespace
 
-Flusher::Flusher(Dependencies dependencies) : deps_(std::move(dependencies)), alarm_(deps_.clock.make_alarm()), journal_alarm_(deps_.clock.make_alarm()) {}
+Flusher::Flusher(Dependencies dependencies)
+    : deps_(std::move(dependencies)),
+      alarm_(deps_.clock.make_alarm()),
+      journal_alarm_(deps_.clock.make_alarm()) {}
 
 void Flusher::stop() {
   stopping_ = true;
@@ -59,7 +62,8 @@ asio::awaitable<Milliseconds> Flusher::round() {
   const auto pause = paused_for(plan->state, now());
   if (pause > Milliseconds(0)) co_return pause;
   if (!plan->ready) {
-    if (plan->next_due_ms) co_return Milliseconds(std::max<std::int64_t>(1, *plan->next_due_ms - now().boot.since_boot_ms));
+    if (plan->next_due_ms)
+      co_return Milliseconds(std::max<std::int64_t>(1, *plan->next_due_ms - now().boot.since_boot_ms));
     co_return kLongestWait;
   }
 
@@ -103,8 +107,8 @@ asio::awaitable<Result<std::vector<journal::StoredUsage>>> Flusher::begin(std::u
   co_return std::move(*intents);
 }
 
-// What the upstream said must not be forgotten: tried until it is in the journal or the daemon must end. On a full
-// map one receipt fits where sixteen do not.
+// What the upstream said must not be forgotten: tried until it is in the journal or the daemon must end. On a
+// full map one receipt fits where sixteen do not.
 asio::awaitable<void> Flusher::commit_all(std::vector<Settled> settled) {
   std::size_t at_once = settled.size();
   bool complained = false;
@@ -123,23 +127,30 @@ asio::awaitable<void> Flusher::commit_all(std::vector<Settled> settled) {
       continue;
     }
     if (!complained)
-      deps_.log.error("receipts_uncommitted", {{"upstream", name().value()}, {"error", committed.error().message}});
+      deps_.log.error("receipts_uncommitted",
+                      {{"upstream", name().value()}, {"error", committed.error().message}});
     complained = true;
     if (stopping_) co_return;  // a restart asks the upstream again, by key and id
     co_await journal_alarm_->wait_for(kJournalRetry);
   }
 }
 
-asio::awaitable<Flusher::Settled> Flusher::attempt(const journal::StoredUsage& stored, std::uint32_t failures) {
+asio::awaitable<Flusher::Settled> Flusher::attempt(const journal::StoredUsage& stored,
+                                                   std::uint32_t failures) {
   const auto& vendor = *deps_.target.vendor;
   const auto traits = vendor.traits();
   const auto usage = journal::usage_of(stored.record);
-  const PolicyInput input{stored.record.attempts(), failures, stored.record.supersedes(), deps_.random.next()};
+  const PolicyInput input{stored.record.attempts(), failures, stored.record.supersedes(),
+                          deps_.random.next()};
   ++stats_.attempts;
 
   const auto answer = co_await deps_.client->exchange(request_of(stored.record.request()), traits.idempotent);
   auto verdict = vendor.judge_create(usage, answer);
-  Settled out{stored.sequence, stored.record, true, after_create(verdict, traits, input), verdict.detail,
+  Settled out{stored.sequence,
+              stored.record,
+              true,
+              after_create(verdict, traits, input),
+              verdict.detail,
               upstream::name_of(verdict.outcome)};
   if (out.decision.step == Step::settle) out.detail = verdict.receipt;
   if (out.decision.step != Step::look_up) co_return out;
@@ -167,12 +178,17 @@ asio::awaitable<Status> Flusher::commit(std::vector<Settled> settled) {
 Status Flusher::settle(journal::WriteTransaction& txn, const Settled& one, const journal::Moment& now) const {
   if (!one.sent) return txn.unsend(one.sequence);
   switch (one.decision.step) {
-    case Step::settle: return txn.deliver(one.sequence, one.detail, now);
-    case Step::retry: return txn.retry(one.sequence, due_in(one.decision.usage_wait, now), one.detail);
-    case Step::park: return txn.park(one.sequence, one.detail);
+    case Step::settle:
+      return txn.deliver(one.sequence, one.detail, now);
+    case Step::retry:
+      return txn.retry(one.sequence, due_in(one.decision.usage_wait, now), one.detail);
+    case Step::park:
+      return txn.park(one.sequence, one.detail);
     case Step::look_up:
-    case Step::hold: return txn.hold_in_doubt(one.sequence, one.detail);
-    case Step::supersede: break;
+    case Step::hold:
+      return txn.hold_in_doubt(one.sequence, one.detail);
+    case Step::supersede:
+      break;
   }
   const auto old = journal::usage_of(one.record);
   const meter::BucketKey bucket{old.day, old.series};
@@ -184,10 +200,12 @@ Status Flusher::settle(journal::WriteTransaction& txn, const Settled& one, const
   const NextUsage next{bucket, old.quantity, old.events, balance->next_revision, {bounds.start, bounds.end}};
   auto successor = date_usage(txn, *deps_.context, next, now.wall);
   if (!successor) {
-    if (successor.error().code != Code::rejected && successor.error().code != Code::invalid) return successor.error();
+    if (successor.error().code != Code::rejected && successor.error().code != Code::invalid)
+      return successor.error();
     return txn.park(one.sequence, successor.error().message);
   }
-  return txn.supersede(one.sequence, *successor, record_of(deps_.target.vendor->encode_create(*successor)), now);
+  return txn.supersede(one.sequence, *successor, record_of(deps_.target.vendor->encode_create(*successor)),
+                       now);
 }
 
 Status Flusher::note_upstream(journal::WriteTransaction& txn, const std::vector<Settled>& settled,
@@ -230,15 +248,19 @@ void Flusher::report(const std::vector<Settled>& settled) {
     stats_.superseded += decision.step == Step::supersede ? 1 : 0;
     if (decision.step == Step::park) {
       ++stats_.parked;
-      deps_.log.error("usage_parked", {{"upstream", name().value()}, {"id", one.record.id()}, {"outcome", one.outcome},
+      deps_.log.error("usage_parked", {{"upstream", name().value()},
+                                       {"id", one.record.id()},
+                                       {"outcome", one.outcome},
                                        {"do", "see meterctl outbox; then meterctl retry or withdraw"}});
     }
     if (decision.unauthorised && !troubled_)
-      deps_.log.error("upstream_unauthorised", {{"upstream", name().value()}, {"outcome", one.outcome},
-                                                {"do", "check the key and the site; nothing is lost meanwhile"}});
+      deps_.log.error("upstream_unauthorised",
+                      {{"upstream", name().value()},
+                       {"outcome", one.outcome},
+                       {"do", "check the key and the site; nothing is lost meanwhile"}});
     else if (decision.pause && !troubled_)
       deps_.log.warning("upstream_unavailable",
-                         {{"upstream", name().value()}, {"outcome", one.outcome}, {"see", "meterctl status"}});
+                        {{"upstream", name().value()}, {"outcome", one.outcome}, {"see", "meterctl status"}});
     if (decision.pause) troubled_ = true;
     if (decision.success && troubled_) {
       troubled_ = false;

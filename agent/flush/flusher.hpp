@@ -1,6 +1,6 @@
-// The flusher: one coroutine per upstream. It holds no state: attempts, next times and pauses live in the journal.
-// A round: commit the intents of what is due, send, commit what the answers mean. A crash anywhere repeats at most
-// a request that the upstream recognises by key and id.
+// The flusher: one coroutine per upstream. It holds no state: attempts, next times and pauses live in the
+// journal. A round: commit the intents of what is due, send, commit what the answers mean. A crash anywhere
+// repeats at most a request that the upstream recognises by key and id.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -56,7 +56,7 @@ class Flusher {
     journal::UsageRecord record;
     bool sent = false;
     Decision decision;
-    std::string detail;    // last_error, or the receipt
+    std::string detail;        // last_error, or the receipt
     std::string_view outcome;  // for the log: a detail may quote the vendor
   };
   boost::asio::awaitable<Milliseconds> round();

@@ -35,9 +35,10 @@ Decision throttled(const std::optional<Milliseconds>& said, const PolicyInput& i
   Decision decision;
   decision.step = Step::retry;
   // Spread, so that a fleet that was stopped together does not come back together.
-  decision.pause = said ? *said
-                        : kThrottledWithoutWord + Milliseconds(static_cast<std::int64_t>(
-                                                      input.random % static_cast<std::uint64_t>(kThrottledSpread)));
+  decision.pause =
+      said ? *said
+           : kThrottledWithoutWord + Milliseconds(static_cast<std::int64_t>(
+                                         input.random % static_cast<std::uint64_t>(kThrottledSpread)));
   decision.retry_after = true;
   return decision;
 }
@@ -52,23 +53,32 @@ Decision ended(Step step) {
 // Nothing was learnt about the usage itself: what the verdict says about the upstream decides.
 Decision upstream_trouble(const upstream::Verdict& verdict, const PolicyInput& input) {
   switch (verdict.outcome) {
-    case Outcome::throttled: return throttled(verdict.retry_after, input);
-    case Outcome::unauthorised: return refused_credentials(input);
-    default: return failed(input, verdict.retry_after);
+    case Outcome::throttled:
+      return throttled(verdict.retry_after, input);
+    case Outcome::unauthorised:
+      return refused_credentials(input);
+    default:
+      return failed(input, verdict.retry_after);
   }
 }
 
 }  // namespace
 
-Decision after_create(const upstream::Verdict& verdict, const upstream::Traits& traits, const PolicyInput& input) {
+Decision after_create(const upstream::Verdict& verdict, const upstream::Traits& traits,
+                      const PolicyInput& input) {
   switch (verdict.outcome) {
-    case Outcome::accepted: return ended(Step::settle);
-    case Outcome::duplicate: return ended(traits.read_back ? Step::look_up : Step::hold);
-    case Outcome::rejected: return ended(Step::park);
-    case Outcome::in_doubt: return ended(traits.idempotent ? Step::retry : Step::hold);
+    case Outcome::accepted:
+      return ended(Step::settle);
+    case Outcome::duplicate:
+      return ended(traits.read_back ? Step::look_up : Step::hold);
+    case Outcome::rejected:
+      return ended(Step::park);
+    case Outcome::in_doubt:
+      return ended(traits.idempotent ? Step::retry : Step::hold);
     case Outcome::throttled:
     case Outcome::unauthorised:
-    case Outcome::unavailable: return upstream_trouble(verdict, input);
+    case Outcome::unavailable:
+      return upstream_trouble(verdict, input);
   }
   return upstream_trouble(verdict, input);
 }
@@ -76,11 +86,14 @@ Decision after_create(const upstream::Verdict& verdict, const upstream::Traits& 
 Decision after_look_up(const upstream::ReadBack& found, const PolicyInput& input) {
   using Found = upstream::ReadBack::Found;
   switch (found.found) {
-    case Found::same: return ended(Step::settle);
-    case Found::different: return ended(Step::park);
+    case Found::same:
+      return ended(Step::settle);
+    case Found::different:
+      return ended(Step::park);
     case Found::absent:
       return ended(input.supersedes < limits::kSupersedeTriesMax ? Step::supersede : Step::park);
-    case Found::unknown: break;
+    case Found::unknown:
+      break;
   }
   return upstream_trouble(found.verdict, input);
 }

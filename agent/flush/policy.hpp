@@ -11,10 +11,10 @@
 namespace meterd::flush {
 
 struct PolicyInput {
-  std::uint32_t attempts = 0;     // of this usage, this one included
-  std::uint32_t failures = 0;     // of the upstream, in a row, before this one
-  std::uint32_t supersedes = 0;   // revisions in a row that were superseded before this usage
-  std::uint64_t random = 0;       // uniform
+  std::uint32_t attempts = 0;    // of this usage, this one included
+  std::uint32_t failures = 0;    // of the upstream, in a row, before this one
+  std::uint32_t supersedes = 0;  // revisions in a row that were superseded before this usage
+  std::uint64_t random = 0;      // uniform
 };
 
 // What to do with the usage.
@@ -36,7 +36,8 @@ struct Decision {
   bool success = false;               // the upstream answered as it should: failures start from 0
 };
 
-Decision after_create(const upstream::Verdict& verdict, const upstream::Traits& traits, const PolicyInput& input);
+Decision after_create(const upstream::Verdict& verdict, const upstream::Traits& traits,
+                      const PolicyInput& input);
 Decision after_look_up(const upstream::ReadBack& found, const PolicyInput& input);
 
 }  // namespace meterd::flush

@@ -46,7 +46,8 @@ upstream::HttpRequest request_of(const journal::RequestRecord& record) {
 Result<meter::Usage> date_usage(const journal::WriteTransaction& txn, const SealContext& context,
                                 const NextUsage& next, WallTime now) {
   const auto preferred = meter::preferred_date(context.device, next.cover, now);
-  // Inside the day, and not after the instant of the seal (a day that has not begun for us has only its start).
+  // Inside the day, and not after the instant of the seal (a day that has not begun for us has only its
+  // start).
   const auto balance = txn.balance(next.bucket);
   if (!balance) return balance.error();
   auto zone = meter::TimeZone::load(balance->zone);
@@ -55,7 +56,8 @@ Result<meter::Usage> date_usage(const journal::WriteTransaction& txn, const Seal
   const auto last = std::max(bounds.start, std::min(bounds.end - 1, now.seconds().count()));
   auto date = txn.free_date(next.bucket.series, {bounds.start, last, std::min(preferred, last)});
   if (!date) return date.error();
-  if (!date->has_value()) return Error{Code::rejected, "every second of " + next.bucket.day.iso() + " is taken"};
+  if (!date->has_value())
+    return Error{Code::rejected, "every second of " + next.bucket.day.iso() + " is taken"};
   meter::Usage usage;
   usage.series = next.bucket.series;
   usage.day = next.bucket.day;
@@ -67,8 +69,8 @@ Result<meter::Usage> date_usage(const journal::WriteTransaction& txn, const Seal
   return usage;
 }
 
-Result<bool> seal_bucket(journal::WriteTransaction& txn, const SealContext& context, const meter::BucketKey& bucket,
-                         const journal::Moment& now) {
+Result<bool> seal_bucket(journal::WriteTransaction& txn, const SealContext& context,
+                         const meter::BucketKey& bucket, const journal::Moment& now) {
   auto balance = txn.balance(bucket);
   if (!balance) return balance.error();
   if (balance->open_events == 0) return false;
@@ -129,7 +131,8 @@ asio::awaitable<void> Sealer::run() {
 
 asio::awaitable<Status> Sealer::seal_all() {
   if (!deps_.clock.wall().trusted)
-    co_return Error{Code::retry, "the clock is not trusted yet, so no usage can be dated; sealing waits for it"};
+    co_return Error{Code::retry,
+                    "the clock is not trusted yet, so no usage can be dated; sealing waits for it"};
   co_return co_await seal_due(true);
 }
 
@@ -157,7 +160,8 @@ asio::awaitable<Status> Sealer::seal_due(bool all) {
         }
         if (!sealed && sealed.error().code == Code::corrupt) {
           if (auto rebuilt = txn.rebuild_balance(one.bucket, kZoneOfALostBalance); !rebuilt) return rebuilt;
-        } else if (!sealed && (sealed.error().code == Code::rejected || sealed.error().code == Code::invalid)) {
+        } else if (!sealed &&
+                   (sealed.error().code == Code::rejected || sealed.error().code == Code::invalid)) {
           progress->refused = sealed.error();
         } else if (!sealed) {
           return sealed.error();

@@ -1,5 +1,5 @@
-// The sealer: freezes due buckets into usages, with id, usage_date, key and encoded request, in one transaction.
-// seal_bucket() is pure but for the transaction it is given; the coroutine decides only when.
+// The sealer: freezes due buckets into usages, with id, usage_date, key and encoded request, in one
+// transaction. seal_bucket() is pure but for the transaction it is given; the coroutine decides only when.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -35,8 +35,8 @@ struct SealContext {
 journal::RequestRecord record_of(const upstream::HttpRequest& request);
 upstream::HttpRequest request_of(const journal::RequestRecord& record);
 
-// The next revision of the bucket's day as a usage: id, and the next free second. Code::rejected: the day has no
-// free second, or the upstream is not configured; the bucket stays open.
+// The next revision of the bucket's day as a usage: id, and the next free second. Code::rejected: the day has
+// no free second, or the upstream is not configured; the bucket stays open.
 struct NextUsage {
   meter::BucketKey bucket;
   Quantity quantity;
@@ -48,8 +48,8 @@ Result<meter::Usage> date_usage(const journal::WriteTransaction& txn, const Seal
                                 const NextUsage& next, WallTime now);
 
 // Seals the open bucket; false if it is not open.
-Result<bool> seal_bucket(journal::WriteTransaction& txn, const SealContext& context, const meter::BucketKey& bucket,
-                   const journal::Moment& now);
+Result<bool> seal_bucket(journal::WriteTransaction& txn, const SealContext& context,
+                         const meter::BucketKey& bucket, const journal::Moment& now);
 
 class Sealer {
  public:
@@ -67,9 +67,9 @@ class Sealer {
 
   boost::asio::awaitable<void> run();  // until stop()
   void stop();
-  void wake() { alarm_->notify(); }    // a bucket was opened, or the clock became trusted
-  // The journal is above its watermark: the oldest delivered history goes now, whatever its age, before ingest
-  // refuses more. One commit's worth a call.
+  void wake() { alarm_->notify(); }  // a bucket was opened, or the clock became trusted
+  // The journal is above its watermark: the oldest delivered history goes now, whatever its age, before
+  // ingest refuses more. One commit's worth a call.
   void make_room();
 
   // Seals every open bucket now (meterctl flush --now).

@@ -15,7 +15,8 @@ void add_error(v1::Ack& ack, std::size_t position, Refusal refusal) {
   error->set_message(std::string(advice_for(refusal)));
 }
 
-std::optional<Refusal> read_event(const v1::Event& event, const std::string& producer, meter::EventView& out) {
+std::optional<Refusal> read_event(const v1::Event& event, const std::string& producer,
+                                  meter::EventView& out) {
   out.name = event.name();
   out.subscription = event.subscription();
   out.producer = producer;
@@ -37,10 +38,11 @@ bool ProducerTable::full() const { return sequences_.size() >= limits::kProducer
 
 std::optional<BatchRefusal> refuse_batch(const v1::Batch& batch) {
   if (static_cast<std::size_t>(batch.events_size()) > limits::kBatchEventsMax)
-    return BatchRefusal{Refusal::too_large,
-                        "too_large: a batch has at most " + std::to_string(limits::kBatchEventsMax) + " events"};
+    return BatchRefusal{Refusal::too_large, "too_large: a batch has at most " +
+                                                std::to_string(limits::kBatchEventsMax) + " events"};
   if (batch.sequence() != 0 && !is_clean_text(batch.producer(), limits::kProducerMax))
-    return BatchRefusal{Refusal::bad_id, "bad_id: a sequence needs a producer of 1 to 100 bytes of clean UTF-8"};
+    return BatchRefusal{Refusal::bad_id,
+                        "bad_id: a sequence needs a producer of 1 to 100 bytes of clean UTF-8"};
   if (batch.sequence() > UINT64_MAX - limits::kBatchEventsMax)
     return BatchRefusal{Refusal::malformed, "malformed: the sequence is out of range"};
   return std::nullopt;
@@ -105,9 +107,10 @@ PendingAck count_batch(const v1::Batch& batch, Batcher& batcher, ProducerTable& 
 void settle_ack(PendingAck& pending, const Status& committed, const WindowOutcome& outcome) {
   if (!committed) {
     pending.ack.Clear();
-    pending.ack.set_error(std::string(name_of(committed.error().code)) +
-                          ": not committed yet, the journal has no room; it is kept in memory and tried again. "
-                          "Report the batch again with the same sequence or ids");
+    pending.ack.set_error(
+        std::string(name_of(committed.error().code)) +
+        ": not committed yet, the journal has no room; it is kept in memory and tried again. "
+        "Report the batch again with the same sequence or ids");
     return;
   }
   for (const auto position : pending.identified) {

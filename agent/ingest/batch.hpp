@@ -11,8 +11,8 @@
 
 namespace meterd::ingest {
 
-// The highest sequence counted per producer, ahead of the journal by what is in memory. The journal's value is put
-// in once, before the producer's first batch; from then on this is the truth.
+// The highest sequence counted per producer, ahead of the journal by what is in memory. The journal's value
+// is put in once, before the producer's first batch; from then on this is the truth.
 class ProducerTable {
  public:
   bool knows(const std::string& producer) const { return sequences_.contains(producer); }

@@ -36,17 +36,20 @@ Batcher::Counted Batcher::count(const meter::EventView& event, const platform::W
       for (auto& leg : *route)
         if (!may_open(place_of(leg, at, now), crowded)) return refused(Refusal::full);
     for (auto& leg : *route) {
-      const bool same_day = now.trusted && at.seconds().count() >= leg.bounds.start && at.seconds().count() < leg.bounds.end;
+      const bool same_day =
+          now.trusted && at.seconds().count() >= leg.bounds.start && at.seconds().count() < leg.bounds.end;
       if (leg.window != window_number_ || !same_day) {
         leg.tally = tally_index(place_of(leg, at, now), leg.meter);
-        leg.window = now.trusted ? window_number_ : 0;  // a slice is looked up every time: it ends within a minute
+        leg.window =
+            now.trusted ? window_number_ : 0;  // a slice is looked up every time: it ends within a minute
       }
       window_.tallies[leg.tally].tally += tally;
     }
     ++stats_.events;
     return {};
   }
-  if (above_watermark_ || seen_ids_ >= limits::kSeenIdsMax || window_.identified.size() >= limits::kPendingIdsMax)
+  if (above_watermark_ || seen_ids_ >= limits::kSeenIdsMax ||
+      window_.identified.size() >= limits::kPendingIdsMax)
     return refused(Refusal::full);
   IdentifiedEvent identified{meter::event_hash(event.producer, event.id), {}};
   for (auto& leg : *route) identified.legs.push_back({place_of(leg, at, now), leg.meter, tally});
@@ -58,8 +61,8 @@ Batcher::Counted Batcher::count(const meter::EventView& event, const platform::W
 std::optional<Refusal> Batcher::judge(const meter::EventView& event, const platform::WallReading& now,
                                       WallTime& at) const {
   if (event.quantity.is_zero() || event.quantity.is_negative()) return Refusal::bad_quantity;
-  if (!event.id.empty() && (!is_clean_text(event.id, limits::kIdMax) ||
-                            !is_clean_text(event.producer, limits::kProducerMax)))
+  if (!event.id.empty() &&
+      (!is_clean_text(event.id, limits::kIdMax) || !is_clean_text(event.producer, limits::kProducerMax)))
     return Refusal::bad_id;
   at = now.time;
   if (!event.time) return std::nullopt;

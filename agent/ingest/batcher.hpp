@@ -1,5 +1,6 @@
-// The batcher: the one way into the journal for everything that is counted. It adds events up in memory and commits
-// the window every commit_interval, or at once when an acknowledgement waits for it. Loop thread only.
+// The batcher: the one way into the journal for everything that is counted. It adds events up in memory and
+// commits the window every commit_interval, or at once when an acknowledgement waits for it. Loop thread
+// only.
 //
 // What was accepted stays: a window that could not be committed (full disk) is kept and tried again. What the
 // daemon may lose by dying is what is in memory: at most commit_interval of `received` events.
@@ -69,9 +70,9 @@ class Batcher {
   void note_producer(const std::string& producer, std::uint64_t sequence);
   void note_counter(const std::string& source, const journal::CounterCursor& cursor);
 
-  // `done` gets the outcome of the window that is open now: after its commit, or with the error when it could not
-  // be committed (it is kept and tried again; the answer is then "not yet, report it again with the same id").
-  // Asks for a commit at once.
+  // `done` gets the outcome of the window that is open now: after its commit, or with the error when it could
+  // not be committed (it is kept and tried again; the answer is then "not yet, report it again with the same
+  // id"). Asks for a commit at once.
   using Done = std::function<void(const Status&, const WindowOutcome&)>;
   void commit_soon(Done done);
 
@@ -83,7 +84,8 @@ class Batcher {
 
   // Above the watermark: only what has a record already is counted.
   void set_above_watermark(bool above) { above_watermark_ = above; }
-  // How many places (buckets, ids) were given to the journal since forget_placed(): at most so many are new there.
+  // How many places (buckets, ids) were given to the journal since forget_placed(): at most so many are new
+  // there.
   std::uint64_t placed() const { return placed_; }
   void forget_placed() { placed_ = 0; }
   void learn_known_buckets(const std::vector<journal::BucketRow>& rows);
@@ -98,9 +100,9 @@ class Batcher {
     meter::SeriesKey series;
     std::size_t meter = 0;
     UsageDay day;
-    meter::DayBounds bounds;     // of `day` in the meter's zone; empty at first
-    std::uint64_t window = 0;    // the window in which `tally` is valid
-    std::size_t tally = 0;       // index into window_.tallies
+    meter::DayBounds bounds;   // of `day` in the meter's zone; empty at first
+    std::uint64_t window = 0;  // the window in which `tally` is valid
+    std::size_t tally = 0;     // index into window_.tallies
   };
   using Route = std::vector<Leg>;
   struct Closed {  // a window on its way to the journal

@@ -20,7 +20,8 @@ constexpr std::int64_t kDaySeconds = 86'400;
 
 asio::awaitable<void> Batcher::run() {
   for (;;) {
-    if (!urgent_ && !stopping_) co_await alarm_->wait_for(stuck_ ? kRetryAfterFailure : rules_.commit_interval);
+    if (!urgent_ && !stopping_)
+      co_await alarm_->wait_for(stuck_ ? kRetryAfterFailure : rules_.commit_interval);
     urgent_ = false;
     const auto now = deps_.clock.wall();
     if (now.trusted != trusted_) {
@@ -44,11 +45,12 @@ WindowContext Batcher::context_for(const platform::WallReading& now) {
   context.trusted = now.trusted;
   context.boot_number = deps_.journal.boot_number();
   // Ids are kept by day of arrival; an untrusted clock leaves them in the last day that was trusted.
-  // The day never goes back, or a step of the clock over midnight would hide an id. Kept long enough for an event
-  // that was accepted before its time.
+  // The day never goes back, or a step of the clock over midnight would hide an id. Kept long enough for an
+  // event that was accepted before its time.
   const auto stored_day = last_trusted_stored_.seconds().count() / kDaySeconds;
   const auto day = now.trusted ? std::max(now.time.seconds().count() / kDaySeconds, stored_day) : stored_day;
-  const auto kept_days = ((rules_.remember_ids + rules_.accept_future).count() + kDaySeconds - 1) / kDaySeconds;
+  const auto kept_days =
+      ((rules_.remember_ids + rules_.accept_future).count() + kDaySeconds - 1) / kDaySeconds;
   context.seen.today = static_cast<std::uint32_t>(std::max<std::int64_t>(day, 0));
   context.seen.oldest = static_cast<std::uint32_t>(std::max<std::int64_t>(day - kept_days, 0));
   for (std::size_t i = 0; i < deps_.catalog->size(); ++i) {
@@ -104,7 +106,8 @@ asio::awaitable<void> Batcher::commit_window() {
   if (!committed) stuck_ = std::move(closed);
 }
 
-// A slice of time since boot becomes a day once the wall clock is known: wall = now - (since boot now - slice).
+// A slice of time since boot becomes a day once the wall clock is known: wall = now - (since boot now -
+// slice).
 asio::awaitable<void> Batcher::date_slices(const platform::WallReading& now) {
   struct Shared {
     WindowContext context;
@@ -114,10 +117,12 @@ asio::awaitable<void> Batcher::date_slices(const platform::WallReading& now) {
     bool more = false;
 
     // By its meter's seal rule; due at once if the meter has gone from the configuration.
-    journal::WriteTransaction::Opening opening_of(const meter::SeriesKey& series, const std::string& zone) const {
+    journal::WriteTransaction::Opening opening_of(const meter::SeriesKey& series,
+                                                  const std::string& zone) const {
       for (std::size_t i = 0; i < catalog->size(); ++i) {
         const auto& rule = catalog->rule(i);
-        if (rule.upstream == series.upstream && rule.item_price == series.item_price && rule.zone.name() == zone)
+        if (rule.upstream == series.upstream && rule.item_price == series.item_price &&
+            rule.zone.name() == zone)
           return context.openings[i];
       }
       return {context.now, context.now.seconds().count(), zone};

@@ -43,7 +43,8 @@ asio::awaitable<void> DatagramInput::run() {
     auto [error] = co_await impl_->descriptor.async_wait(asio::posix::stream_descriptor::wait_read,
                                                          asio::as_tuple(asio::use_awaitable));
     if (error && !impl_->stopping) continue;  // cancelled for another reason: wait again
-    while (!impl_->stopping && drain_turn()) co_await asio::post(impl_->descriptor.get_executor(), asio::use_awaitable);
+    while (!impl_->stopping && drain_turn())
+      co_await asio::post(impl_->descriptor.get_executor(), asio::use_awaitable);
   }
   for (int turn = 0; turn < kTurnsAtStop && drain_turn(); ++turn) {
   }
@@ -53,9 +54,9 @@ asio::awaitable<void> DatagramInput::run() {
 bool DatagramInput::drain_turn() {
   for (int call = 0; call < kCallsPerTurn; ++call) {
     const auto now = impl_->batcher.now();
-    auto got = impl_->reader.drain(impl_->descriptor.native_handle(), [&](std::string_view bytes, bool truncated) {
-      take_datagram(bytes, truncated, now);
-    });
+    auto got = impl_->reader.drain(
+        impl_->descriptor.native_handle(),
+        [&](std::string_view bytes, bool truncated) { take_datagram(bytes, truncated, now); });
     if (!got || *got < kDatagramsPerCall) return false;
   }
   return true;

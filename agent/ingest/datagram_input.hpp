@@ -1,9 +1,9 @@
-// A datagram socket that carries statsd lines. Loop thread. Each wake-up drains what waits, in bounded turns, so
-// that a flood cannot keep other producers from being heard.
+// A datagram socket that carries statsd lines. Loop thread. Each wake-up drains what waits, in bounded turns,
+// so that a flood cannot keep other producers from being heard.
 #pragma once
 
-#include <boost/asio/awaitable.hpp>
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
 #include <memory>
 #include <string>
 

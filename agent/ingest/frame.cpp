@@ -18,12 +18,14 @@ Result<std::optional<FramePart>> next_frame(std::string_view bytes) {
                                     ": this meterd speaks version 1"};
   if (bytes.size() < kFrameHeaderBytes) return std::optional<FramePart>{};
   std::size_t length = 0;
-  for (std::size_t i = 4; i < kFrameHeaderBytes; ++i) length = (length << 8U) | static_cast<unsigned char>(bytes[i]);
+  for (std::size_t i = 4; i < kFrameHeaderBytes; ++i)
+    length = (length << 8U) | static_cast<unsigned char>(bytes[i]);
   if (length > limits::kFrameBytesMax)
     return Error{Code::full, "frame of " + std::to_string(length) + " bytes: the limit is " +
-                                    std::to_string(limits::kFrameBytesMax) + "; send smaller batches"};
+                                 std::to_string(limits::kFrameBytesMax) + "; send smaller batches"};
   if (bytes.size() < kFrameHeaderBytes + length) return std::optional<FramePart>{};
-  return std::optional<FramePart>(FramePart{bytes.substr(kFrameHeaderBytes, length), kFrameHeaderBytes + length});
+  return std::optional<FramePart>(
+      FramePart{bytes.substr(kFrameHeaderBytes, length), kFrameHeaderBytes + length});
 }
 
 std::string frame(std::string_view payload) {

@@ -13,8 +13,8 @@ namespace meterd::ingest {
 
 inline constexpr std::size_t kFrameHeaderBytes = 8;
 
-// The first frame in `bytes`: its payload (a view), or nullopt if more bytes are needed. An error ends the stream:
-// Code::full for a frame above the limit, Code::invalid for what is no frame of this version.
+// The first frame in `bytes`: its payload (a view), or nullopt if more bytes are needed. An error ends the
+// stream: Code::full for a frame above the limit, Code::invalid for what is no frame of this version.
 struct FramePart {
   std::string_view payload;
   std::size_t consumed = 0;

@@ -59,7 +59,9 @@ struct FramedServer::Connection : std::enable_shared_from_this<FramedServer::Con
 
 struct FramedServer::Shared : std::enable_shared_from_this<FramedServer::Shared> {
   Shared(Dependencies dependencies, platform::Socket socket)
-      : deps(std::move(dependencies)), acceptor(deps.loop, Stream(), socket.release()), tick(deps.clock.make_alarm()) {}
+      : deps(std::move(dependencies)),
+        acceptor(deps.loop, Stream(), socket.release()),
+        tick(deps.clock.make_alarm()) {}
 
   Dependencies deps;
   Stream::acceptor acceptor;
@@ -72,7 +74,7 @@ struct FramedServer::Shared : std::enable_shared_from_this<FramedServer::Shared>
   asio::awaitable<void> write_acks(std::shared_ptr<Connection> connection);
   asio::awaitable<bool> take_frame(std::shared_ptr<Connection> connection, std::string_view payload);
   void refuse(Connection& connection, meter::Refusal refusal, const std::string& why);
-  void make_room();
+  bool make_room();
 };
 
 FramedServer::FramedServer(Dependencies dependencies, platform::Socket socket)
@@ -92,10 +94,11 @@ asio::awaitable<void> FramedServer::run() {
       continue;
     }
     if (!platform::peer_allowed(socket.native_handle(), shared->deps.access)) {
-      shared->deps.log.warning("ingest_peer_refused", {{"do", "add the reporter's group to [access] groups"}});
+      shared->deps.log.warning("ingest_peer_refused",
+                               {{"do", "add the reporter's group to [access] groups"}});
       continue;
     }
-    if (shared->connections.size() >= limits::kProducerConnectionsMax) shared->make_room();
+    if (shared->connections.size() >= limits::kProducerConnectionsMax && !shared->make_room()) continue;
     auto connection = std::make_shared<Connection>(std::move(socket), shared->deps.clock);
     shared->connections.insert(connection);
     asio::co_spawn(shared->deps.loop, shared->read_frames(connection), asio::detached);
@@ -135,16 +138,17 @@ void FramedServer::close() {
   for (const auto& connection : connections) connection->close();
 }
 
-// At the limit: the connection that waits for nothing and sends nothing makes room for a new one.
-void FramedServer::Shared::make_room() {
+// At the limit: the connection that waits for nothing and sends nothing makes room for a new one. False: all
+// of them are at work, and it is the new one that must come again.
+bool FramedServer::Shared::make_room() {
   for (const auto& connection : connections) {
     if (connection->closed || connection->frame_began || !connection->acks.empty()) continue;
     deps.log.warning("ingest_idle_connection_closed", {{"limit", limits::kProducerConnectionsMax}});
     connection->close();
-    return;
+    return true;
   }
-  const auto first = *connections.begin();
-  first->close();
+  deps.log.warning("ingest_connection_refused", {{"limit", limits::kProducerConnectionsMax}});
+  return false;
 }
 
 asio::awaitable<void> FramedServer::Shared::read_frames(std::shared_ptr<Connection> connection) {
@@ -152,7 +156,8 @@ asio::awaitable<void> FramedServer::Shared::read_frames(std::shared_ptr<Connecti
   while (!connection->closed && !stopping) {
     auto part = next_frame(connection->buffer);
     if (!part) {
-      refuse(*connection, part.error().code == Code::full ? meter::Refusal::too_large : meter::Refusal::malformed,
+      refuse(*connection,
+             part.error().code == Code::full ? meter::Refusal::too_large : meter::Refusal::malformed,
              part.error().message);
       break;
     }
@@ -208,7 +213,9 @@ asio::awaitable<bool> FramedServer::Shared::take_frame(std::shared_ptr<Connectio
     co_return true;
   }
   if (batch.sequence() != 0 && !producers.knows(batch.producer())) {
-    const auto read = [&journal = deps.journal, producer = batch.producer()] { return read_producer(journal, producer); };
+    const auto read = [&journal = deps.journal, producer = batch.producer()] {
+      return read_producer(journal, producer);
+    };
     auto stored = co_await platform::run_on(deps.reader, read);
     if (!stored || producers.full()) {
       deps.batcher.stats().refuse(meter::Refusal::full);
@@ -224,10 +231,11 @@ asio::awaitable<bool> FramedServer::Shared::take_frame(std::shared_ptr<Connectio
     connection->put(slot, pending->ack);
     co_return true;
   }
-  deps.batcher.commit_soon([connection, slot, pending](const Status& committed, const WindowOutcome& outcome) {
-    settle_ack(*pending, committed, outcome);
-    connection->put(slot, pending->ack);
-  });
+  deps.batcher.commit_soon(
+      [connection, slot, pending](const Status& committed, const WindowOutcome& outcome) {
+        settle_ack(*pending, committed, outcome);
+        connection->put(slot, pending->ack);
+      });
   co_return true;
 }
 
@@ -247,8 +255,8 @@ asio::awaitable<void> FramedServer::Shared::write_acks(std::shared_ptr<Connectio
     }
     connection->room->notify();
     connection->write_began = deps.clock.boot();
-    auto [error, sent] =
-        co_await asio::async_write(connection->socket, asio::buffer(out), asio::as_tuple(asio::use_awaitable));
+    auto [error, sent] = co_await asio::async_write(connection->socket, asio::buffer(out),
+                                                    asio::as_tuple(asio::use_awaitable));
     connection->write_began.reset();
     if (error) break;
   }

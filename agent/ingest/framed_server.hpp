@@ -1,5 +1,5 @@
-// The framed protobuf socket: connections, deadlines and backpressure. Loop thread. Bounded: so many connections,
-// one frame of at most 1 MiB being read, so many acknowledgements waiting per connection.
+// The framed protobuf socket: connections, deadlines and backpressure. Loop thread. Bounded: so many
+// connections, one frame of at most 1 MiB being read, so many acknowledgements waiting per connection.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -25,7 +25,7 @@ class FramedServer {
   FramedServer(Dependencies dependencies, platform::Socket socket);
   ~FramedServer();
 
-  boost::asio::awaitable<void> run();  // accepts until stop(), then waits for the connections to end
+  boost::asio::awaitable<void> run();    // accepts until stop(), then waits for the connections to end
   boost::asio::awaitable<void> sweep();  // closes connections whose half frame is overdue, until stop()
   void stop();                           // no new connections, no new frames; acks on their way still leave
   void close();                          // hard: every connection

@@ -2,8 +2,8 @@
 
 namespace meterd::ingest {
 
-CounterStep counter_step(const std::optional<journal::CounterCursor>& cursor, const platform::LinkSample& sample,
-                         const std::string& boot_id) {
+CounterStep counter_step(const std::optional<journal::CounterCursor>& cursor,
+                         const platform::LinkSample& sample, const std::string& boot_id) {
   CounterStep step;
   step.next.set_boot_id(boot_id);
   step.next.set_link_index(sample.index);
@@ -11,29 +11,32 @@ CounterStep counter_step(const std::optional<journal::CounterCursor>& cursor, co
   step.next.set_tx_bytes(sample.tx_bytes);
   if (!cursor) return step;
   const bool same_counter = cursor->boot_id() == boot_id && cursor->link_index() == sample.index;
-  const bool fell = sample.rx_bytes < cursor->rx_bytes() || sample.tx_bytes < cursor->tx_bytes();
-  step.next.set_resets(cursor->resets());
-  if (same_counter && !fell) {
-    step.rx = sample.rx_bytes - cursor->rx_bytes();
-    step.tx = sample.tx_bytes - cursor->tx_bytes();
-    return step;
-  }
-  step.reset = true;
-  step.next.set_resets(cursor->resets() + 1);
-  step.rx = sample.rx_bytes;
-  step.tx = sample.tx_bytes;
+  // Each direction for itself: a driver may reset one of them, and the other must not be counted again.
+  const auto counted = [&](std::uint64_t before, std::uint64_t after) {
+    if (same_counter && after >= before) return after - before;
+    step.reset = true;
+    return after;
+  };
+  step.rx = counted(cursor->rx_bytes(), sample.rx_bytes);
+  step.tx = counted(cursor->tx_bytes(), sample.tx_bytes);
+  step.next.set_resets(cursor->resets() + (step.reset ? 1 : 0));
   return step;
 }
 
-InterfaceSource::InterfaceSource(InterfaceSourceRule rule, platform::Links& links, Log& log, std::string boot_id,
-                                 std::optional<journal::CounterCursor> stored)
-    : rule_(std::move(rule)), links_(links), log_(log), boot_id_(std::move(boot_id)), cursor_(std::move(stored)) {}
+InterfaceSource::InterfaceSource(InterfaceSourceRule rule, platform::Links& links, Log& log,
+                                 std::string boot_id, std::optional<journal::CounterCursor> stored)
+    : rule_(std::move(rule)),
+      links_(links),
+      log_(log),
+      boot_id_(std::move(boot_id)),
+      cursor_(std::move(stored)) {}
 
 void InterfaceSource::harvest(Batcher& batcher, const platform::WallReading& now) {
   auto sample = links_.sample(rule_.interface_name);
   if (!sample) {
     if (!missing_)
-      log_.warning("interface_unreadable", {{"interface", rule_.interface_name}, {"error", sample.error().message}});
+      log_.warning("interface_unreadable",
+                   {{"interface", rule_.interface_name}, {"error", sample.error().message}});
     missing_ = true;
     return;
   }

@@ -1,9 +1,9 @@
-// Data bytes of a network interface as a counter source. The cursor is stored in the same transaction as the delta
-// that it gave, so a byte counts once through any crash. Rules:
+// Data bytes of a network interface as a counter source. The cursor is stored in the same transaction as the
+// delta that it gave, so a byte counts once through any crash. Rules:
 //   first sight of the interface: the counter is a starting point, nothing is counted;
-//   same boot, same index, not lower: the difference;
-//   another boot, another index (the interface was made anew) or a lower value (the driver reset it): the counter
-//   started from zero, so all of it.
+//   same boot, same index, not lower: the difference, each direction for itself;
+//   another boot, another index (the interface was made anew) or a lower value (the driver reset it): the
+//   counter started from zero, so all of it.
 #pragma once
 
 #include <memory>
@@ -28,8 +28,8 @@ struct CounterStep {
   bool reset = false;
   journal::CounterCursor next;
 };
-CounterStep counter_step(const std::optional<journal::CounterCursor>& cursor, const platform::LinkSample& sample,
-                         const std::string& boot_id);
+CounterStep counter_step(const std::optional<journal::CounterCursor>& cursor,
+                         const platform::LinkSample& sample, const std::string& boot_id);
 
 class InterfaceSource final : public CounterSource {
  public:

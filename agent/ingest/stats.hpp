@@ -16,7 +16,9 @@ struct IngestStats {
   std::uint64_t datagrams = 0;
   std::uint64_t counter_resets = 0;
 
-  void refuse(meter::Refusal refusal, std::uint64_t count = 1) { refused[static_cast<std::size_t>(refusal)] += count; }
+  void refuse(meter::Refusal refusal, std::uint64_t count = 1) {
+    refused[static_cast<std::size_t>(refusal)] += count;
+  }
 };
 
 }  // namespace meterd::ingest

@@ -1,5 +1,5 @@
-// statsd lines: NAME:VALUE|c[|@1][|#key:value,...]. Counters only, exact decimals only. The tag `subscription` says
-// whose event it is. Other tags are passed over. Pure.
+// statsd lines: NAME:VALUE|c[|@1][|#key:value,...]. Counters only, exact decimals only. The tag
+// `subscription` says whose event it is. Other tags are passed over. Pure.
 #pragma once
 
 #include <string_view>

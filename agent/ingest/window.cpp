@@ -41,7 +41,8 @@ Status write_sums(const Sums& sums, const WindowContext& context, journal::Write
   for (const auto& [place, sum] : sums) {
     Status written;
     if (place.day) {
-      written = add_to_bucket({*place.day, place.series}, sum.tally, context.openings[sum.meter], context, txn);
+      written =
+          add_to_bucket({*place.day, place.series}, sum.tally, context.openings[sum.meter], context, txn);
     } else {
       outcome.wrote_slices = true;
       written = txn.add_to_slice({context.boot_number, place.slice_second, place.series}, sum.tally,
@@ -62,7 +63,8 @@ std::vector<meter::Tally> usage_parts(const meter::Tally& tally) {
     auto whole = text.substr(0, text.find('.'));
     if (whole.size() > limits::kQuantityMax) whole = std::string(limits::kQuantityMax, '9');
     const auto part = Quantity::parse(whole);
-    check(part.ok() && rest.events > 1, "events that fit one by one are at least as many as the parts of their sum");
+    check(part.ok() && rest.events > 1,
+          "events that fit one by one are at least as many as the parts of their sum");
     parts.push_back({*part, 1});
     rest.quantity -= *part;
     --rest.events;
@@ -100,7 +102,8 @@ Status apply(const Window& window, const WindowContext& context, journal::WriteT
   if (context.note_trusted_time)
     if (auto s = txn.put_last_trusted(context.now); !s) return s;
   if (context.trusted)
-    if (auto pruned = txn.prune_seen_ids(context.seen.oldest, kPrunedIdsPerCommit); !pruned) return pruned.error();
+    if (auto pruned = txn.prune_seen_ids(context.seen.oldest, kPrunedIdsPerCommit); !pruned)
+      return pruned.error();
   if (!window.identified.empty()) {
     auto count = txn.seen_ids();
     if (!count) return count.error();

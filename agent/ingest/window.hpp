@@ -1,5 +1,5 @@
-// What one commit carries of ingest: the tallies of the window, the ids to remember, the cursors. Plain data; the
-// batcher fills it on the loop thread, apply() writes it on the journal thread.
+// What one commit carries of ingest: the tallies of the window, the ids to remember, the cursors. Plain data;
+// the batcher fills it on the loop thread, apply() writes it on the journal thread.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,8 @@
 
 namespace meterd::ingest {
 
-// Where a quantity is added: to the bucket of a day, or, while the clock is untrusted, to a slice of time since boot.
+// Where a quantity is added: to the bucket of a day, or, while the clock is untrusted, to a slice of time
+// since boot.
 struct Place {
   std::optional<UsageDay> day;
   std::uint32_t slice_second = 0;
@@ -36,9 +37,11 @@ struct IdentifiedEvent {
 struct Window {
   std::vector<PlacedTally> tallies;
   std::vector<IdentifiedEvent> identified;
-  std::map<std::string, std::uint64_t> producers;               // producer -> highest sequence counted
-  std::map<std::string, journal::CounterCursor> counters;       // source -> cursor
-  bool empty() const { return tallies.empty() && identified.empty() && producers.empty() && counters.empty(); }
+  std::map<std::string, std::uint64_t> producers;          // producer -> highest sequence counted
+  std::map<std::string, journal::CounterCursor> counters;  // source -> cursor
+  bool empty() const {
+    return tallies.empty() && identified.empty() && producers.empty() && counters.empty();
+  }
 };
 
 // What apply() needs beside the window; fixed when the window is closed.
@@ -57,11 +60,12 @@ struct WindowContext {
 struct WindowOutcome {
   std::vector<bool> duplicate;  // by position in Window::identified
   std::uint64_t seen_ids = 0;
-  bool wrote_slices = false;    // something of it waits for trusted time
+  bool wrote_slices = false;  // something of it waits for trusted time
 };
 
-// The tally in parts that a usage can hold each: one, but for sums above 40 characters, which are split at the
-// point and above 40 digits. Each part has an event; there are never more parts than events that fitted one by one.
+// The tally in parts that a usage can hold each: one, but for sums above 40 characters, which are split at
+// the point and above 40 digits. Each part has an event; there are never more parts than events that fitted
+// one by one.
 std::vector<meter::Tally> usage_parts(const meter::Tally& tally);
 
 // Adds all of the tally to the bucket, sealing what is in the way and repairing what cannot be read.

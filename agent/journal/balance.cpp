@@ -19,24 +19,36 @@ bool read(Quantity& out, const std::string& text) {
 
 std::string_view name_of(UsageState state) {
   switch (state) {
-    case UsageState::waiting: return "waiting";
-    case UsageState::in_doubt: return "in_doubt";
-    case UsageState::parked: return "parked";
-    case UsageState::delivered: return "delivered";
-    case UsageState::withdrawn: return "withdrawn";
-    case UsageState::superseded: return "superseded";
+    case UsageState::waiting:
+      return "waiting";
+    case UsageState::in_doubt:
+      return "in_doubt";
+    case UsageState::parked:
+      return "parked";
+    case UsageState::delivered:
+      return "delivered";
+    case UsageState::withdrawn:
+      return "withdrawn";
+    case UsageState::superseded:
+      return "superseded";
   }
   return "unknown";
 }
 
 Quantity* Balance::part(UsageState state) {
   switch (state) {
-    case UsageState::waiting: return &waiting;
-    case UsageState::in_doubt: return &in_doubt;
-    case UsageState::parked: return &parked;
-    case UsageState::delivered: return &delivered;
-    case UsageState::withdrawn: return &withdrawn;
-    case UsageState::superseded: return nullptr;
+    case UsageState::waiting:
+      return &waiting;
+    case UsageState::in_doubt:
+      return &in_doubt;
+    case UsageState::parked:
+      return &parked;
+    case UsageState::delivered:
+      return &delivered;
+    case UsageState::withdrawn:
+      return &withdrawn;
+    case UsageState::superseded:
+      return nullptr;
   }
   return nullptr;
 }

@@ -1,5 +1,5 @@
-// The balance sheet of one (upstream, subscription, item price, usage day), in counted units. Its open part is
-// the bucket. Conservation (DESIGN.md, invariant 4) is one line here: holds().
+// The balance sheet of one (upstream, subscription, item price, usage day), in counted units. Its open part
+// is the bucket. Conservation (DESIGN.md, invariant 4) is one line here: holds().
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ inline bool has_ended(UsageState state) { return state >= UsageState::delivered;
 struct Balance {
   Quantity accepted;
   Quantity open;
-  std::uint64_t events = 0;       // accepted
+  std::uint64_t events = 0;  // accepted
   std::uint64_t open_events = 0;
   std::int64_t opened_at_ms = 0;  // when the bucket got its first event
   std::int64_t seal_due_s = 0;
@@ -27,7 +27,9 @@ struct Balance {
   Quantity waiting, in_doubt, parked, delivered, withdrawn, set_aside;
   Quantity pruned;  // part of delivered + withdrawn whose usages are no longer kept one by one
 
-  bool holds() const { return accepted == open + waiting + in_doubt + parked + delivered + withdrawn + set_aside; }
+  bool holds() const {
+    return accepted == open + waiting + in_doubt + parked + delivered + withdrawn + set_aside;
+  }
   // The part that a usage in `state` is in; nullptr for superseded, which is in none.
   Quantity* part(UsageState state);
 };

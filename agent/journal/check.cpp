@@ -1,4 +1,5 @@
-// The full conservation check: every balance recomputed from the usages, and every index from what it points at.
+// The full conservation check: every balance recomputed from the usages, and every index from what it points
+// at.
 #include <map>
 
 #include "agent/journal/read.hpp"
@@ -10,8 +11,8 @@ namespace {
 constexpr std::size_t kProblemsMax = 100;
 
 std::string name_of(const meter::BucketKey& key) {
-  return key.series.upstream.value() + "/" + key.series.subscription.value() + "/" + key.series.item_price.value() +
-         "/" + key.day.iso();
+  return key.series.upstream.value() + "/" + key.series.subscription.value() + "/" +
+         key.series.item_price.value() + "/" + key.day.iso();
 }
 
 class Check {
@@ -21,8 +22,7 @@ class Check {
   Result<CheckReport> run() {
     if (auto s = sum_usages(); !s) return s.error();
     if (auto s = compare_balances(); !s) return s.error();
-    for (const auto& [key, sums] : sums_)
-      problem(name_of(key) + " has usages and no balance");
+    for (const auto& [key, sums] : sums_) problem(name_of(key) + " has usages and no balance");
     return std::move(report_);
   }
 
@@ -36,7 +36,8 @@ class Check {
       auto payload = unwrap(key, value);
       auto sequence = parse_usage_key(key);
       UsageRecord record;
-      if (!payload || !sequence || !record.ParseFromArray(payload->data(), static_cast<int>(payload->size()))) {
+      if (!payload || !sequence ||
+          !record.ParseFromArray(payload->data(), static_cast<int>(payload->size()))) {
         problem("a usage record cannot be read");
         return true;
       }
@@ -52,13 +53,16 @@ class Check {
   void check_indexes(std::uint64_t sequence, const UsageRecord& record) {
     const auto usage = usage_of(record);
     auto by_id = load_number(txn_, usage_id_key(usage.id));
-    if (!by_id || !by_id->has_value() || **by_id != sequence) problem("usage " + record.id() + " is not found by its id");
+    if (!by_id || !by_id->has_value() || **by_id != sequence)
+      problem("usage " + record.id() + " is not found by its id");
     auto by_date = load_number(txn_, taken_key(usage.series, usage.usage_date));
     if (!by_date || !by_date->has_value()) problem("usage " + record.id() + " does not hold its usage_date");
     if (has_ended(state_of(record))) return;
     auto entry = txn_.get(outbox_key(usage.series.upstream, outbox_entry(sequence, record)));
-    if (!entry || !entry->has_value()) problem("usage " + record.id() + " has no end and is not in the outbox");
-    if (record.request().method().empty()) problem("usage " + record.id() + " waits without an encoded request");
+    if (!entry || !entry->has_value())
+      problem("usage " + record.id() + " has no end and is not in the outbox");
+    if (record.request().method().empty())
+      problem("usage " + record.id() + " waits without an encoded request");
   }
 
   Status compare_balances() {

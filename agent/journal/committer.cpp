@@ -9,7 +9,8 @@ namespace meterd::journal {
 
 namespace asio = boost::asio;
 
-Committer::Committer(Journal& journal, Executors executors, Log& log, std::function<void(const Error&)> on_fatal)
+Committer::Committer(Journal& journal, Executors executors, Log& log,
+                     std::function<void(const Error&)> on_fatal)
     : journal_(journal), executors_(std::move(executors)), log_(log), on_fatal_(std::move(on_fatal)) {}
 
 void Committer::submit(Operation operation, std::function<void(Status)> done) {
@@ -36,8 +37,8 @@ void Committer::start() {
   });
 }
 
-// All in one transaction; if one operation spoils it, each gets a transaction of its own, so that one bad record
-// or a window that does not fit cannot keep a receipt out.
+// All in one transaction; if one operation spoils it, each gets a transaction of its own, so that one bad
+// record or a window that does not fit cannot keep a receipt out.
 Committer::Outcome Committer::commit_group(Group& group) {
   Outcome outcome = commit_range(group, 0, group.size());
   if (outcome.committed || outcome.fatal || group.size() == 1) return outcome;
@@ -79,17 +80,20 @@ void Committer::finish(Group group, const Outcome& outcome) {
   stats_.commits += outcome.committed ? 1 : 0;
   stats_.conservation_errors += outcome.conservation_errors;
   if (outcome.conservation_errors > 0)
-    log_.error("conservation_broken", {{"errors", outcome.conservation_errors}, {"do", "run meterctl verify"}});
+    log_.error("conservation_broken",
+               {{"errors", outcome.conservation_errors}, {"do", "run meterctl verify"}});
   if (!outcome.committed) ++stats_.failed_commits;
   if (outcome.full != stats_.disk_full) {
     stats_.disk_full = outcome.full;
     if (outcome.full)
-      log_.error("journal_full", {{"do", "free space on the journal's file system or raise journal.max_size"}});
+      log_.error("journal_full",
+                 {{"do", "free space on the journal's file system or raise journal.max_size"}});
     else
       log_.info("journal_has_room_again");
   }
   if (outcome.fatal) {
-    log_.error("journal_io_error", {{"error", outcome.fatal->message}, {"do", "check the disk; the daemon restarts"}});
+    log_.error("journal_io_error",
+               {{"error", outcome.fatal->message}, {"do", "check the disk; the daemon restarts"}});
     on_fatal_(*outcome.fatal);
   }
   for (auto& pending : group) pending.done(std::move(pending.result));

@@ -1,9 +1,10 @@
-// Group commit: operations from the loop thread, applied in order in one LMDB transaction on the journal thread,
-// answered on the loop thread after the commit. What is submitted while a commit runs goes into the next one.
+// Group commit: operations from the loop thread, applied in order in one LMDB transaction on the journal
+// thread, answered on the loop thread after the commit. What is submitted while a commit runs goes into the
+// next one.
 //
-// An operation is a function on the WriteTransaction that may run more than once (when another operation of its
-// group spoilt the transaction) and must then give the same result: it assigns its outputs, it does not add to them.
-// If it returns an error, nothing of it is kept and only its own submitter is told.
+// An operation is a function on the WriteTransaction that may run more than once (when another operation of
+// its group spoilt the transaction) and must then give the same result: it assigns its outputs, it does not
+// add to them. If it returns an error, nothing of it is kept and only its own submitter is told.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -33,7 +34,8 @@ class Committer {
     boost::asio::any_io_executor loop;
     boost::asio::any_io_executor journal;  // one thread; the simulator passes the loop's own
   };
-  // `on_fatal`: the disk refused a write (EIO): the process must end and be restarted. Called on the loop thread.
+  // `on_fatal`: the disk refused a write (EIO): the process must end and be restarted. Called on the loop
+  // thread.
   Committer(Journal& journal, Executors executors, Log& log, std::function<void(const Error&)> on_fatal);
 
   // Loop thread. `done` is called on the loop thread, after the commit.

@@ -20,17 +20,20 @@ constexpr std::uint32_t kByteOrder = 0x01020304;
 constexpr std::uint32_t kWordBits = sizeof(void*) * 8;
 constexpr std::size_t kEpochBytes = 16;
 
-Error system_error(Code code, const std::string& doing) { return {code, doing + ": " + std::strerror(errno)}; }
+Error system_error(Code code, const std::string& doing) {
+  return {code, doing + ": " + std::strerror(errno)};
+}
 
 Result<int> lock(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return system_error(errno == ENOSPC ? Code::full : Code::io, "journal: cannot open " + path);
   if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
   const bool in_use = errno == EWOULDBLOCK;
-  const Error failed = in_use ? Error{Code::io, "journal: " + path +
-                                                    " is already in use by another process; stop that one, or "
-                                                    "give this one another [journal] directory"}
-                              : system_error(Code::io, "journal: cannot lock " + path);
+  const Error failed = in_use
+                           ? Error{Code::io, "journal: " + path +
+                                                 " is already in use by another process; stop that one, or "
+                                                 "give this one another [journal] directory"}
+                           : system_error(Code::io, "journal: cannot lock " + path);
   ::close(fd);
   return failed;
 }
@@ -47,12 +50,13 @@ Status sync_directory(const std::string& directory) {
 
 Status check_stamp(const v0::Stamp& stamp) {
   if (stamp.format() > kFormat)
-    return Error{Code::invalid, "journal: written by a newer meterd (format " + std::to_string(stamp.format()) +
-                                    ", this one reads up to " + std::to_string(kFormat) +
+    return Error{Code::invalid, "journal: written by a newer meterd (format " +
+                                    std::to_string(stamp.format()) + ", this one reads up to " +
+                                    std::to_string(kFormat) +
                                     "); install that version again; nothing was changed"};
   if (stamp.byte_order() != kByteOrder || stamp.word_bits() != kWordBits)
-    return Error{Code::invalid, "journal: written on another architecture (" + std::to_string(stamp.word_bits()) +
-                                    "-bit words); nothing was changed"};
+    return Error{Code::invalid, "journal: written on another architecture (" +
+                                    std::to_string(stamp.word_bits()) + "-bit words); nothing was changed"};
   if (stamp.epoch().size() != kEpochBytes) return Error{Code::corrupt, "journal: the stamp has no epoch"};
   return {};
 }
@@ -81,9 +85,11 @@ Result<std::unique_ptr<Journal>> Journal::open(const JournalOptions& options, co
   if (!environment) {
     const auto& error = environment.error();
     if (error.code == Code::corrupt)
-      return Error{Code::corrupt, "journal: " + options.directory +
-                                      "/data.mdb is not a readable journal; nothing was changed; restore a backup "
-                                      "or move the directory away to start afresh (" + error.message + ")"};
+      return Error{Code::corrupt,
+                   "journal: " + options.directory +
+                       "/data.mdb is not a readable journal; nothing was changed; restore a backup "
+                       "or move the directory away to start afresh (" +
+                       error.message + ")"};
     const std::string advice = error.code == Code::full ? "; free space there and start again" : "";
     return Error{error.code, "journal: " + options.directory + ": " + error.message + advice};
   }
@@ -97,8 +103,8 @@ Result<std::unique_ptr<Journal>> Journal::open(const JournalOptions& options, co
   return journal;
 }
 
-// The lock file remembers that a journal was made here. A data file that vanished or came back empty (a power cut
-// on a bad file system, a failed copy) is then an error and not a fresh start under the old name.
+// The lock file remembers that a journal was made here. A data file that vanished or came back empty (a power
+// cut on a bad file system, a failed copy) is then an error and not a fresh start under the old name.
 Status Journal::check_files() const {
   struct stat marker {};
   struct stat data {};
@@ -106,9 +112,10 @@ Status Journal::check_files() const {
   const std::string path = options_.directory + "/data.mdb";
   const bool has_data = ::stat(path.c_str(), &data) == 0 && data.st_size > 0;
   if (marker.st_size > 0 && !has_data)
-    return Error{Code::invalid, "journal: " + path +
-                                    " is missing or empty, but a journal was kept here; restore a backup, or remove "
-                                    "meterd.lock beside it to start afresh"};
+    return Error{Code::invalid,
+                 "journal: " + path +
+                     " is missing or empty, but a journal was kept here; restore a backup, or remove "
+                     "meterd.lock beside it to start afresh"};
   return {};
 }
 
@@ -123,8 +130,15 @@ Status Journal::start(platform::Random& random) {
   const bool fresh = !stamp->has_value();
   if (fresh) {
     bool any = false;
-    if (auto s = txn->scan("", "", [&](auto, auto) { any = true; return false; }); !s) return s;
-    if (any) return Error{Code::corrupt, "journal: data.mdb holds records but no stamp: not a journal of meterd"};
+    if (auto s = txn->scan("", "",
+                           [&](auto, auto) {
+                             any = true;
+                             return false;
+                           });
+        !s)
+      return s;
+    if (any)
+      return Error{Code::corrupt, "journal: data.mdb holds records but no stamp: not a journal of meterd"};
     v0::Stamp made;
     made.set_format(kFormat);
     made.set_word_bits(kWordBits);
@@ -153,15 +167,16 @@ Status Journal::start(platform::Random& random) {
   return mark_directory();
 }
 
-// Once, after the data file holds a journal: a power cut before the mark is made good at the next start, and a
-// restored backup is marked at its first.
+// Once, after the data file holds a journal: a power cut before the mark is made good at the next start, and
+// a restored backup is marked at its first.
 Status Journal::mark_directory() const {
   struct stat marker {};
   if (::fstat(lock_fd_, &marker) != 0) return system_error(Code::io, "journal: cannot look at the lock file");
   if (marker.st_size > 0) return {};
   if (auto s = sync_directory(options_.directory); !s) return s;
   constexpr std::string_view kMark = "a meterd journal is kept here\n";
-  if (::write(lock_fd_, kMark.data(), kMark.size()) != static_cast<ssize_t>(kMark.size()) || ::fsync(lock_fd_) != 0)
+  if (::write(lock_fd_, kMark.data(), kMark.size()) != static_cast<ssize_t>(kMark.size()) ||
+      ::fsync(lock_fd_) != 0)
     return system_error(errno == ENOSPC ? Code::full : Code::io, "journal: cannot write the lock file");
   return {};
 }

@@ -1,6 +1,6 @@
-// The journal: the LMDB environment that holds everything. Opening it never deletes, renames or resets data: what
-// cannot be opened is an error that says what to do. Format: FORMAT.md.
-// Threads: open() before the others start; write() on the journal thread; read() on the reader thread.
+// The journal: the LMDB environment that holds everything. Opening it never deletes, renames or resets data:
+// what cannot be opened is an error that says what to do. Format: FORMAT.md. Threads: open() before the
+// others start; write() on the journal thread; read() on the reader thread.
 #pragma once
 
 #include <cstdint>
@@ -24,21 +24,23 @@ struct JournalOptions {
   WallTime now;         // for the stamp of a new journal only
 };
 
-// What a bucket needs on its way to a receipt (measured in journal_test with a 300-byte request): its usage, the
-// indexes, and the pages that copy-on-write holds meanwhile.
+// What a bucket needs on its way to a receipt (measured in journal_test with a 300-byte request): its usage,
+// the indexes, and the pages that copy-on-write holds meanwhile.
 inline constexpr std::uint64_t kRoomPerOpenBucket = 2'048;
 
 struct Space {
   SpaceUse use;
-  std::uint64_t watermark_bytes = 0;  // new keys are refused above it: what is beyond belongs to seal, send and settle
+  std::uint64_t watermark_bytes =
+      0;  // new keys are refused above it: what is beyond belongs to seal, send and settle
   std::uint64_t open_buckets = 0;
   bool above_watermark() const { return use.used_bytes > watermark_bytes; }
 };
 
 class Journal {
  public:
-  // Code::full: the disk is full; Code::io with "already in use" when another process has it; Code::invalid for a
-  // newer format, another architecture or a missing file where a journal was; Code::corrupt when unreadable.
+  // Code::full: the disk is full; Code::io with "already in use" when another process has it; Code::invalid
+  // for a newer format, another architecture or a missing file where a journal was; Code::corrupt when
+  // unreadable.
   static Result<std::unique_ptr<Journal>> open(const JournalOptions& options, const platform::Disk& disk,
                                                platform::Random& random);
   ~Journal();
@@ -48,15 +50,15 @@ class Journal {
   Result<Transaction> begin_write() { return environment_->begin_write(); }
   Result<Transaction> begin_read() const { return environment_->begin_read(); }
 
-  const std::string& epoch() const { return epoch_; }            // 16 bytes, made with the journal
-  std::uint32_t boot_number() const { return boot_number_; }     // rises with each boot that opened it
+  const std::string& epoch() const { return epoch_; }         // 16 bytes, made with the journal
+  std::uint32_t boot_number() const { return boot_number_; }  // rises with each boot that opened it
   WallTime last_trusted_at_open() const { return last_trusted_; }
   const std::string& directory() const { return options_.directory; }
 
   // Any thread. Costs a walk of the free list and of the open buckets.
   Result<Space> space() const;
-  // Keeps `reserve` bytes of disk beyond what is used. Journal thread. Code::full when the disk has no room: the
-  // daemon goes on within what it has.
+  // Keeps `reserve` bytes of disk beyond what is used. Journal thread. Code::full when the disk has no room:
+  // the daemon goes on within what it has.
   Status keep_reserve();
 
  private:

@@ -20,17 +20,22 @@ Error error_of(int rc, const char* doing) {
     case MDB_MAP_FULL:
     case MDB_TXN_FULL:
     case ENOSPC:
-    case EDQUOT: return {Code::full, message};
+    case EDQUOT:
+      return {Code::full, message};
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
     case MDB_INVALID:
-    case MDB_VERSION_MISMATCH: return {Code::corrupt, message};
-    default: return {Code::io, message};
+    case MDB_VERSION_MISMATCH:
+      return {Code::corrupt, message};
+    default:
+      return {Code::io, message};
   }
 }
 
 MDB_val val(std::string_view bytes) { return {bytes.size(), const_cast<char*>(bytes.data())}; }  // NOLINT
-std::string_view view(const MDB_val& value) { return {static_cast<const char*>(value.mv_data), value.mv_size}; }
+std::string_view view(const MDB_val& value) {
+  return {static_cast<const char*>(value.mv_data), value.mv_size};
+}
 
 constexpr MDB_dbi kFreeList = 0;  // LMDB's own: records of freed pages
 constexpr MDB_dbi kMain = 1;
@@ -43,7 +48,9 @@ class Cursor {
   }
   Cursor(const Cursor&) = delete;
   Cursor& operator=(const Cursor&) = delete;
-  int get(MDB_val& key, MDB_val& value, MDB_cursor_op op) { return mdb_cursor_get(cursor_, &key, &value, op); }
+  int get(MDB_val& key, MDB_val& value, MDB_cursor_op op) {
+    return mdb_cursor_get(cursor_, &key, &value, op);
+  }
 
  private:
   MDB_cursor* cursor_ = nullptr;
@@ -87,7 +94,8 @@ Status Transaction::scan(std::string_view prefix, std::string_view from, const V
   if (rc != 0) return error_of(rc, "journal cursor");
   MDB_val key = val(from.empty() ? prefix : from);
   MDB_val value{};
-  for (rc = cursor.get(key, value, key.mv_size == 0 ? MDB_FIRST : MDB_SET_RANGE); rc == 0; rc = cursor.get(key, value, MDB_NEXT)) {
+  for (rc = cursor.get(key, value, key.mv_size == 0 ? MDB_FIRST : MDB_SET_RANGE); rc == 0;
+       rc = cursor.get(key, value, MDB_NEXT)) {
     if (!view(key).starts_with(prefix)) return {};
     if (!visit(view(key), view(value))) return {};
   }
@@ -181,8 +189,10 @@ Status Environment::preallocate(std::uint64_t bytes) {
   const std::uint64_t end = std::min<std::uint64_t>(grown + bytes, info.me_mapsize);
   if (end <= grown) return {};
   // KEEP_SIZE: LMDB tells a fresh file by its length; blocks beyond it stay invisible.
-  if (fallocate(fd, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(grown), static_cast<off_t>(end - grown)) == 0) return {};
-  if (errno == EOPNOTSUPP) return {};  // tmpfs of old kernels, some flash file systems: nothing to promise there
+  if (fallocate(fd, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(grown), static_cast<off_t>(end - grown)) == 0)
+    return {};
+  if (errno == EOPNOTSUPP)
+    return {};  // tmpfs of old kernels, some flash file systems: nothing to promise there
   return error_of(errno, "journal reserve");
 }
 

@@ -1,6 +1,7 @@
 // LMDB as the journal needs it: one unnamed database, transactions confined to a scope. The only file that
 // includes lmdb.h is lmdb.cpp. Default flags: every commit is durable when commit() returns.
-// A write transaction belongs to the journal thread; read transactions may be made on any one thread at a time.
+// A write transaction belongs to the journal thread; read transactions may be made on any one thread at a
+// time.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +18,8 @@ struct MDB_txn;
 
 namespace meterd::journal {
 
-// Ends without effect unless commit() is called. Views that it returns live until the transaction's next write or
-// its end. Never lives across a co_await.
+// Ends without effect unless commit() is called. Views that it returns live until the transaction's next
+// write or its end. Never lives across a co_await.
 class Transaction {
  public:
   Transaction(Transaction&& other) noexcept;
@@ -29,8 +30,8 @@ class Transaction {
   Status put(std::string_view key, std::string_view value);
   Status erase(std::string_view key);  // fine if there is none
 
-  // Calls `visit(key, value)` for keys at or after `from` that start with `prefix`, in order, until it returns
-  // false. No writes inside the visit.
+  // Calls `visit(key, value)` for keys at or after `from` that start with `prefix`, in order, until it
+  // returns false. No writes inside the visit.
   using Visit = std::function<bool(std::string_view key, std::string_view value)>;
   Status scan(std::string_view prefix, std::string_view from, const Visit& visit) const;
 

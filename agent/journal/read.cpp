@@ -181,7 +181,8 @@ Result<std::optional<std::int64_t>> read_next_seal(const Journal& journal) {
   return next;
 }
 
-Result<SendPlan> read_send_plan(const Journal& journal, const UpstreamName& upstream, std::int64_t since_boot_ms) {
+Result<SendPlan> read_send_plan(const Journal& journal, const UpstreamName& upstream,
+                                std::int64_t since_boot_ms) {
   auto txn = journal.begin_read();
   if (!txn) return txn.error();
   SendPlan plan;

@@ -52,11 +52,12 @@ Result<std::optional<std::int64_t>> read_next_seal(const Journal& journal);
 
 // What the flusher must know before it writes an intent: whether and when something may be sent.
 struct SendPlan {
-  bool ready = false;                             // something may be sent now
-  std::optional<std::int64_t> next_due_ms;        // time since the present boot, if only delayed ones wait
+  bool ready = false;                       // something may be sent now
+  std::optional<std::int64_t> next_due_ms;  // time since the present boot, if only delayed ones wait
   UpstreamState state;
 };
-Result<SendPlan> read_send_plan(const Journal& journal, const UpstreamName& upstream, std::int64_t since_boot_ms);
+Result<SendPlan> read_send_plan(const Journal& journal, const UpstreamName& upstream,
+                                std::int64_t since_boot_ms);
 
 // The full conservation check (meterctl verify): recomputes every balance from the usages themselves.
 struct CheckReport {

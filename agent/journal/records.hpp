@@ -1,5 +1,5 @@
-// Typed access to the journal's records within one transaction: keys and checksums from schema.hpp, values from
-// records.proto. Used by the journal's own parts only.
+// Typed access to the journal's records within one transaction: keys and checksums from schema.hpp, values
+// from records.proto. Used by the journal's own parts only.
 #pragma once
 
 #include <optional>

@@ -98,8 +98,12 @@ Result<T> parsed(const KeyReader& reader, T value) {
 std::string prefix(Kind kind) { return KeyWriter(kind).take(); }
 std::string stamp_key() { return prefix(Kind::stamp); }
 std::string general_key() { return prefix(Kind::general); }
-std::string balance_key(const meter::BucketKey& bucket) { return KeyWriter(Kind::balance).bucket(bucket).take(); }
-std::string balance_prefix(UsageDay day) { return KeyWriter(Kind::balance).i32(day.days_since_epoch()).take(); }
+std::string balance_key(const meter::BucketKey& bucket) {
+  return KeyWriter(Kind::balance).bucket(bucket).take();
+}
+std::string balance_prefix(UsageDay day) {
+  return KeyWriter(Kind::balance).i32(day.days_since_epoch()).take();
+}
 std::string seal_due_key(std::int64_t due_s, const meter::BucketKey& bucket) {
   return KeyWriter(Kind::seal_due).i64(due_s).bucket(bucket).take();
 }
@@ -123,7 +127,9 @@ std::string outbox_key(const UpstreamName& upstream, const OutboxEntry& entry) {
       .u64(entry.sequence)
       .take();
 }
-std::string taken_prefix(const meter::SeriesKey& series) { return KeyWriter(Kind::taken_date).series(series).take(); }
+std::string taken_prefix(const meter::SeriesKey& series) {
+  return KeyWriter(Kind::taken_date).series(series).take();
+}
 std::string taken_key(const meter::SeriesKey& series, std::int64_t usage_date) {
   return KeyWriter(Kind::taken_date).series(series).i64(usage_date).take();
 }
@@ -131,7 +137,9 @@ std::string upstream_key(const UpstreamName& upstream) {
   return KeyWriter(Kind::upstream).text(upstream.value()).take();
 }
 std::string counter_key(std::string_view source) { return KeyWriter(Kind::counter).text(source).take(); }
-std::string producer_key(std::string_view producer) { return KeyWriter(Kind::producer).text(producer).take(); }
+std::string producer_key(std::string_view producer) {
+  return KeyWriter(Kind::producer).text(producer).take();
+}
 std::string seen_id_prefix(std::uint32_t partition) { return KeyWriter(Kind::seen_id).u32(partition).take(); }
 std::string seen_id_key(std::uint32_t partition, std::string_view hash) {
   return KeyWriter(Kind::seen_id).u32(partition).raw(hash).take();

@@ -44,7 +44,8 @@ Result<bool> WriteTransaction::add(const meter::BucketKey& bucket, const meter::
   return true;
 }
 
-Status WriteTransaction::add_to_slice(const SliceFields& slice, const meter::Tally& tally, const std::string& zone) {
+Status WriteTransaction::add_to_slice(const SliceFields& slice, const meter::Tally& tally,
+                                      const std::string& zone) {
   const auto key = slice_key(slice.boot_number, slice.second, slice.series);
   auto stored = load<v0::Slice>(txn_, key);
   if (!stored) return stored.error();
@@ -97,7 +98,8 @@ Status WriteTransaction::put_producer(std::string_view producer, std::uint64_t s
   return store(txn_, producer_key(producer), cursor);
 }
 
-Result<WriteTransaction::Seen> WriteTransaction::remember_id(std::string_view hash, const SeenWindow& window) {
+Result<WriteTransaction::Seen> WriteTransaction::remember_id(std::string_view hash,
+                                                             const SeenWindow& window) {
   for (std::uint32_t partition = window.today;; --partition) {
     auto found = txn_.get(seen_id_key(partition, hash));
     if (!found) return found.error();
@@ -124,7 +126,9 @@ Result<v0::General> WriteTransaction::general() const {
   return general->value_or(v0::General{});
 }
 
-Status WriteTransaction::put_general(const v0::General& general) { return store(txn_, general_key(), general); }
+Status WriteTransaction::put_general(const v0::General& general) {
+  return store(txn_, general_key(), general);
+}
 
 Status WriteTransaction::put_last_trusted(WallTime time) {
   auto general = this->general();

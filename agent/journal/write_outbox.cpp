@@ -14,9 +14,12 @@ bool is_due(const OutboxEntry& entry, const Due& now) {
 
 OutboxEntry outbox_entry(std::uint64_t sequence, const UsageRecord& record) {
   switch (state_of(record)) {
-    case UsageState::in_doubt: return {Lane::in_doubt, {}, sequence};
-    case UsageState::parked: return {Lane::parked, {}, sequence};
-    default: break;
+    case UsageState::in_doubt:
+      return {Lane::in_doubt, {}, sequence};
+    case UsageState::parked:
+      return {Lane::parked, {}, sequence};
+    default:
+      break;
   }
   if (record.due_boot() == 0) return {Lane::ready, {}, sequence};
   return {Lane::delayed, {record.due_boot(), record.due_ms()}, sequence};
@@ -83,11 +86,12 @@ Status WriteTransaction::count_states(const UpstreamName& upstream, std::optiona
   return put_upstream(upstream, *state);
 }
 
-Result<std::vector<StoredUsage>> WriteTransaction::begin_attempts(const UpstreamName& upstream, const Moment& now,
-                                                                  std::size_t at_most) {
+Result<std::vector<StoredUsage>> WriteTransaction::begin_attempts(const UpstreamName& upstream,
+                                                                  const Moment& now, std::size_t at_most) {
   std::vector<OutboxEntry> due;
   Status failed;
-  // Delayed ones first: they are older than what is ready, and a lane in order of time stops at the first not due.
+  // Delayed ones first: they are older than what is ready, and a lane in order of time stops at the first not
+  // due.
   for (const Lane lane : {Lane::delayed, Lane::ready}) {
     auto scanned = txn_.scan(outbox_prefix(upstream, lane), "", [&](std::string_view key, std::string_view) {
       auto fields = parse_outbox_key(key);

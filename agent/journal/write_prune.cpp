@@ -23,7 +23,8 @@ Result<std::size_t> WriteTransaction::prune_usages(std::int64_t before_s, std::s
     if (!balance) return balance.error();
     if (state_of(stored->record) != UsageState::superseded) balance->pruned += usage.quantity;
     if (auto s = put_balance(bucket, *balance); !s) return s.error();
-    for (const auto& gone : {key, usage_key(sequence), usage_id_key(usage.id), taken_key(usage.series, usage.usage_date)})
+    for (const auto& gone :
+         {key, usage_key(sequence), usage_id_key(usage.id), taken_key(usage.series, usage.usage_date)})
       if (auto s = txn_.erase(gone); !s) return s.error();
   }
   return ended.size();

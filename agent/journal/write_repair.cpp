@@ -29,12 +29,13 @@ Status WriteTransaction::set_aside(const std::string& key) {
 Status WriteTransaction::rebuild_balance(const meter::BucketKey& bucket, const std::string& zone) {
   if (auto s = set_aside(balance_key(bucket)); !s) return s;
   std::vector<std::uint64_t> sequences;
-  auto scanned = txn_.scan(taken_prefix(bucket.series), "", [&](std::string_view key, std::string_view value) {
-    auto payload = unwrap(key, value);
-    auto sequence = payload ? parse_number(*payload) : Result<std::uint64_t>(payload.error());
-    if (sequence) sequences.push_back(*sequence);
-    return true;
-  });
+  auto scanned =
+      txn_.scan(taken_prefix(bucket.series), "", [&](std::string_view key, std::string_view value) {
+        auto payload = unwrap(key, value);
+        auto sequence = payload ? parse_number(*payload) : Result<std::uint64_t>(payload.error());
+        if (sequence) sequences.push_back(*sequence);
+        return true;
+      });
   if (!scanned) return scanned;
 
   Balance balance;

@@ -88,17 +88,17 @@ Result<std::optional<std::int64_t>> WriteTransaction::free_date(const meter::Ser
   const auto first_gap = [&](std::int64_t start, std::int64_t last) -> Result<std::optional<std::int64_t>> {
     std::int64_t candidate = start;
     Status failed;
-    auto scanned =
-        txn_.scan(taken_prefix(series), taken_key(series, start), [&](std::string_view key, std::string_view) {
-          auto date = parse_taken_date(key);
-          if (!date) {
-            failed = date.error();
-            return false;
-          }
-          if (*date > candidate) return false;
-          ++candidate;
-          return candidate <= last;
-        });
+    auto scanned = txn_.scan(taken_prefix(series), taken_key(series, start),
+                             [&](std::string_view key, std::string_view) {
+                               auto date = parse_taken_date(key);
+                               if (!date) {
+                                 failed = date.error();
+                                 return false;
+                               }
+                               if (*date > candidate) return false;
+                               ++candidate;
+                               return candidate <= last;
+                             });
     if (!scanned) return scanned.error();
     if (!failed) return failed.error();
     if (candidate > last) return std::optional<std::int64_t>{};
@@ -109,8 +109,8 @@ Result<std::optional<std::int64_t>> WriteTransaction::free_date(const meter::Ser
   return first_gap(range.first, std::min(range.preferred - 1, range.last));
 }
 
-Status WriteTransaction::insert_usage(const meter::Usage& usage, const RequestRecord& request, const Moment& now,
-                                      std::uint32_t supersedes) {
+Status WriteTransaction::insert_usage(const meter::Usage& usage, const RequestRecord& request,
+                                      const Moment& now, std::uint32_t supersedes) {
   auto general = this->general();
   if (!general) return general.error();
   const auto sequence = general->next_sequence();
@@ -123,7 +123,8 @@ Status WriteTransaction::insert_usage(const meter::Usage& usage, const RequestRe
   record.set_supersedes(supersedes);
   if (auto s = store(txn_, usage_key(sequence), record); !s) return s;
   if (auto s = index_usage(txn_, sequence, usage); !s) return s;
-  if (auto s = store_empty(txn_, outbox_key(usage.series.upstream, outbox_entry(sequence, record))); !s) return s;
+  if (auto s = store_empty(txn_, outbox_key(usage.series.upstream, outbox_entry(sequence, record))); !s)
+    return s;
   return count_states(usage.series.upstream, std::nullopt, UsageState::waiting);
 }
 

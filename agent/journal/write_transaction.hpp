@@ -1,8 +1,8 @@
-// Everything that changes the journal, as the domain's own verbs. One object is one LMDB write transaction on the
-// journal thread; a Committer (committer.hpp) makes and commits it. Every change of a usage's state goes through
-// move(), so conservation (invariant 4) is kept in one place.
-// Errors: Code::corrupt for a record that cannot be read, Code::full and Code::io from LMDB. Any of them spoils the
-// whole transaction: it must then be dropped.
+// Everything that changes the journal, as the domain's own verbs. One object is one LMDB write transaction on
+// the journal thread; a Committer (committer.hpp) makes and commits it. Every change of a usage's state goes
+// through move(), so conservation (invariant 4) is kept in one place. Errors: Code::corrupt for a record that
+// cannot be read, Code::full and Code::io from LMDB. Any of them spoils the whole transaction: it must then
+// be dropped.
 #pragma once
 
 #include <cstdint>
@@ -49,15 +49,16 @@ class WriteTransaction {
     std::int64_t seal_due_s = 0;
     std::string zone;
   };
-  // False: the bucket would outgrow 40 characters and nothing was added; seal it first. Code::invalid: so would an
-  // empty one, because the tally alone has more.
+  // False: the bucket would outgrow 40 characters and nothing was added; seal it first. Code::invalid: so
+  // would an empty one, because the tally alone has more.
   Result<bool> add(const meter::BucketKey& bucket, const meter::Tally& tally, const Opening& opening);
   Status add_to_slice(const SliceFields& slice, const meter::Tally& tally, const std::string& zone);
 
   Status put_counter(std::string_view source, const CounterCursor& cursor);
   Status put_producer(std::string_view producer, std::uint64_t sequence);
   enum class Seen : std::uint8_t { fresh, known };
-  // `hash`: 16 bytes. Partitions are days of arrival; ids are looked up in [oldest, today] and kept in `today`.
+  // `hash`: 16 bytes. Partitions are days of arrival; ids are looked up in [oldest, today] and kept in
+  // `today`.
   struct SeenWindow {
     std::uint32_t oldest = 0;
     std::uint32_t today = 0;
@@ -80,13 +81,14 @@ class WriteTransaction {
   // For a bucket that cannot be sealed now; one that is not open any more loses its entry.
   Status postpone_seal(const SealDueFields& due, std::int64_t new_due_s);
   Result<Balance> balance(const meter::BucketKey& bucket) const;
-  // The first second at or after `preferred`, wrapping once from `last` to `first`, that no usage of the series has.
-  // nullopt: none is free.
+  // The first second at or after `preferred`, wrapping once from `last` to `first`, that no usage of the
+  // series has. nullopt: none is free.
   struct DateRange {
     std::int64_t first = 0, last = 0, preferred = 0;
   };
   Result<std::optional<std::int64_t>> free_date(const meter::SeriesKey& series, const DateRange& range) const;
-  // Freezes the whole bucket into `usage` (its id, date, revision and quantity are the caller's, and must match).
+  // Freezes the whole bucket into `usage` (its id, date, revision and quantity are the caller's, and must
+  // match).
   Status seal(const meter::Usage& usage, const RequestRecord& request, const Moment& now);
 
   // --- delivery
@@ -105,7 +107,8 @@ class WriteTransaction {
   Status put_upstream(const UpstreamName& name, const UpstreamState& state);
   Result<StoredUsage> usage(std::uint64_t sequence) const;
   Result<std::optional<StoredUsage>> find_usage(const UsageId& id) const;
-  // Ends the upstream's pause (never a Retry-After) and the delays of up to `at_most` usages. How many had one.
+  // Ends the upstream's pause (never a Retry-After) and the delays of up to `at_most` usages. How many had
+  // one.
   Result<std::size_t> clear_backoff(const UpstreamName& upstream, std::size_t at_most);
 
   // --- history
@@ -116,8 +119,8 @@ class WriteTransaction {
   // --- repair: a record whose checksum fails does not stop the rest
   // Moves a record that cannot be read out of the way, under a key of its own, and counts it.
   Status set_aside(const std::string& key);
-  // Sets a balance that cannot be read aside and makes it again from its usages, with the next free revision. What
-  // was open in it is only in the record that was set aside. `zone`: what cuts the bucket's day.
+  // Sets a balance that cannot be read aside and makes it again from its usages, with the next free revision.
+  // What was open in it is only in the record that was set aside. `zone`: what cuts the bucket's day.
   Status rebuild_balance(const meter::BucketKey& bucket, const std::string& zone);
 
   // How often a balance did not hold after a change of this transaction. Must be 0; exported.
@@ -134,7 +137,8 @@ class WriteTransaction {
   Status hold_back(std::uint64_t sequence, v0::UsageState state, const std::string& error);
   Result<v0::General> general() const;
   Status put_general(const v0::General& general);
-  Status count_states(const UpstreamName& upstream, std::optional<UsageState> from, std::optional<UsageState> to);
+  Status count_states(const UpstreamName& upstream, std::optional<UsageState> from,
+                      std::optional<UsageState> to);
 
   Transaction txn_;
   std::uint64_t conservation_errors_ = 0;

@@ -38,7 +38,7 @@ class Catalog {
     std::size_t meter = 0;  // index for rule()
   };
   struct Resolved {
-    std::vector<Leg> legs;             // empty if refused
+    std::vector<Leg> legs;  // empty if refused
     std::optional<Refusal> refusal;
   };
   Resolved resolve(std::string_view event, std::string_view subscription) const;

@@ -19,7 +19,8 @@ Interval interval_of(const TimeZone& zone, const SealRule& rule, WallTime instan
   const auto start = bounds.start + index * rule.interval;
   // A day of 25 hours with "1d" is one interval, not one and an hour; a day of 23 ends early.
   const bool whole_day = rule.interval >= 86'400;
-  return {whole_day ? bounds.start : start, whole_day ? bounds.end : std::min(start + rule.interval, bounds.end)};
+  return {whole_day ? bounds.start : start,
+          whole_day ? bounds.end : std::min(start + rule.interval, bounds.end)};
 }
 
 }  // namespace
@@ -34,9 +35,10 @@ std::int64_t interval_end(const TimeZone& zone, const SealRule& rule, WallTime i
 }
 
 WallTime seal_due(const TimeZone& zone, const SealRule& rule, const DeviceId& device, WallTime opened_at) {
-  const auto phase = rule.flush_window > 0 ? static_cast<std::int64_t>(device_hash(device, "phase") %
-                                                                       static_cast<std::uint64_t>(rule.flush_window))
-                                           : 0;
+  const auto phase = rule.flush_window > 0
+                         ? static_cast<std::int64_t>(device_hash(device, "phase") %
+                                                     static_cast<std::uint64_t>(rule.flush_window))
+                         : 0;
   return WallTime::from_seconds(interval_end(zone, rule, opened_at) + rule.delay + phase);
 }
 

@@ -11,9 +11,9 @@ namespace meterd::meter {
 
 // One upstream's rule for sealing. All in seconds.
 struct SealRule {
-  std::int64_t interval = 86'400;    // `seal`: at most a day
-  std::int64_t delay = 300;          // `seal_delay`; 0 for intervals below an hour
-  std::int64_t flush_window = 3'600; // the fleet is spread over it; 0 for intervals below an hour
+  std::int64_t interval = 86'400;     // `seal`: at most a day
+  std::int64_t delay = 300;           // `seal_delay`; 0 for intervals below an hour
+  std::int64_t flush_window = 3'600;  // the fleet is spread over it; 0 for intervals below an hour
 
   // The configured values with the spec's defaults: delay and window are 0 for intervals below one hour, the
   // window is otherwise the smaller of the interval and one hour.
@@ -29,16 +29,16 @@ struct SealCover {
 // The end of the interval (counted from the start of its day in `zone`) in which the instant lies.
 std::int64_t interval_end(const TimeZone& zone, const SealRule& rule, WallTime instant);
 
-// When a bucket that got its first event at `opened_at` is due: the end of that interval, plus the delay, plus
-// the device's phase within the flush window.
+// When a bucket that got its first event at `opened_at` is due: the end of that interval, plus the delay,
+// plus the device's phase within the flush window.
 WallTime seal_due(const TimeZone& zone, const SealRule& rule, const DeviceId& device, WallTime opened_at);
 
-// What a seal at `now` covers of `day`: for the first seal of the interval in which the bucket was opened, that
-// interval; for events that came after their day, the whole day.
+// What a seal at `now` covers of `day`: for the first seal of the interval in which the bucket was opened,
+// that interval; for events that came after their day, the whole day.
 SealCover seal_cover(const TimeZone& zone, const SealRule& rule, UsageDay day, WallTime opened_at);
 
-// s + H(device id) mod (e - s), never after `now` and never outside the day. The first second to try; the journal
-// then takes the next free one.
+// s + H(device id) mod (e - s), never after `now` and never outside the day. The first second to try; the
+// journal then takes the next free one.
 std::int64_t preferred_date(const DeviceId& device, const SealCover& cover, WallTime now);
 
 }  // namespace meterd::meter

@@ -15,9 +15,9 @@ struct EventView {
   std::string_view name;
   std::string_view subscription;  // empty: the meter must fix one
   Quantity quantity;
-  std::optional<WallTime> time;   // when it happened; otherwise its arrival counts
-  std::string_view producer;      // with `id`: the identity for de-duplication
-  std::string_view id;            // empty: not de-duplicated
+  std::optional<WallTime> time;  // when it happened; otherwise its arrival counts
+  std::string_view producer;     // with `id`: the identity for de-duplication
+  std::string_view id;           // empty: not de-duplicated
 };
 
 enum class Refusal : std::uint8_t {

@@ -32,7 +32,8 @@ std::string base32(std::span<const unsigned char> bytes) {
 
 void append_field(std::string& out, std::string_view field) {
   const auto size = static_cast<std::uint32_t>(field.size());
-  for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<char>((size >> unsigned(shift)) & 255U));
+  for (int shift = 24; shift >= 0; shift -= 8)
+    out.push_back(static_cast<char>((size >> unsigned(shift)) & 255U));
   out.append(field);
 }
 

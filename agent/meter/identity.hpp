@@ -17,9 +17,9 @@ struct UsageIdentity {
   std::uint32_t revision = 0;
 };
 
-// 35 characters: base32(SHA-256(device id))[0..7] "-" base32(SHA-256(device id, epoch, upstream, subscription,
-// item price, YYYYMMDD, r))[0..25], bounds included. Each field is preceded by its length as four bytes, big
-// endian; r is decimal text; base32 is RFC 4648's alphabet in lower case.
+// 35 characters: base32(SHA-256(device id))[0..7] "-" base32(SHA-256(device id, epoch, upstream,
+// subscription, item price, YYYYMMDD, r))[0..25], bounds included. Each field is preceded by its length as
+// four bytes, big endian; r is decimal text; base32 is RFC 4648's alphabet in lower case.
 UsageId usage_id(const UsageIdentity& identity);
 
 // The first eight characters of every usage id of this device: one upstream query finds them all.

@@ -38,7 +38,8 @@ Result<TimeZone> TimeZone::load(const std::string& name) {
 UsageDay TimeZone::day_of(WallTime time) const {
   const auto at = time.seconds().count();
   cctz::civil_day day(cctz::convert(instant(at), rules_->zone));
-  // Clocks put back over midnight show the end of a day twice: the first midnight cuts, so that bounds() agrees.
+  // Clocks put back over midnight show the end of a day twice: the first midnight cuts, so that bounds()
+  // agrees.
   if (at >= rules_->start_of(day + 1)) ++day;
   return UsageDay(static_cast<std::int32_t>(day - cctz::civil_day(1970, 1, 1)));
 }

@@ -1,4 +1,5 @@
-// One HTTP exchange as plain values, and the client as an interface: only http_client.cpp knows Beast and TLS.
+// One HTTP exchange as plain values, and the client as an interface: only http_client.cpp knows Beast and
+// TLS.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -17,8 +18,8 @@
 
 namespace meterd::upstream {
 
-// Everything that is stored and sent again byte for byte. Host, Connection, Content-Length and Authorization are
-// the client's: the first three follow from the connection, the last is a secret and never stored.
+// Everything that is stored and sent again byte for byte. Host, Connection, Content-Length and Authorization
+// are the client's: the first three follow from the connection, the last is a secret and never stored.
 struct HttpRequest {
   std::string method;  // "GET" or "POST"
   std::string target;  // origin form: path with the upstream's base path, and query
@@ -31,8 +32,8 @@ struct HttpResponse {
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
   std::string body;
   const std::string* header(std::string_view lower_case_name) const;
-  // Retry-After, in seconds or as a date: the date is taken relative to the answer's own Date, so that our clock
-  // does not matter. At most 24 h; nullopt if absent, negative or unreadable.
+  // Retry-After, in seconds or as a date: the date is taken relative to the answer's own Date, so that our
+  // clock does not matter. At most 24 h; nullopt if absent, negative or unreadable.
   std::optional<Milliseconds> retry_after() const;
 };
 
@@ -63,14 +64,16 @@ class HttpClient {
 
 struct HttpClientOptions {
   bool tls = true;
-  std::string host;           // for DNS, SNI, verification and the Host header
-  std::string port;           // decimal
-  std::string authorization;  // the whole header value; a secret
+  std::string host;                       // for DNS, SNI, verification and the Host header
+  std::string port;                       // decimal
+  std::string authorization;              // the whole header value; a secret
   Milliseconds connect_deadline{10'000};  // name lookup, then again for TCP connect, then again for TLS
   Milliseconds exchange_deadline{30'000};
 };
 
-// Verifies certificates against the system's store (SSL_CERT_FILE and SSL_CERT_DIR are honoured) and the host name.
-std::unique_ptr<HttpClient> make_http_client(boost::asio::any_io_executor executor, HttpClientOptions options);
+// Verifies certificates against the system's store (SSL_CERT_FILE and SSL_CERT_DIR are honoured) and the host
+// name.
+std::unique_ptr<HttpClient> make_http_client(boost::asio::any_io_executor executor,
+                                             HttpClientOptions options);
 
 }  // namespace meterd::upstream

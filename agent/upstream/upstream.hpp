@@ -1,5 +1,5 @@
-// An upstream's API as pure functions on values: encode a request, and read what an answer means. One folder per
-// vendor implements it; the flusher reads only this and the traits.
+// An upstream's API as pure functions on values: encode a request, and read what an answer means. One folder
+// per vendor implements it; the flusher reads only this and the traits.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@ namespace meterd::upstream {
 
 // What the flusher and the planner may rely on.
 struct Traits {
-  bool idempotent = false;        // the same request may be sent again after an unknown outcome
-  bool read_back = false;         // a usage can be looked up by our id
+  bool idempotent = false;           // the same request may be sent again after an unknown outcome
+  bool read_back = false;            // a usage can be looked up by our id
   std::uint32_t lifetime_limit = 0;  // usages per subscription for ever; 0: none known
 };
 

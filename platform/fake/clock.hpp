@@ -25,7 +25,8 @@ class FakeClock final : public Clock {
   void set_trusted(bool trusted) { trusted_ = trusted; }
   void set_boot_id(std::string id) { boot_id_ = std::move(id); }
 
-  // Runs the loop until nothing is ready, then jumps from alarm to alarm until `by` has passed on both clocks.
+  // Runs the loop until nothing is ready, then jumps from alarm to alarm until `by` has passed on both
+  // clocks.
   void advance(Milliseconds by);
   // Runs the loop until nothing is ready, without moving time.
   void settle();

@@ -57,7 +57,9 @@ class TimerAlarm final : public Alarm {
 class LinuxClock final : public Clock {
  public:
   LinuxClock(asio::any_io_executor loop, const ClockRule& rule)
-      : loop_(std::move(loop)), rule_(rule), boot_id_(read_boot_id()),
+      : loop_(std::move(loop)),
+        rule_(rule),
+        boot_id_(read_boot_id()),
         started_from_rtc_(access("/sys/class/rtc/rtc0/hctosys", F_OK) == 0 &&
                           first_line("/sys/class/rtc/rtc0/hctosys") == "1") {}
 

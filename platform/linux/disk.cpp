@@ -9,15 +9,15 @@
 namespace meterd::platform {
 namespace {
 
-// File systems whose shared mappings or flushes LMDB cannot rely on. Source: LMDB's documentation (remote file
-// systems), and JFFS2's refusal of writable shared mappings.
+// File systems whose shared mappings or flushes LMDB cannot rely on. Source: LMDB's documentation (remote
+// file systems), and JFFS2's refusal of writable shared mappings.
 struct Unsuited {
   std::uint32_t magic;
   const char* name;
 };
 constexpr Unsuited kUnsuited[] = {
-    {JFFS2_SUPER_MAGIC, "jffs2"}, {NFS_SUPER_MAGIC, "nfs"},   {V9FS_MAGIC, "9p"},
-    {SMB_SUPER_MAGIC, "smb"},     {0xFF534D42U, "cifs"},      {0xFE534D42U, "smb2"},
+    {JFFS2_SUPER_MAGIC, "jffs2"}, {NFS_SUPER_MAGIC, "nfs"}, {V9FS_MAGIC, "9p"},
+    {SMB_SUPER_MAGIC, "smb"},     {0xFF534D42U, "cifs"},    {0xFE534D42U, "smb2"},
 };
 
 class LinuxDisk final : public Disk {
@@ -28,8 +28,9 @@ class LinuxDisk final : public Disk {
       return Error{Code::io, "journal: cannot look at " + directory + ": " + std::strerror(errno)};
     for (const auto& fs : kUnsuited)
       if (static_cast<std::uint32_t>(info.f_type) == fs.magic)
-        return Error{Code::invalid, "journal: " + directory + " is on " + fs.name +
-                                        ", where a journal cannot be crash-safe; use ext4, f2fs, ubifs, xfs or btrfs"};
+        return Error{Code::invalid,
+                     "journal: " + directory + " is on " + fs.name +
+                         ", where a journal cannot be crash-safe; use ext4, f2fs, ubifs, xfs or btrfs"};
     return {};
   }
   Result<std::uint64_t> free_bytes(const std::string& directory) const override {

@@ -63,7 +63,8 @@ class LinuxLinks final : public Links {
 
   Result<LinkSample> sample(const std::string& interface_name) override {
     if (fd_ < 0) return Error{Code::io, "netlink: no socket"};
-    if (interface_name.size() >= IFNAMSIZ) return Error{Code::invalid, "an interface name has at most 15 characters"};
+    if (interface_name.size() >= IFNAMSIZ)
+      return Error{Code::invalid, "an interface name has at most 15 characters"};
     Query query{};
     query.header.nlmsg_type = RTM_GETLINK;
     query.header.nlmsg_flags = NLM_F_REQUEST;
@@ -72,7 +73,8 @@ class LinuxLinks final : public Links {
     query.name.rta_type = IFLA_IFNAME;
     query.name.rta_len = static_cast<unsigned short>(RTA_LENGTH(interface_name.size() + 1));
     std::memcpy(query.text, interface_name.c_str(), interface_name.size() + 1);
-    query.header.nlmsg_len = static_cast<std::uint32_t>(NLMSG_LENGTH(sizeof query.info) + RTA_ALIGN(query.name.rta_len));
+    query.header.nlmsg_len =
+        static_cast<std::uint32_t>(NLMSG_LENGTH(sizeof query.info) + RTA_ALIGN(query.name.rta_len));
     if (send(fd_, &query, query.header.nlmsg_len, 0) < 0) return system_error("netlink: send");
     alignas(nlmsghdr) std::array<char, kAnswerBytesMax> answer;
     for (;;) {  // an answer to an earlier, failed query is passed over

@@ -18,8 +18,8 @@ struct ClockRule {
   WallTime not_before;          // the build date or the last trusted time of the journal, whichever is later
 };
 
-// Trusted when the kernel says that the clock is synchronised, or when the system started from a real-time clock,
-// and the time is not before `not_before`. Alarms run on `loop`.
+// Trusted when the kernel says that the clock is synchronised, or when the system started from a real-time
+// clock, and the time is not before `not_before`. Alarms run on `loop`.
 std::unique_ptr<Clock> make_clock(boost::asio::any_io_executor loop, const ClockRule& rule);
 std::string read_boot_id();
 WallTime read_wall();

@@ -76,20 +76,20 @@ TEST_F(ConfigErrors, SayWhichTypeWasExpected) {
 TEST_F(ConfigErrors, KeepDurationsAndSizesInTheirBounds) {
   const std::string interval =
       "2: journal.commit_interval: expected a duration such as \"10s\", from \"10ms\" to \"1h\"";
-  expect(
-      {{"[journal]\ncommit_interval = \"9ms\"\n", interval + "; found \"9ms\""},
-       {"[journal]\ncommit_interval = \"61m\"\n", interval + "; found \"61m\""},
-       {"[ingest]\naccept_future = \"1500ms\"\n",
-        "2: ingest.accept_future: expected a duration such as \"5m\" or \"400d\", in whole seconds; found "
-        "\"1500ms\""},
-       {"[journal]\nmax_size = \"512KiB\"\n",
-        "2: journal.max_size: expected a size from \"1MiB\" to \"1024GiB\" on this machine; found "
-        "\"512KiB\""},
-       {"[journal]\nmax_size = \"16MiB\"\nreserve = \"8MiB\"\n",
-        "3: journal.reserve: expected a size from \"256KiB\" to less than half of max_size (\"16MiB\"); found "
-        "\"8MiB\""},
-       {"[journal]\ndirectory = \"journal\"\n",
-        "2: journal.directory: expected an absolute path; found \"journal\""}});
+  expect({{"[journal]\ncommit_interval = \"9ms\"\n", interval + "; found \"9ms\""},
+          {"[journal]\ncommit_interval = \"61m\"\n", interval + "; found \"61m\""},
+          {"[ingest]\naccept_future = \"1500ms\"\n",
+           "2: ingest.accept_future: expected a duration such as \"5m\" or \"400d\", in whole seconds; found "
+           "\"1500ms\""},
+          {"[journal]\nmax_size = \"512KiB\"\n",
+           "2: journal.max_size: expected a size from \"1MiB\" to \"1024GiB\" on this machine; found "
+           "\"512KiB\""},
+          {"[journal]\nmax_size = \"16MiB\"\nreserve = \"8MiB\"\n",
+           "3: journal.reserve: expected a size from \"256KiB\" to less than half of max_size (\"16MiB\"); "
+           "found "
+           "\"8MiB\""},
+          {"[journal]\ndirectory = \"journal\"\n",
+           "2: journal.directory: expected an absolute path; found \"journal\""}});
 }
 
 TEST_F(ConfigErrors, KeepInputsWithoutAPeerOnTheDevice) {

@@ -7,9 +7,9 @@
 namespace meterd::testing {
 namespace {
 
-using upstream::TransportError;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
+using upstream::TransportError;
 
 class CoreTest : public ::testing::Test {
  protected:
@@ -52,7 +52,8 @@ TEST_F(CoreTest, AnIdleDaemonWritesNothingForAnHour) {
   device.advance(Seconds(2 * 3'600));  // sealed, delivered, pruned for the first time
   const auto commits = device.core->committer().stats().commits;
   device.advance(Seconds(3'600));
-  // The hourly pruning asks LMDB for a transaction that changes nothing and so writes nothing: it may count as one.
+  // The hourly pruning asks LMDB for a transaction that changes nothing and so writes nothing: it may count
+  // as one.
   EXPECT_LE(device.core->committer().stats().commits, commits + 1);
 }
 
@@ -124,7 +125,8 @@ TEST_F(CoreTest, ATakenDateMovesTheQuantityToTheNextRevision) {
   device.clock->settle();
   ASSERT_THAT(device.outbox(), SizeIs(1));
   const auto first = device.outbox()[0].record;
-  device.billing.records["of-another-gateway"] = {"sub_1", "sms-usd", std::to_string(first.usage_date()), "7"};
+  device.billing.records["of-another-gateway"] = {"sub_1", "sms-usd", std::to_string(first.usage_date()),
+                                                  "7"};
   device.advance(Seconds(3'600));
   EXPECT_EQ(billed("sms-usd").text(), "10");
   ASSERT_THAT(device.billing.records, SizeIs(2));
@@ -222,7 +224,8 @@ TEST_F(CoreTest, LateEventsAreTheDaysNextRevisionWithAnotherIdAndSecond) {
   ASSERT_TRUE(device.flush(true));
   device.clock->settle();
   ASSERT_THAT(device.billing.records, SizeIs(2));
-  EXPECT_NE(device.billing.records.begin()->second.usage_date, device.billing.records.rbegin()->second.usage_date);
+  EXPECT_NE(device.billing.records.begin()->second.usage_date,
+            device.billing.records.rbegin()->second.usage_date);
   EXPECT_EQ(billed("sms-usd").text(), "3");
 }
 

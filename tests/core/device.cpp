@@ -22,15 +22,14 @@ std::map<std::string, std::string> form(const std::string& body) {
 }
 
 upstream::HttpResponse usage_answer(const std::string& id, const Billing::Record& record) {
-  return json_answer(200, json::serialize(json::object{
-                              {"usage",
-                               {{"id", id},
-                                {"subscription_id", record.subscription},
-                                {"item_price_id", record.item_price},
-                                {"usage_date", std::stoll(record.usage_date)},
-                                {"quantity", record.quantity},
-                                {"resource_version", 1'601'708'189'381},
-                                {"object", "usage"}}}}));
+  return json_answer(200, json::serialize(json::object{{"usage",
+                                                        {{"id", id},
+                                                         {"subscription_id", record.subscription},
+                                                         {"item_price_id", record.item_price},
+                                                         {"usage_date", std::stoll(record.usage_date)},
+                                                         {"quantity", record.quantity},
+                                                         {"resource_version", 1'601'708'189'381},
+                                                         {"object", "usage"}}}}));
 }
 
 class BillingClient final : public upstream::HttpClient {
@@ -76,7 +75,8 @@ upstream::Exchange Billing::answer(const upstream::HttpRequest& request) {
 
 upstream::Exchange Billing::create(const upstream::HttpRequest& request, const std::string& subscription) {
   const auto fields = form(request.body);
-  const Record record{subscription, fields.at("item_price_id"), fields.at("usage_date"), fields.at("quantity")};
+  const Record record{subscription, fields.at("item_price_id"), fields.at("usage_date"),
+                      fields.at("quantity")};
   const auto& id = fields.at("id");
   if (records.contains(id)) return vendor_error(400, "duplicate_entry");
   for (const auto& [other, taken] : records)
@@ -119,13 +119,19 @@ Device::Device(app::Config c) : config(std::move(c)) {
 Device::~Device() { crash(); }
 
 void Device::start() {
-  auto opened = journal::Journal::open({config.journal_directory, config.journal_size_max, config.journal_reserve,
-                                        clock->boot_id(), clock->wall().time},
+  auto opened = journal::Journal::open({config.journal_directory, config.journal_size_max,
+                                        config.journal_reserve, clock->boot_id(), clock->wall().time},
                                        disk_, random);
   check(opened.ok(), "the test's journal opens");
   journal = std::move(*opened);
   const app::Surroundings surroundings{
-      loop->get_executor(), loop->get_executor(), loop->get_executor(), *clock, random, links, log_,
+      loop->get_executor(),
+      loop->get_executor(),
+      loop->get_executor(),
+      *clock,
+      random,
+      links,
+      log_,
       [this](const app::UpstreamConfig&) { return std::make_unique<BillingClient>(billing); },
       [](const Error&) { check(false, "the test's disk does not fail"); }};
   auto made = app::Core::make(config, *journal, surroundings);
@@ -170,7 +176,8 @@ static asio::awaitable<std::optional<T>> wrapped(asio::awaitable<T> task) {
 
 bool Device::shut_down() {
   bool polite = false;
-  asio::co_spawn(*loop, core->stop(Milliseconds(1'000)), [&](const std::exception_ptr&, bool ended) { polite = ended; });
+  asio::co_spawn(*loop, core->stop(Milliseconds(1'000)),
+                 [&](const std::exception_ptr&, bool ended) { polite = ended; });
   clock->settle();
   return polite;
 }

@@ -1,5 +1,6 @@
 // A device in a test: the whole core on one thread under a virtual clock, with a real journal in a temporary
-// directory and an upstream that is a page of code. It can be restarted and "crashed" (dropped without a polite end).
+// directory and an upstream that is a page of code. It can be restarted and "crashed" (dropped without a
+// polite end).
 #pragma once
 
 #include <boost/asio/co_spawn.hpp>
@@ -42,7 +43,9 @@ upstream::HttpResponse vendor_error(unsigned status, const std::string& code);
 class QuietRandom final : public platform::Random {
  public:
   std::uint64_t next() override { return state_ = state_ * 6364136223846793005ULL + 1442695040888963407ULL; }
-  std::string bytes(std::size_t count) override { return std::string(count, static_cast<char>('a' + next() % 26)); }
+  std::string bytes(std::size_t count) override {
+    return std::string(count, static_cast<char>('a' + next() % 26));
+  }
 
  private:
   std::uint64_t state_ = 7;
@@ -73,7 +76,7 @@ class Device {
   ~Device();
 
   void start();
-  void crash();    // everything in memory is gone
+  void crash();      // everything in memory is gone
   bool shut_down();  // the polite end
 
   void advance(Milliseconds by) { clock->advance(by); }

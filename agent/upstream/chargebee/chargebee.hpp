@@ -1,4 +1,5 @@
-// Chargebee Usages API v2 (seed 002; error codes and the 30-minute key window: the vendor's public documents).
+// Chargebee Usages API v2 (seed 002; error codes and the 30-minute key window: the vendor's public
+// documents).
 #pragma once
 
 #include <memory>

@@ -6,7 +6,9 @@ namespace {
 class Ledger final : public Upstream {
  public:
   Traits traits() const override { return {true, true, 0}; }
-  HttpRequest encode_create(const meter::Usage& usage) const override { return {"LEDGER", usage.id.value(), {}, {}}; }
+  HttpRequest encode_create(const meter::Usage& usage) const override {
+    return {"LEDGER", usage.id.value(), {}, {}};
+  }
   HttpRequest encode_retrieve(const meter::Usage& usage) const override { return encode_create(usage); }
   Verdict judge_create(const meter::Usage&, const Exchange&) const override {
     return {Outcome::accepted, std::nullopt, "", "kept in the device's ledger"};
@@ -18,7 +20,9 @@ class Ledger final : public Upstream {
 
 class NoNetwork final : public HttpClient {
  public:
-  boost::asio::awaitable<Exchange> exchange(const HttpRequest&, bool) override { co_return HttpResponse{200, {}, ""}; }
+  boost::asio::awaitable<Exchange> exchange(const HttpRequest&, bool) override {
+    co_return HttpResponse{200, {}, ""};
+  }
   void close() override {}
 };
 
