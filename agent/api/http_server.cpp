@@ -13,6 +13,7 @@
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
 #include <chrono>
+#include <map>
 #include <set>
 
 #include "agent/base/limits.hpp"
@@ -92,14 +93,27 @@ struct HttpServer::Shared : std::enable_shared_from_this<HttpServer::Shared> {
   Dependencies deps;
   std::vector<std::unique_ptr<Door>> doors;
   std::set<std::shared_ptr<Stream>> connections;
-  std::set<Stream*> waiting;  // for a next request: closed at once on stop()
+  // Those that wait for a request, or for the rest of its header, the longest first: closed at once on stop(), and
+  // at the limit the first of them makes room for a new one.
+  struct Waiting {
+    Stream* stream;
+    bool is_unix;
+  };
+  std::map<std::uint64_t, Waiting> waiting;
+  std::uint64_t next_wait = 0;
+  std::size_t tcp_connections = 0;
   bool stopping = false;
   platform::TaskGroup* tasks = nullptr;
 
   explicit Shared(Dependencies d) : deps(std::move(d)) {}
   asio::awaitable<void> accept(Door& door);
-  asio::awaitable<void> serve(std::shared_ptr<Stream> stream, bool local);
-  asio::awaitable<bool> serve_one(std::shared_ptr<Stream> stream, beast::flat_buffer& buffer, bool local);
+  struct Peer {
+    bool is_unix;
+    bool local;  // over the unix socket, and allowed
+  };
+  bool has_place(bool is_unix);
+  asio::awaitable<void> serve(std::shared_ptr<Stream> stream, Peer peer);
+  asio::awaitable<bool> serve_one(std::shared_ptr<Stream> stream, beast::flat_buffer& buffer, Peer peer);
   asio::awaitable<bool> send(Stream& stream, const http::request_header<>& head, const Response& answer,
                              bool keep_alive);
 };
@@ -120,7 +134,7 @@ void HttpServer::stop() {
   shared_->stopping = true;
   for (auto& door : shared_->doors) door->descriptor.cancel();
   const auto waiting = shared_->waiting;
-  for (auto* stream : waiting) stream->cancel();
+  for (const auto& [since, one] : waiting) one.stream->cancel();
 }
 
 void HttpServer::close() {
@@ -141,12 +155,9 @@ asio::awaitable<void> HttpServer::Shared::accept(Door& door) {
         co_await breath->wait_for(Milliseconds(100));
       continue;
     }
-    // Anyone on the device reaches loopback TCP: half of the places are kept for the unix socket and
-    // meterctl.
-    const auto limit = door.is_unix ? limits::kHttpConnectionsMax : limits::kHttpConnectionsMax / 2;
-    if (connections.size() >= limit) {
+    if (!has_place(door.is_unix)) {
       ::close(fd);
-      deps.log.warning("api_connection_refused", {{"limit", limit}});
+      deps.log.warning("api_connection_refused", {{"limit", limits::kHttpConnectionsMax}});
       co_await breath->wait_for(Milliseconds(10));
       continue;
     }
@@ -155,34 +166,51 @@ asio::awaitable<void> HttpServer::Shared::accept(Door& door) {
     auto stream = std::make_shared<Stream>(
         asio::generic::stream_protocol::socket(deps.loop, asio::generic::stream_protocol(family, 0), fd));
     connections.insert(stream);
-    tasks->spawn(serve(stream, local));
+    tcp_connections += door.is_unix ? 0 : 1;
+    tasks->spawn(serve(stream, {door.is_unix, local}));
   }
 }
 
-asio::awaitable<void> HttpServer::Shared::serve(std::shared_ptr<Stream> stream, bool local) {
+// Anyone on the device reaches loopback TCP: half of the places are kept for the unix socket and meterctl. At the
+// limit the connection that has waited longest without a whole request goes.
+bool HttpServer::Shared::has_place(bool is_unix) {
+  const bool tcp_full = !is_unix && tcp_connections >= limits::kHttpConnectionsMax / 2;
+  if (!tcp_full && connections.size() < limits::kHttpConnectionsMax) return true;
+  for (auto one = waiting.begin(); one != waiting.end(); ++one) {
+    if (tcp_full && one->second.is_unix) continue;
+    one->second.stream->cancel();
+    waiting.erase(one);
+    return true;
+  }
+  return false;
+}
+
+asio::awaitable<void> HttpServer::Shared::serve(std::shared_ptr<Stream> stream, Peer peer) {
   auto self = shared_from_this();
   beast::flat_buffer buffer(limits::kHttpHeaderBytesMax + limits::kHttpBodyBytesMax);
   bool keep = true;
-  while (keep && !stopping) keep = co_await serve_one(stream, buffer, local);
+  while (keep && !stopping) keep = co_await serve_one(stream, buffer, peer);
   boost::system::error_code ignored;  // the peer may have closed first
   stream->socket().shutdown(asio::socket_base::shutdown_send, ignored);
   stream->close();
   connections.erase(stream);
+  tcp_connections -= peer.is_unix ? 0 : 1;
 }
 
 // Reads one request and answers it. False: the connection is over.
 asio::awaitable<bool> HttpServer::Shared::serve_one(std::shared_ptr<Stream> stream,
-                                                    beast::flat_buffer& buffer, bool local) {
+                                                             beast::flat_buffer& buffer, Peer peer) {
   http::request_parser<http::string_body> parser;
   parser.header_limit(limits::kHttpHeaderBytesMax);
   parser.body_limit(limits::kHttpBodyBytesMax);
   parser.eager(false);
 
   stream->expires_after(kIdle);
-  waiting.insert(stream.get());
+  const auto turn = next_wait++;
+  waiting.emplace(turn, Waiting{stream.get(), peer.is_unix});
   auto [header_error, header_bytes] =
       co_await http::async_read_header(*stream, buffer, parser, asio::as_tuple(asio::use_awaitable));
-  waiting.erase(stream.get());
+  waiting.erase(turn);
   if (header_error == http::error::header_limit) {
     (void)co_await send(*stream, parser.get(),
                         error_response(431, "header_too_large", "Send a smaller header."), false);
@@ -216,7 +244,7 @@ asio::awaitable<bool> HttpServer::Shared::serve_one(std::shared_ptr<Stream> stre
 
   const auto request = parser.release();
   const bool keep_alive = request.keep_alive() && !stopping;
-  auto ours = from_beast(request, local);
+  auto ours = from_beast(request, peer.local);
   if (!ours)
     co_return co_await send(
         *stream, request, error_response(400, "malformed", "The request target is not a path."), keep_alive);

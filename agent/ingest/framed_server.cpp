@@ -61,11 +61,13 @@ struct FramedServer::Shared : std::enable_shared_from_this<FramedServer::Shared>
   Shared(Dependencies dependencies, platform::Socket socket)
       : deps(std::move(dependencies)),
         acceptor(deps.loop, Stream(), socket.release()),
-        tick(deps.clock.make_alarm()) {}
+        tick(deps.clock.make_alarm()),
+        sweep_alarm(deps.clock.make_alarm()) {}
 
   Dependencies deps;
   Stream::acceptor acceptor;
   std::unique_ptr<platform::Alarm> tick;
+  std::unique_ptr<platform::Alarm> sweep_alarm;
   ProducerTable producers;
   std::set<std::shared_ptr<Connection>> connections;
   bool stopping = false;
@@ -110,9 +112,8 @@ asio::awaitable<void> FramedServer::run() {
 
 asio::awaitable<void> FramedServer::sweep() {
   auto shared = shared_;
-  auto alarm = shared->deps.clock.make_alarm();
   while (!shared->stopping) {
-    co_await alarm->wait_for(kSweepInterval);
+    co_await shared->sweep_alarm->wait_for(kSweepInterval);
     const auto now = shared->deps.clock.boot();
     const auto connections = shared->connections;
     for (const auto& connection : connections) {
@@ -125,6 +126,7 @@ asio::awaitable<void> FramedServer::sweep() {
 
 void FramedServer::stop() {
   shared_->stopping = true;
+  shared_->sweep_alarm->notify();
   boost::system::error_code ignored;  // the acceptor may be closed already
   shared_->acceptor.close(ignored);
   for (const auto& connection : shared_->connections) {

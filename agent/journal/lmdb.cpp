@@ -2,6 +2,10 @@
 
 #include <fcntl.h>
 #include <lmdb.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -11,7 +15,6 @@
 namespace meterd::journal {
 namespace {
 
-// Pages kept out of the watermark's sum: meta pages and what a commit's copy-on-write may need.
 constexpr mode_t kFileMode = 0600;
 
 Error error_of(int rc, const char* doing) {
@@ -37,6 +40,55 @@ std::string_view view(const MDB_val& value) {
   return {static_cast<const char*>(value.mv_data), value.mv_size};
 }
 
+// Less than the largest commit may need. A real I/O error with that little room left is retried like a full disk,
+// and seen for what it is once there is room.
+constexpr std::uint64_t kRoomOfACommit = 4 << 20;
+
+bool disk_is_full(MDB_env* env) {
+  int fd = -1;
+  struct statfs info {};
+  if (mdb_env_get_fd(env, &fd) != 0 || fstatfs(fd, &info) != 0) return false;
+  return std::uint64_t{info.f_bavail} * static_cast<std::uint64_t>(info.f_bsize) < kRoomOfACommit;
+}
+
+// LMDB maps its lock file and writes to it: on a full disk that would end the process (SIGBUS). So its blocks are
+// made first.
+constexpr off_t kLockFileBytes = 16 * 1024;
+
+Status make_lock_file(const std::string& directory) {
+  const std::string path = directory + "/lock.mdb";
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kFileMode);
+  if (fd < 0) return error_of(errno, "journal lock");
+  const int rc = posix_fallocate(fd, 0, kLockFileBytes);
+  ::close(fd);
+  if (rc != 0) return error_of(rc, "journal lock");
+  return {};
+}
+
+// Reads every page that the records reach. In a child: a missing page is a SIGBUS there.
+[[noreturn]] void walk_and_exit(const char* directory, std::size_t map_bytes) {
+  MDB_env* env = nullptr;
+  MDB_txn* txn = nullptr;
+  MDB_cursor* cursor = nullptr;
+  MDB_dbi dbi = 0;
+  MDB_val key{};
+  MDB_val value{};
+  int rc = mdb_env_create(&env);
+  if (rc == 0) rc = mdb_env_set_mapsize(env, map_bytes);
+  if (rc == 0) rc = mdb_env_open(env, directory, MDB_RDONLY | MDB_NOLOCK, kFileMode);
+  if (rc == 0) rc = mdb_txn_begin(env, nullptr, MDB_RDONLY, &txn);
+  if (rc == 0) rc = mdb_dbi_open(txn, nullptr, 0, &dbi);
+  for (const MDB_dbi each : {MDB_dbi{0}, dbi}) {
+    if (rc == 0) rc = mdb_cursor_open(txn, each, &cursor);
+    volatile char last = 0;  // the value's last byte may lie on an overflow page
+    while (rc == 0 && (rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0)
+      if (value.mv_size > 0) last = static_cast<const char*>(value.mv_data)[value.mv_size - 1];
+    (void)last;
+    if (rc == MDB_NOTFOUND) rc = 0;
+  }
+  _exit(rc == 0 ? 0 : 1);
+}
+
 constexpr MDB_dbi kFreeList = 0;  // LMDB's own: records of freed pages
 constexpr MDB_dbi kMain = 1;
 
@@ -58,7 +110,8 @@ class Cursor {
 
 }  // namespace
 
-Transaction::Transaction(Transaction&& other) noexcept : txn_(std::exchange(other.txn_, nullptr)) {}
+Transaction::Transaction(Transaction&& other) noexcept
+    : env_(other.env_), txn_(std::exchange(other.txn_, nullptr)) {}
 
 Transaction::~Transaction() {
   if (txn_ != nullptr) mdb_txn_abort(txn_);
@@ -105,6 +158,8 @@ Status Transaction::scan(std::string_view prefix, std::string_view from, const V
 
 Status Transaction::commit() {
   const int rc = mdb_txn_commit(std::exchange(txn_, nullptr));
+  // LMDB reports a short write, which is what a disk gives as it fills up, as EIO.
+  if (rc == EIO && disk_is_full(env_)) return Error{Code::full, "journal commit: the disk is full"};
   if (rc != 0) return error_of(rc, "journal commit");
   return {};
 }
@@ -113,6 +168,7 @@ Result<std::unique_ptr<Environment>> Environment::open(const Options& options) {
   // A size that does not fit size_t would wrap and silently open with LMDB's default map of 1 MiB.
   if (options.map_bytes > std::numeric_limits<std::size_t>::max() / 4)
     return Error{Code::invalid, "journal.max_size is beyond this machine's address space"};
+  if (auto made = make_lock_file(options.directory); !made) return made.error();
   MDB_env* env = nullptr;
   int rc = mdb_env_create(&env);
   if (rc != 0) return error_of(rc, "journal open");
@@ -121,6 +177,8 @@ Result<std::unique_ptr<Environment>> Environment::open(const Options& options) {
   // NOTLS: read transactions belong to an object, not to the thread that began them.
   if (rc == 0) rc = mdb_env_open(env, options.directory.c_str(), MDB_NOTLS | MDB_NORDAHEAD, kFileMode);
   if (rc != 0) return error_of(rc, "journal open");
+
+  if (auto whole = out->check_length(options.directory); !whole) return whole.error();
 
   MDB_txn* txn = nullptr;
   MDB_dbi dbi = 0;
@@ -134,6 +192,27 @@ Result<std::unique_ptr<Environment>> Environment::open(const Options& options) {
   return out;
 }
 
+// A file may rightly end before its last page: LMDB does not write pages that were given back within their
+// transaction. So a short file is read, not refused.
+Status Environment::check_length(const std::string& directory) const {
+  MDB_envinfo info{};
+  MDB_stat stat{};
+  int fd = -1;
+  struct stat file {};
+  if (mdb_env_info(env_, &info) != 0 || mdb_env_stat(env_, &stat) != 0 || mdb_env_get_fd(env_, &fd) != 0 ||
+      fstat(fd, &file) != 0)
+    return Error{Code::io, "journal open: cannot look at data.mdb"};
+  if (static_cast<std::uint64_t>(file.st_size) >= (info.me_last_pgno + 1) * std::uint64_t{stat.ms_psize}) return {};
+  const pid_t child = fork();
+  if (child < 0) return error_of(errno, "journal open");
+  if (child == 0) walk_and_exit(directory.c_str(), info.me_mapsize);
+  int ended = 0;
+  while (waitpid(child, &ended, 0) < 0)
+    if (errno != EINTR) return error_of(errno, "journal open");
+  if (WIFEXITED(ended) && WEXITSTATUS(ended) == 0) return {};
+  return Error{Code::corrupt, "the file was cut short"};
+}
+
 Environment::~Environment() {
   if (env_ != nullptr) mdb_env_close(env_);
 }
@@ -142,14 +221,14 @@ Result<Transaction> Environment::begin_write() {
   MDB_txn* txn = nullptr;
   const int rc = mdb_txn_begin(env_, nullptr, 0, &txn);
   if (rc != 0) return error_of(rc, "journal begin");
-  return Transaction(txn);
+  return Transaction(env_, txn);
 }
 
 Result<Transaction> Environment::begin_read() const {
   MDB_txn* txn = nullptr;
   const int rc = mdb_txn_begin(env_, nullptr, MDB_RDONLY, &txn);
   if (rc != 0) return error_of(rc, "journal begin read");
-  return Transaction(txn);
+  return Transaction(env_, txn);
 }
 
 Result<SpaceUse> Environment::space() const {

@@ -40,7 +40,8 @@ class Transaction {
 
  private:
   friend class Environment;
-  explicit Transaction(MDB_txn* txn) : txn_(txn) {}
+  Transaction(MDB_env* env, MDB_txn* txn) : env_(env), txn_(txn) {}
+  MDB_env* env_ = nullptr;
   MDB_txn* txn_ = nullptr;
 };
 
@@ -56,6 +57,8 @@ class Environment {
     std::string directory;
     std::uint64_t map_bytes = 0;
   };
+  // Code::corrupt also for a file that was cut short: it is read once in a child process, where touching a page that
+  // is not there ends only the child.
   static Result<std::unique_ptr<Environment>> open(const Options& options);
   ~Environment();
   Environment(const Environment&) = delete;
@@ -71,6 +74,7 @@ class Environment {
 
  private:
   explicit Environment(MDB_env* env) : env_(env) {}
+  Status check_length(const std::string& directory) const;
   MDB_env* env_;
 };
 

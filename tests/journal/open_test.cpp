@@ -150,6 +150,21 @@ TEST_F(JournalOpen, RefusesAFileThatIsNoJournalAndTouchesNothing) {
   }
 }
 
+TEST_F(JournalOpen, RefusesAFileThatWasCutShortAtAnyPage) {
+  open();
+  for (int i = 0; i < 500; ++i) put_raw("U" + std::to_string(1'000 + i), std::string(300, 'x'));
+  journal_.reset();
+  const std::string whole = file_bytes(data());
+  for (std::size_t keep = 2; keep < 8; ++keep) {  // eighths of the file
+    write_file(data(), whole.substr(0, whole.size() * keep / 8 / 4'096 * 4'096));
+    const auto error = refused();
+    EXPECT_EQ(error.code, Code::corrupt) << error.message;
+    EXPECT_THAT(error.message, HasSubstr("cut short"));
+  }
+  write_file(data(), whole);  // the control: the whole file opens
+  open();
+}
+
 TEST_F(JournalOpen, RefusesAnLmdbFileOfAnotherProgram) {
   open();
   put_raw("foreign", "record");
