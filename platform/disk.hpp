@@ -14,7 +14,6 @@ class Disk {
   virtual ~Disk() = default;
   // Refuses, with what to do, a file system on which LMDB cannot be crash-safe (JFFS2, NFS, 9p, CIFS).
   virtual Status suits_journal(const std::string& directory) const = 0;
-  virtual Result<std::uint64_t> free_bytes(const std::string& directory) const = 0;
 };
 
 }  // namespace meterd::platform

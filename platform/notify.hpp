@@ -10,7 +10,6 @@ class Notify {
   virtual ~Notify() = default;
   virtual void ready() = 0;
   virtual void stopping() = 0;
-  virtual void status(const std::string& line) = 0;
 };
 
 }  // namespace meterd::platform

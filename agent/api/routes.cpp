@@ -109,6 +109,8 @@ asio::awaitable<Response> Routes::events(Request request) {
     deps_.batcher.stats().refuse(error->refusal);
     co_return refused(error->refusal, error->message);
   }
+  if (ack == "received" && deps_.batcher.stuck_for() > Milliseconds(0))
+    co_return refused(meter::Refusal::full, advice_for(meter::Refusal::full));
   const auto counted = deps_.batcher.count(event.view(), deps_.batcher.now());
   if (counted.refusal) co_return refused(*counted.refusal, advice_for(*counted.refusal));
   if (ack == "received") co_return event_answer(200, true, false, {});

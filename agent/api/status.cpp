@@ -1,5 +1,6 @@
 #include "agent/api/status.hpp"
 
+#include <algorithm>
 #include <boost/json.hpp>
 
 namespace meterd::api {
@@ -10,10 +11,20 @@ namespace json = boost::json;
 // A commit writes about 20 KB to the device, whatever it carries (measured; see DESIGN.md).
 constexpr std::int64_t kBytesPerCommit = 20'480;
 constexpr std::int64_t kDayMs = 86'400'000;
+constexpr std::uint32_t kFailuresToShow = 10;  // about half an hour: beyond what heals by itself
 
 json::value time_or_null(std::int64_t ms) {
   if (ms == 0) return nullptr;
   return json::string(rfc3339(WallTime{Milliseconds(ms)}));
+}
+
+// At one commit per interval, or at the rate of this run so far if that is more: each `committed` report may be a
+// commit of its own.
+std::int64_t flash_per_day(const Status& s) {
+  const auto uptime = std::max<std::int64_t>(s.uptime.count(), 60'000);
+  const auto by_interval = kDayMs / s.commit_interval.count();
+  const auto so_far = static_cast<std::int64_t>(s.commits.commits) * kDayMs / uptime;
+  return std::max(by_interval, so_far) * kBytesPerCommit;
 }
 
 std::string hex(const std::string& bytes) {
@@ -27,6 +38,7 @@ std::string hex(const std::string& bytes) {
 }
 
 std::string state_of(const UpstreamStatus& upstream) {
+  if (!upstream.configured) return "not configured";
   if (upstream.state.unauthorised()) return "unauthorised";
   if (upstream.paused_for <= Milliseconds(0)) return "ok";
   return upstream.state.retry_after() ? "throttled" : "paused";
@@ -42,7 +54,7 @@ json::object counting(const Status& s) {
           {"counter_resets", s.ingest.counter_resets},
           {"datagrams", s.ingest.datagrams},
           {"refused", std::move(refused)},
-          {"loss_window_ms", s.commit_interval.count()},
+          {"loss_window_ms", (s.commit_interval + s.stuck_for).count()},
           {"uncommitted", s.uncommitted},
           {"inputs", json::array(s.inputs.begin(), s.inputs.end())},
           {"sources", json::array(s.sources.begin(), s.sources.end())},
@@ -58,8 +70,8 @@ json::object journal_part(const Status& s) {
           {"above_watermark", s.space.above_watermark()},
           {"commits", s.commits.commits},
           {"failed_commits", s.commits.failed_commits},
-          {"disk_full", s.commits.disk_full},
-          {"flash_bytes_per_day_max", kDayMs / s.commit_interval.count() * kBytesPerCommit},
+          {"disk_full", s.stuck_for > Milliseconds(0) || !s.reserve_kept},
+          {"flash_bytes_per_day_max", flash_per_day(s)},
           {"set_aside", s.overview.set_aside},
           {"conservation_error", s.commits.conservation_errors}};
 }
@@ -87,26 +99,37 @@ std::vector<Attention> find_attention(const Status& s) {
   if (s.commits.conservation_errors > 0)
     out.push_back(
         {"the journal's sums do not balance", "run meterctl verify and keep the journal for support"});
-  if (s.commits.disk_full)
+  if (s.stuck_for > Milliseconds(0))
     out.push_back({"the journal has no room; new counts wait in memory",
                    "free space below " + s.journal_directory + " or raise journal.max_size"});
+  else if (!s.reserve_kept)
+    out.push_back({"the disk has no room for the journal's reserve; new subscriptions and days are refused",
+                   "free space below " + s.journal_directory});
   else if (s.space.above_watermark())
     out.push_back({"the journal is above its watermark; new subscriptions and days are refused",
-                   "let the upstream drain, or raise journal.max_size"});
+                   "meterctl flush --now, let the upstream drain, or raise journal.max_size"});
   if (s.overview.set_aside > 0)
     out.push_back({count(s.overview.set_aside, "journal records could not be read and were set aside"),
                    "run meterctl verify"});
   for (const auto& u : s.upstreams) {
+    if (!u.configured && u.state.waiting() > 0)
+      out.push_back({count(u.state.waiting(), "usages wait for ") + u.name + ", which is not configured",
+                     "give an [[upstream]] this name again"});
     if (u.state.unauthorised())
       out.push_back({u.name + " refuses our key",
-                     "check the key and the site in meterd.toml; nothing is lost meanwhile"});
+                     "correct the key or the site and restart meterd; nothing is lost meanwhile"});
+    if (u.state.failures() >= kFailuresToShow && u.state.waiting() > 0 && !u.state.unauthorised())
+      out.push_back({u.name + " has failed " + count(u.state.failures(), "times in a row"), "see its last error in meterctl outbox; it goes on trying"});
     if (u.state.parked() > 0)
       out.push_back({u.name + ": " + count(u.state.parked(), "usages are parked"), "see meterctl outbox"});
     if (u.state.in_doubt() > 0)
       out.push_back(
           {u.name + ": " + count(u.state.in_doubt(), "usages are in doubt"), "see meterctl outbox"});
   }
-  if (!s.clock.trusted)
+  if (!s.clock.trusted && s.clock.time < s.last_trusted)
+    out.push_back({"the wall clock is before " + rfc3339(s.last_trusted) + ", when it was last trusted",
+                   "set the right time; if that one was wrong, use [clock] trust = \"always\" once"});
+  else if (!s.clock.trusted)
     out.push_back({"the wall clock is not trusted; nothing can be dated or sealed",
                    "let the device reach a time server; counting goes on"});
   else if (s.overview.undated_slices > 0)

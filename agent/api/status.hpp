@@ -16,6 +16,7 @@ namespace meterd::api {
 
 struct UpstreamStatus {
   std::string name, kind;
+  bool configured = true;  // false: it has usages from an earlier configuration
   journal::UpstreamState state;
   std::int64_t oldest_waiting_ms = 0;
   Milliseconds paused_for{};
@@ -29,8 +30,11 @@ struct Status {
   std::string version, device, run_state;
   Milliseconds uptime{};
   platform::WallReading clock;
+  WallTime last_trusted;  // as the journal had it when it was opened
   ingest::IngestStats ingest;
   bool uncommitted = false;
+  Milliseconds stuck_for{};    // how long the journal has been refusing counts
+  bool reserve_kept = true;    // of disk space beyond what the journal uses
   Milliseconds commit_interval{};
   std::vector<std::string> inputs, sources;
   std::size_t producers_connected = 0;

@@ -153,7 +153,13 @@ asio::awaitable<void> Core::watch_space() {
   const auto read_space = [this] { return journal_.space(); };
   const auto read_open = [this] { return read_buckets(journal_, limits::kListRowsMax); };
   const auto keep_reserve = [this] { return journal_.keep_reserve(); };
+  std::optional<std::uint64_t> read_at_commit;
   while (!stopping_) {
+    if (read_at_commit == committer_.stats().commits && reserve_kept_) {
+      co_await space_alarm_->wait_for(kSpaceInterval);
+      continue;
+    }
+    read_at_commit = committer_.stats().commits;
     batcher_->forget_placed();
     auto space = co_await platform::run_on(around_.reader, read_space);
     if (space) {
@@ -165,7 +171,7 @@ asio::awaitable<void> Core::watch_space() {
                           {{"used_bytes", space->use.used_bytes},
                            {"do", "let the upstream drain or raise journal.max_size"}});
       }
-      batcher_->set_above_watermark(above);
+      batcher_->set_above_watermark(above || !reserve_kept_);
       if (above) sealer_->make_room();
       space_ = *space;
       if (space->use.file_bytes != file_bytes || !reserve_kept_) {
@@ -232,20 +238,22 @@ asio::awaitable<Result<api::Status>> Core::status() {
   s.epoch = journal_.epoch();
   s.space = *space;
   s.commits = committer_.stats();
-  for (const auto& upstream : upstreams_of(config_)) {
-    api::UpstreamStatus one;
-    one.name = upstream.name.value();
-    one.kind = std::string(name_of(upstream.kind));
-    for (const auto& row : overview->upstreams) {
-      if (row.name != upstream.name) continue;
-      one.state = row.state;
-      one.oldest_waiting_ms = row.oldest_waiting_ms;
-      if (row.state.paused_boot() == journal_.boot_number())
-        one.paused_for = std::max(
-            Milliseconds(0), Milliseconds(row.state.paused_until_ms()) - around_.clock.boot().since_boot);
-    }
-    s.upstreams.push_back(std::move(one));
+  std::map<UpstreamName, api::UpstreamStatus> upstreams;
+  for (const auto& upstream : upstreams_of(config_))
+    upstreams[upstream.name] = {upstream.name.value(), std::string(name_of(upstream.kind)), true, {}, 0, {}};
+  for (const auto& row : overview->upstreams) {
+    auto& one = upstreams.try_emplace(row.name, api::UpstreamStatus{row.name.value(), "-", false, {}, 0, {}})
+                    .first->second;
+    one.state = row.state;
+    one.oldest_waiting_ms = row.oldest_waiting_ms;
+    if (row.state.paused_boot() == journal_.boot_number())
+      one.paused_for = std::max(Milliseconds(0), Milliseconds(row.state.paused_until_ms()) -
+                                                     around_.clock.boot().since_boot);
   }
+  for (auto& [name, one] : upstreams) s.upstreams.push_back(std::move(one));
+  s.stuck_for = batcher_->stuck_for();
+  s.reserve_kept = reserve_kept_;
+  s.last_trusted = journal_.last_trusted_at_open();
   s.overview = std::move(*overview);
   s.attention = api::find_attention(s);
   co_return s;

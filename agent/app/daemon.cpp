@@ -102,7 +102,7 @@ class Daemon {
     journal_ = std::move(*opened);
     const auto trusted_from = std::max(platform::build_date(), journal_->last_trusted_at_open());
     clock_ =
-        platform::make_clock(loop_.get_executor(), {config_.clock_trust == ClockTrust::always, trusted_from});
+        platform::make_clock(loop_.get_executor(), {journal_->trusted_offset_at_open(), config_.clock_trust == ClockTrust::always, trusted_from});
     tasks_ = std::make_unique<platform::TaskGroup>(loop_.get_executor(), *clock_);
     return 0;
   }
@@ -139,7 +139,7 @@ class Daemon {
       unix_datagrams |= is_unix;
       auto socket = is_unix ? platform::bind_unix_datagram(parsed->path, access, kReceiveBufferBytes)
                             : platform::bind_udp(parsed->host, parsed->port, kReceiveBufferBytes);
-      if (!socket) return refuse("socket_refused", socket.error(), kExitSocket);
+      if (!socket) return refuse_socket(address, socket.error());
       datagrams_.push_back(std::make_unique<ingest::DatagramInput>(loop_.get_executor(), std::move(*socket),
                                                                    core_->batcher()));
       inputs_.push_back(address);
@@ -149,7 +149,7 @@ class Daemon {
                    {{"net.unix.max_dgram_qlen", kKernelDefaultQueue},
                     {"do", "set it to 512 before meterd starts: senders block or lose lines"}});
     auto framed = platform::listen_unix(config_.ingest_socket, access);
-    if (!framed) return refuse("socket_refused", framed.error(), kExitSocket);
+    if (!framed) return refuse_socket("unix:" + config_.ingest_socket, framed.error());
     framed_ = std::make_unique<ingest::FramedServer>(
         ingest::FramedServer::Dependencies{loop_.get_executor(), reader_thread_.get_executor(), *journal_,
                                            core_->batcher(), *clock_, log_, access},
@@ -166,7 +166,7 @@ class Daemon {
       const bool is_unix = parsed->kind == SocketAddress::Kind::unix_path;
       auto socket = is_unix ? platform::listen_unix(parsed->path, access)
                             : platform::listen_tcp(parsed->host, parsed->port);
-      if (!socket) return refuse("socket_refused", socket.error(), kExitSocket);
+      if (!socket) return refuse_socket(address, socket.error());
       listeners.push_back({std::move(*socket), is_unix});
     }
     routes_ = std::make_unique<api::Routes>(api::Routes::Dependencies{
@@ -209,19 +209,25 @@ class Daemon {
     for (auto& input : datagrams_) input->stop();
     framed_->stop();
     http_->stop();
-    (void)co_await core_->stop(kStopDeadline);  // late: said by the exit below
-    const bool ended = co_await tasks_->join(kStopDeadline);
-    if (!ended) {
+    // The inputs end while the batcher still commits: what they take in their last moment is answered truly.
+    if (!co_await tasks_->join(kStopDeadline)) {
       framed_->close();
       http_->close();
-      (void)co_await tasks_->join(kStopDeadline);
+      (void)co_await tasks_->join(kStopDeadline);  // what is left is refused by the batcher once it has ended
     }
+    (void)co_await core_->stop(kStopDeadline);  // an exchange that does not end is cut; a restart asks again by id
     if (core_->batcher().holds_uncommitted()) {
       log_.error("stopped_with_uncommitted_events",
                  {{"do", "the journal had no room; free space before the next start"}});
       exit_ = kExitFailed;
     }
     loop_.stop();
+  }
+
+  int refuse_socket(const std::string& address, const Error& error) {
+    log_.error("socket_refused", {{"socket", address}, {"error", error.message},
+                                  {"do", "end what holds it, or give another in [ingest] or [api] of meterd.toml"}});
+    return kExitSocket;
   }
 
   int refuse(std::string_view event, const Error& error, int code) {

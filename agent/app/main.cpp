@@ -1,4 +1,5 @@
 // meterd --config FILE [--check]
+#include <fcntl.h>
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
@@ -21,6 +22,26 @@ void forbid_core_files() {
   (void)setrlimit(RLIMIT_CORE, &none);  // can only fail upwards
 }
 
+// With 0, 1 or 2 closed, the journal's files would get these numbers and then the log's lines.
+void open_standard_files() {
+  for (int fd = 0; fd <= 2; ++fd)
+    if (fcntl(fd, F_GETFD) < 0) (void)open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY);  // the lowest free number
+}
+
+// Two servers of up to 256 connections each, the journal, and some room.
+constexpr rlim_t kFilesNeeded = 640;
+
+bool raise_file_limit() {
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return true;
+  if (files.rlim_cur < kFilesNeeded && files.rlim_max >= kFilesNeeded) {
+    files.rlim_cur = kFilesNeeded;
+    (void)setrlimit(RLIMIT_NOFILE, &files);  // checked by what it is afterwards
+    (void)getrlimit(RLIMIT_NOFILE, &files);
+  }
+  return files.rlim_cur >= kFilesNeeded;
+}
+
 int run(const std::string& path, bool check_only) {
   const char* credentials = std::getenv("CREDENTIALS_DIRECTORY");
   const meterd::app::ConfigSources sources{meterd::platform::read_machine_id(),
@@ -36,6 +57,11 @@ int run(const std::string& path, bool check_only) {
     return meterd::app::kExitFine;
   }
   meterd::StderrLog log;
+  if (!raise_file_limit()) {
+    log.error("not_started", {{"error", "too few open files are allowed"},
+                              {"do", "allow at least 640: ulimit -n, or LimitNOFILE= in the unit"}});
+    return meterd::app::kExitConfiguration;
+  }
   for (const auto& warning : config->warnings) log.warning("configuration", {{"what", warning}});
   return meterd::app::run_daemon(*config, log);
 }
@@ -43,6 +69,7 @@ int run(const std::string& path, bool check_only) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  open_standard_files();
   forbid_core_files();
   std::signal(SIGPIPE, SIG_IGN);  // a peer, or the log's reader, that goes away is an error code
   CLI::App cli{"meterd counts metered events on this device and delivers them to the billing system."};

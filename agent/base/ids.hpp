@@ -32,8 +32,6 @@ using SubscriptionId = StrongString<struct SubscriptionIdTag>;
 using ItemPriceId = StrongString<struct ItemPriceIdTag>;
 using UsageId = StrongString<struct UsageIdTag>;
 using EventName = StrongString<struct EventNameTag>;
-using ProducerId = StrongString<struct ProducerIdTag>;
-using EventId = StrongString<struct EventIdTag>;  // unique together with its producer
 
 }  // namespace meterd
 

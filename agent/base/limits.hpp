@@ -9,7 +9,6 @@ namespace meterd::limits {
 // The vendor's lengths (Chargebee Usages API v2): id, item_price_id and subscription_id 100, quantity 40.
 inline constexpr std::size_t kIdMax = 100;
 inline constexpr std::size_t kQuantityMax = 40;
-inline constexpr std::size_t kNoteMax = 500;
 
 // Our own names. An LMDB key is at most 511 bytes: upstream + subscription + item price + day must fit.
 inline constexpr std::size_t kUpstreamNameMax = 32;

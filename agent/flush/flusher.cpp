@@ -11,7 +11,8 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr Milliseconds kLongestWait{60'000};
+// Every commit wakes the flusher, and nothing else changes what it must know.
+constexpr Milliseconds kLongestWait{24 * 3'600'000};
 constexpr Milliseconds kJournalRetry{1'000};
 
 journal::Due due_in(Milliseconds wait, const journal::Moment& now) {
@@ -80,7 +81,7 @@ asio::awaitable<Milliseconds> Flusher::round() {
       go_on = !one.decision.pause.has_value();
       settled.push_back(std::move(one));
     } else {
-      settled.push_back({stored.sequence, stored.record, false, {}, {}, {}});
+      settled.push_back({stored.sequence, stored.record, false, false, {}, {}, {}});
     }
   }
   report(settled);
@@ -92,9 +93,11 @@ asio::awaitable<Milliseconds> Flusher::round() {
 asio::awaitable<Result<std::vector<journal::StoredUsage>>> Flusher::begin(std::uint32_t failures) {
   const std::size_t at_most = failures > 0 ? 1 : round_usages_;
   auto intents = std::make_shared<std::vector<journal::StoredUsage>>();
-  journal::Operation operation = [intents, at_most, name = deps_.target.name,
+  // While one at a time is asked, the lanes take turns: poisoned usages must not keep the others back.
+  const auto first = failures % 2 == 1 ? journal::Lane::ready : journal::Lane::delayed;
+  journal::Operation operation = [intents, at_most, first, name = deps_.target.name,
                                   at = now()](journal::WriteTransaction& txn) -> Status {
-    auto begun = txn.begin_attempts(name, at, at_most);
+    auto begun = txn.begin_attempts(name, at, at_most, first);
     if (!begun) return begun.error();
     *intents = std::move(*begun);
     return {};
@@ -126,6 +129,14 @@ asio::awaitable<void> Flusher::commit_all(std::vector<Settled> settled) {
       at_once /= 2;
       continue;
     }
+    if (committed.error().code == Code::corrupt) {
+      // Once repaired it may fit; what cannot be repaired is set aside and shown.
+      if (settled.front().repaired)
+        settled.erase(settled.begin());
+      else
+        co_await repair(settled.front());
+      continue;
+    }
     if (!complained)
       deps_.log.error("receipts_uncommitted",
                       {{"upstream", name().value()}, {"error", committed.error().message}});
@@ -140,8 +151,8 @@ asio::awaitable<Flusher::Settled> Flusher::attempt(const journal::StoredUsage& s
   const auto& vendor = *deps_.target.vendor;
   const auto traits = vendor.traits();
   const auto usage = journal::usage_of(stored.record);
-  const PolicyInput input{stored.record.attempts(), failures, stored.record.supersedes(),
-                          deps_.random.next()};
+  const PolicyInput input{stored.record.attempts(), failures, stored.record.absent_looks(),
+                          stored.record.supersedes(), deps_.random.next()};
   ++stats_.attempts;
 
   const auto answer = co_await deps_.client->exchange(request_of(stored.record.request()), traits.idempotent);
@@ -149,6 +160,7 @@ asio::awaitable<Flusher::Settled> Flusher::attempt(const journal::StoredUsage& s
   Settled out{stored.sequence,
               stored.record,
               true,
+              false,
               after_create(verdict, traits, input),
               verdict.detail,
               upstream::name_of(verdict.outcome)};
@@ -162,6 +174,18 @@ asio::awaitable<Flusher::Settled> Flusher::attempt(const journal::StoredUsage& s
   out.detail = out.decision.step == Step::settle ? found.verdict.receipt
                                                  : verdict.detail + "; looked up: " + found.verdict.detail;
   co_return out;
+}
+
+asio::awaitable<void> Flusher::repair(Settled& one) {
+  one.repaired = true;
+  deps_.log.error("outbox_record_unreadable",
+                  {{"upstream", name().value()}, {"id", one.record.id()}, {"do", "run meterctl verify"}});
+  journal::Operation operation = [name = deps_.target.name,
+                                  sequence = one.sequence](journal::WriteTransaction& txn) {
+    return txn.repair_usage(name, sequence);
+  };
+  const Status repaired = co_await deps_.committer.submit(std::move(operation));
+  if (!repaired) deps_.log.error("repair_failed", {{"error", repaired.error().message}});
 }
 
 asio::awaitable<Status> Flusher::commit(std::vector<Settled> settled) {
@@ -182,6 +206,8 @@ Status Flusher::settle(journal::WriteTransaction& txn, const Settled& one, const
       return txn.deliver(one.sequence, one.detail, now);
     case Step::retry:
       return txn.retry(one.sequence, due_in(one.decision.usage_wait, now), one.detail);
+    case Step::look_again:
+      return txn.look_again(one.sequence, due_in(one.decision.usage_wait, now), one.detail);
     case Step::park:
       return txn.park(one.sequence, one.detail);
     case Step::look_up:
@@ -251,13 +277,13 @@ void Flusher::report(const std::vector<Settled>& settled) {
       deps_.log.error("usage_parked", {{"upstream", name().value()},
                                        {"id", one.record.id()},
                                        {"outcome", one.outcome},
-                                       {"do", "see meterctl outbox; then meterctl retry or withdraw"}});
+                                       {"do", "see meterctl outbox"}});
     }
     if (decision.unauthorised && !troubled_)
       deps_.log.error("upstream_unauthorised",
                       {{"upstream", name().value()},
                        {"outcome", one.outcome},
-                       {"do", "check the key and the site; nothing is lost meanwhile"}});
+                       {"do", "correct the key or the site in meterd.toml and restart meterd; nothing is lost meanwhile"}});
     else if (decision.pause && !troubled_)
       deps_.log.warning("upstream_unavailable",
                         {{"upstream", name().value()}, {"outcome", one.outcome}, {"see", "meterctl status"}});

@@ -55,6 +55,7 @@ class Flusher {
     std::uint64_t sequence = 0;
     journal::UsageRecord record;
     bool sent = false;
+    bool repaired = false;  // its records were unreadable once
     Decision decision;
     std::string detail;        // last_error, or the receipt
     std::string_view outcome;  // for the log: a detail may quote the vendor
@@ -63,6 +64,7 @@ class Flusher {
   boost::asio::awaitable<Settled> attempt(const journal::StoredUsage& stored, std::uint32_t failures);
   boost::asio::awaitable<Result<std::vector<journal::StoredUsage>>> begin(std::uint32_t failures);
   boost::asio::awaitable<void> commit_all(std::vector<Settled> settled);
+  boost::asio::awaitable<void> repair(Settled& one);
   boost::asio::awaitable<Status> commit(std::vector<Settled> settled);
   Status settle(journal::WriteTransaction& txn, const Settled& one, const journal::Moment& now) const;
   Status note_upstream(journal::WriteTransaction& txn, const std::vector<Settled>& settled,

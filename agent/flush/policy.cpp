@@ -1,5 +1,7 @@
 #include "agent/flush/policy.hpp"
 
+#include <algorithm>
+
 #include "agent/base/limits.hpp"
 
 namespace meterd::flush {
@@ -12,11 +14,16 @@ constexpr BackoffLimits kUnauthorised{Milliseconds(30'000), Milliseconds(60 * 60
 // The vendor: "no more requests are served until the limit resets (in approximately a minute)".
 constexpr Milliseconds kThrottledWithoutWord{60'000};
 constexpr std::int64_t kThrottledSpread = 6'000;
+constexpr Milliseconds kLeastPause{1'000};  // "Retry-After: 0" must not become a tight loop of requests and commits
+// A request whose answer was lost may still be at work at the upstream: not found is believed after so many looks.
+constexpr std::uint32_t kLooksBeforeAbsent = 3;
+constexpr Milliseconds kBetweenLooks{60'000};
 
 Decision failed(const PolicyInput& input, const std::optional<Milliseconds>& said) {
   Decision decision;
   decision.step = Step::retry;
-  decision.pause = said ? *said : full_jitter(kUnavailable, input.failures + 1, input.random);
+  decision.pause =
+      said ? std::max(*said, kLeastPause) : full_jitter(kUnavailable, input.failures + 1, input.random);
   decision.retry_after = said.has_value();
   // One usage that always fails must not keep the others back: it waits longer than the upstream's pause.
   decision.usage_wait = *decision.pause + full_jitter(kUnavailable, input.attempts, input.random);
@@ -35,9 +42,7 @@ Decision throttled(const std::optional<Milliseconds>& said, const PolicyInput& i
   Decision decision;
   decision.step = Step::retry;
   // Spread, so that a fleet that was stopped together does not come back together.
-  decision.pause =
-      said ? *said
-           : kThrottledWithoutWord + Milliseconds(static_cast<std::int64_t>(
+  decision.pause = said ? std::max(*said, kLeastPause) : kThrottledWithoutWord + Milliseconds(static_cast<std::int64_t>(
                                          input.random % static_cast<std::uint64_t>(kThrottledSpread)));
   decision.retry_after = true;
   return decision;
@@ -48,6 +53,17 @@ Decision ended(Step step) {
   decision.step = step;
   decision.success = true;
   return decision;
+}
+
+// Refused as taken, and not there under our id. At the first attempt the date is another's. Later an attempt of our
+// own may be the one that is in the way and not visible yet; a new id would then be billed beside it.
+Decision absent(const PolicyInput& input) {
+  if (input.attempts > 1 && input.absent_looks + 1 < kLooksBeforeAbsent) {
+    Decision decision = ended(Step::look_again);
+    decision.usage_wait = kBetweenLooks;
+    return decision;
+  }
+  return ended(input.supersedes < limits::kSupersedeTriesMax ? Step::supersede : Step::park);
 }
 
 // Nothing was learnt about the usage itself: what the verdict says about the upstream decides.
@@ -91,7 +107,7 @@ Decision after_look_up(const upstream::ReadBack& found, const PolicyInput& input
     case Found::different:
       return ended(Step::park);
     case Found::absent:
-      return ended(input.supersedes < limits::kSupersedeTriesMax ? Step::supersede : Step::park);
+      return absent(input);
     case Found::unknown:
       break;
   }

@@ -15,7 +15,6 @@ constexpr std::size_t kPrunesPerCommit = 256;
 constexpr Milliseconds kLongestWait{60'000};  // a stepped wall clock is noticed within a minute
 constexpr Milliseconds kRetryAfterFailure{5'000};
 constexpr Milliseconds kPruneInterval{3'600'000};
-constexpr const char* kZoneOfALostBalance = "UTC";  // only usages that are superseded ask for it
 constexpr Milliseconds kNothingLeftFor{10'000};
 constexpr std::int64_t kPostponedSeconds = 600;  // a bucket whose upstream has gone from the configuration
 
@@ -101,10 +100,9 @@ asio::awaitable<void> Sealer::run() {
   while (!stopping_) {
     Milliseconds wait = kLongestWait;
     const auto now = deps_.clock.wall();
-    const auto read = [&journal = deps_.journal] { return journal::read_next_seal(journal); };
-    auto next = co_await platform::run_on(deps_.reader, read);
-    if (next && next->has_value() && now.trusted) {
-      const auto until = WallTime::from_seconds(**next) - now.time;
+    co_await read_next_seal();
+    if (next_seal_s_ && now.trusted) {
+      const auto until = WallTime::from_seconds(*next_seal_s_) - now.time;
       if (until <= Milliseconds(0)) {
         const auto sealed = co_await seal_due(false);
         if (sealed) {
@@ -127,6 +125,17 @@ asio::awaitable<void> Sealer::run() {
     }
     co_await alarm_->wait_for(wait);
   }
+}
+
+// Only a commit changes it; a wall clock that was stepped is noticed without reading.
+asio::awaitable<void> Sealer::read_next_seal() {
+  const auto commits = deps_.committer.stats().commits;
+  if (read_at_commit_ == commits) co_return;
+  const auto read = [&journal = deps_.journal] { return journal::read_next_seal(journal); };
+  auto next = co_await platform::run_on(deps_.reader, read);
+  if (!next) co_return;
+  next_seal_s_ = *next;
+  read_at_commit_ = commits;
 }
 
 asio::awaitable<Status> Sealer::seal_all() {
@@ -159,7 +168,7 @@ asio::awaitable<Status> Sealer::seal_due(bool all) {
           continue;
         }
         if (!sealed && sealed.error().code == Code::corrupt) {
-          if (auto rebuilt = txn.rebuild_balance(one.bucket, kZoneOfALostBalance); !rebuilt) return rebuilt;
+          if (auto rebuilt = txn.rebuild_balance(one.bucket, journal::kZoneOfALostBalance); !rebuilt) return rebuilt;
         } else if (!sealed &&
                    (sealed.error().code == Code::rejected || sealed.error().code == Code::invalid)) {
           progress->refused = sealed.error();

@@ -79,6 +79,7 @@ class Sealer {
 
  private:
   boost::asio::awaitable<Status> seal_due(bool all);
+  boost::asio::awaitable<void> read_next_seal();
   enum class Extent : std::uint8_t { one_commit, all };
   boost::asio::awaitable<void> prune(std::int64_t before_s, Extent extent);
 
@@ -88,6 +89,8 @@ class Sealer {
   std::uint64_t sealed_ = 0;
   BootTime pruned_at_;
   bool complained_ = false;
+  std::optional<std::int64_t> next_seal_s_;  // as of the commit of that number
+  std::optional<std::uint64_t> read_at_commit_;
   bool room_wanted_ = false;
   std::optional<BootTime> nothing_left_at_;  // when pruning for room found nothing
 };

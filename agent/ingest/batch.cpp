@@ -50,7 +50,7 @@ std::optional<BatchRefusal> refuse_batch(const v1::Batch& batch) {
 
 PendingAck count_batch(const v1::Batch& batch, Batcher& batcher, ProducerTable& producers) {
   PendingAck out;
-  out.needs_commit = batch.ack() == v1::COMMITTED;
+  out.needs_commit = batch.ack() != v1::RECEIVED;  // an unknown level gets the stronger promise
   out.ack.set_level(batch.ack());
   const auto now = batcher.now();
   const bool sequenced = batch.sequence() != 0;
@@ -61,11 +61,15 @@ PendingAck count_batch(const v1::Batch& batch, Batcher& batcher, ProducerTable& 
   std::uint32_t duplicates = 0;
   for (int i = 0; i < batch.events_size(); ++i) {
     const auto position = static_cast<std::size_t>(i);
+    meter::EventView event;
     if (sequenced && batch.sequence() + position <= highest) {
-      ++duplicates;
+      // Passed before: counted, or refused for good. The repeat of a lost acknowledgement must tell which.
+      auto refusal = read_event(batch.events(i), batch.producer(), event);
+      if (!refusal) refusal = batcher.refusal_at_any_time(event);
+      if (refusal) add_error(out.ack, position, *refusal);
+      else ++duplicates;
       continue;
     }
-    meter::EventView event;
     if (const auto refusal = read_event(batch.events(i), batch.producer(), event)) {
       batcher.stats().refuse(*refusal);
       add_error(out.ack, position, *refusal);

@@ -14,7 +14,11 @@ Batcher::Batcher(Dependencies dependencies, const IngestRules& rules)
     : deps_(std::move(dependencies)),
       rules_(rules),
       alarm_(deps_.clock.make_alarm()),
+      pruned_at_(deps_.clock.boot()),
+      slices_at_once_(kSlicesPerCommit),
       last_trusted_stored_(deps_.journal.last_trusted_at_open()),
+      trust_noted_(deps_.journal.trusted_offset_at_open().has_value()),
+      seen_ids_(deps_.journal.seen_ids_at_open()),
       summarised_at_(deps_.clock.boot()) {}
 
 Batcher::Counted Batcher::count(const meter::EventView& event, const platform::WallReading& now) {
@@ -22,6 +26,7 @@ Batcher::Counted Batcher::count(const meter::EventView& event, const platform::W
     stats_.refuse(refusal);
     return Counted{refusal, std::nullopt};
   };
+  if (ended_) return refused(Refusal::full);
   WallTime at;
   if (auto refusal = judge(event, now, at)) return refused(*refusal);
   std::optional<Refusal> refusal;
@@ -58,12 +63,24 @@ Batcher::Counted Batcher::count(const meter::EventView& event, const platform::W
   return {std::nullopt, window_.identified.size() - 1};
 }
 
-std::optional<Refusal> Batcher::judge(const meter::EventView& event, const platform::WallReading& now,
-                                      WallTime& at) const {
+std::optional<Refusal> Batcher::refusal_at_any_time(const meter::EventView& event) {
+  if (auto refusal = judge_content(event)) return refusal;
+  std::optional<Refusal> refusal;
+  find_route(event, refusal);
+  return refusal;
+}
+
+std::optional<Refusal> Batcher::judge_content(const meter::EventView& event) {
   if (event.quantity.is_zero() || event.quantity.is_negative()) return Refusal::bad_quantity;
   if (!event.id.empty() &&
       (!is_clean_text(event.id, limits::kIdMax) || !is_clean_text(event.producer, limits::kProducerMax)))
     return Refusal::bad_id;
+  return std::nullopt;
+}
+
+std::optional<Refusal> Batcher::judge(const meter::EventView& event, const platform::WallReading& now,
+                                      WallTime& at) const {
+  if (auto refusal = judge_content(event)) return refusal;
   at = now.time;
   if (!event.time) return std::nullopt;
   if (!now.trusted) return Refusal::clock_untrusted;
@@ -96,6 +113,7 @@ Place Batcher::place_of(Leg& leg, WallTime at, const platform::WallReading& now)
   }
   if (at.seconds().count() < leg.bounds.start || at.seconds().count() >= leg.bounds.end) {
     const auto& zone = deps_.catalog->rule(leg.meter).zone;
+    leg.window = 0;  // its tally is of the day that it leaves
     leg.day = zone.day_of(at);
     leg.bounds = zone.bounds(leg.day);
   }
@@ -126,6 +144,10 @@ void Batcher::note_counter(const std::string& source, const journal::CounterCurs
 }
 
 void Batcher::commit_soon(Done done) {
+  if (ended_) {
+    done(Error{Code::cancelled, "meterd is stopping; report it again to the next one"}, {});
+    return;
+  }
   waiting_.push_back(std::move(done));
   urgent_ = true;
   alarm_->notify();

@@ -34,6 +34,8 @@ struct IngestRules {
   Seconds remember_ids{7 * 86'400};
 };
 
+inline constexpr std::size_t kSlicesPerCommit = 1'000;
+
 class Batcher;
 
 // A counter that is read, not told: asked before each window is closed.
@@ -65,6 +67,8 @@ class Batcher {
     std::optional<std::size_t> identified;
   };
   Counted count(const meter::EventView& event, const platform::WallReading& now);
+  // Why the event would be refused whenever it came (its content, its meter); counts nothing.
+  std::optional<meter::Refusal> refusal_at_any_time(const meter::EventView& event);
 
   // Stored with this window's tallies.
   void note_producer(const std::string& producer, std::uint64_t sequence);
@@ -91,9 +95,10 @@ class Batcher {
   void learn_known_buckets(const std::vector<journal::BucketRow>& rows);
 
   IngestStats& stats() { return stats_; }
-  const IngestRules& rules() const { return rules_; }
   bool holds_uncommitted() const { return !window_.empty() || in_flight_ || stuck_ != nullptr; }
-  bool clock_trusted() const { return trusted_; }
+  // How long the journal has been refusing a window: so much longer is the loss window. Meanwhile `received` cannot
+  // be promised and is refused as full.
+  Milliseconds stuck_for() const { return stuck_ ? deps_.clock.boot() - stuck_since_ : Milliseconds(0); }
 
  private:
   struct Leg {
@@ -112,6 +117,7 @@ class Batcher {
     std::vector<Done> waiting;
   };
 
+  static std::optional<meter::Refusal> judge_content(const meter::EventView& event);
   std::optional<meter::Refusal> judge(const meter::EventView& event, const platform::WallReading& now,
                                       WallTime& at) const;
   Route* find_route(const meter::EventView& event, std::optional<meter::Refusal>& refusal);
@@ -138,11 +144,16 @@ class Batcher {
   bool in_flight_ = false;
   bool urgent_ = false;
   bool stopping_ = false;
+  bool ended_ = false;  // run() has returned: nothing would commit what comes now
+  BootTime stuck_since_;
+  BootTime pruned_at_;
+  std::size_t slices_at_once_;
   bool above_watermark_ = false;
   bool trusted_ = false;
   bool slices_may_exist_ = true;
   std::map<Place, bool> known_;  // filled only while above the watermark
   WallTime last_trusted_stored_;
+  bool trust_noted_;  // in this boot
   std::uint64_t seen_ids_ = 0;
   std::uint64_t placed_ = 0;
   IngestStats stats_;

@@ -2,6 +2,7 @@
 // trusted.
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "agent/base/limits.hpp"
 #include "agent/ingest/batcher.hpp"
@@ -14,7 +15,7 @@ namespace {
 constexpr Milliseconds kRetryAfterFailure{1'000};
 constexpr Milliseconds kTrustedTimeStep{3'600'000};
 constexpr Milliseconds kSummaryInterval{60'000};
-constexpr std::size_t kSlicesPerCommit = 1'000;
+constexpr Milliseconds kPruneInterval{600'000};
 constexpr std::int64_t kDaySeconds = 86'400;
 }  // namespace
 
@@ -29,14 +30,18 @@ asio::awaitable<void> Batcher::run() {
       deps_.log.info("clock_trust", {{"trusted", now.trusted ? "yes" : "no"}});
     }
     for (auto& source : sources_) source->harvest(*this, now);
-    if (stuck_ || !window_.empty() || !waiting_.empty()) co_await commit_window();
+    // Ids are forgotten with a commit; where nothing can be counted because of them, one is made for that alone.
+    const bool prune = now.trusted && seen_ids_ > 0 && deps_.clock.boot() - pruned_at_ > kPruneInterval;
+    if (stuck_ || !window_.empty() || !waiting_.empty() || prune) co_await commit_window();
     // After the commit: what this window held of untrusted time is dated with the rest.
     const auto then = deps_.clock.wall();
     if (then.trusted && slices_may_exist_ && !stuck_) co_await date_slices(then);
     summarise_refusals();
-    if (stopping_ && window_.empty() && waiting_.empty()) co_return;
-    if (stopping_ && stuck_) co_return;  // it was tried once more; the disk is still full
+    // A stuck window was tried once more; the disk is still full.
+    if (stopping_ && (stuck_ || (window_.empty() && waiting_.empty()))) break;
   }
+  ended_ = true;
+  for (const auto& done : std::exchange(waiting_, {})) done(Error{Code::cancelled, "meterd is stopping"}, {});
 }
 
 WindowContext Batcher::context_for(const platform::WallReading& now) {
@@ -44,7 +49,8 @@ WindowContext Batcher::context_for(const platform::WallReading& now) {
   context.now = now.time;
   context.trusted = now.trusted;
   context.boot_number = deps_.journal.boot_number();
-  // Ids are kept by day of arrival; an untrusted clock leaves them in the last day that was trusted.
+  context.boot = deps_.clock.boot();
+  // Ids are kept by day of arrival; under an untrusted clock in a partition of their own until it is trusted.
   // The day never goes back, or a step of the clock over midnight would hide an id. Kept long enough for an
   // event that was accepted before its time.
   const auto stored_day = last_trusted_stored_.seconds().count() / kDaySeconds;
@@ -52,6 +58,7 @@ WindowContext Batcher::context_for(const platform::WallReading& now) {
   const auto kept_days =
       ((rules_.remember_ids + rules_.accept_future).count() + kDaySeconds - 1) / kDaySeconds;
   context.seen.today = static_cast<std::uint32_t>(std::max<std::int64_t>(day, 0));
+  context.seen.dated = now.trusted;
   context.seen.oldest = static_cast<std::uint32_t>(std::max<std::int64_t>(day - kept_days, 0));
   for (std::size_t i = 0; i < deps_.catalog->size(); ++i) {
     const auto& zone = deps_.catalog->rule(i).zone;
@@ -60,7 +67,7 @@ WindowContext Batcher::context_for(const platform::WallReading& now) {
     context.zones.push_back(zone.name());
   }
   context.note_trusted_time =
-      now.trusted && (now.time - last_trusted_stored_ > kTrustedTimeStep || day > stored_day);
+      now.trusted && (now.time - last_trusted_stored_ > kTrustedTimeStep || day > stored_day || !trust_noted_);
   context.seal_early = deps_.seal_early;
   return context;
 }
@@ -86,8 +93,13 @@ asio::awaitable<void> Batcher::commit_window() {
   const Status committed = co_await deps_.committer.submit(std::move(operation));
   in_flight_ = false;
   if (committed) {
-    if (closed->context.note_trusted_time) last_trusted_stored_ = closed->context.now;
-    if (!closed->window.identified.empty()) seen_ids_ = closed->outcome.seen_ids;
+    if (closed->context.note_trusted_time) {
+      last_trusted_stored_ = closed->context.now;
+      trust_noted_ = true;
+    }
+    seen_ids_ = closed->outcome.seen_ids;
+    if (closed->context.trusted) pruned_at_ = deps_.clock.boot();
+    if (closed->outcome.more_to_prune) urgent_ = true;
     if (closed->outcome.wrote_slices) slices_may_exist_ = true;
     if (!waiting_.empty()) urgent_ = true;  // they came while this window was on its way
     const auto& flags = closed->outcome.duplicate;
@@ -103,7 +115,17 @@ asio::awaitable<void> Batcher::commit_window() {
     waiting_.clear();
   }
   for (const auto& done : waiting) done(committed, closed->outcome);
-  if (!committed) stuck_ = std::move(closed);
+  if (committed && stuck_since_ != BootTime{}) {
+    deps_.log.info("journal_has_room_again");
+    stuck_since_ = {};
+  }
+  if (committed) co_return;
+  if (stuck_since_ == BootTime{}) {
+    stuck_since_ = deps_.clock.boot();
+    deps_.log.error(committed.error().code == Code::full ? "journal_full" : "journal_refuses", {{"error", committed.error().message},
+                                               {"do", "free space, or raise journal.max_size; counts wait in memory"}});
+  }
+  stuck_ = std::move(closed);
 }
 
 // A slice of time since boot becomes a day once the wall clock is known: wall = now - (since boot now -
@@ -136,15 +158,15 @@ asio::awaitable<void> Batcher::date_slices(const platform::WallReading& now) {
     const auto& zone = deps_.catalog->rule(i).zone;
     shared->zones.emplace(zone.name(), zone);
   }
-  journal::Operation operation = [shared](journal::WriteTransaction& txn) -> Status {
-    auto slices = txn.slices(shared->context.boot_number, kSlicesPerCommit);
+  journal::Operation operation = [shared, at_once = slices_at_once_](journal::WriteTransaction& txn) -> Status {
+    auto slices = txn.slices(shared->context.boot_number, at_once);
     if (!slices) return slices.error();
-    shared->more = slices->size() == kSlicesPerCommit;
+    shared->more = slices->size() == at_once;
     for (const auto& slice : *slices) {
       auto zone = shared->zones.find(slice.value.zone());
       if (zone == shared->zones.end()) {  // its meter has gone from the configuration
         auto loaded = meter::TimeZone::load(slice.value.zone());
-        if (!loaded) return loaded.error();
+        if (!loaded) continue;  // stays a slice, and is shown as undated
         zone = shared->zones.emplace(slice.value.zone(), *loaded).first;
       }
       auto quantity = Quantity::parse_total(slice.value.quantity());
@@ -159,6 +181,8 @@ asio::awaitable<void> Batcher::date_slices(const platform::WallReading& now) {
   };
   const Status dated = co_await deps_.committer.submit(std::move(operation));
   if (dated && !shared->more) slices_may_exist_ = false;
+  if (dated) slices_at_once_ = kSlicesPerCommit;
+  if (!dated && dated.error().code == Code::full) slices_at_once_ = std::max<std::size_t>(1, slices_at_once_ / 2);
   if (!dated) deps_.log.warning("dating_failed", {{"error", dated.error().message}});
 }
 

@@ -207,7 +207,10 @@ asio::awaitable<bool> FramedServer::Shared::take_frame(std::shared_ptr<Connectio
   }
   auto slot = std::make_shared<Connection::Slot>();
   connection->acks.push_back(slot);
-  if (auto why = refuse_batch(batch)) {
+  auto why = refuse_batch(batch);
+  if (!why && batch.ack() == v1::RECEIVED && deps.batcher.stuck_for() > Milliseconds(0))
+    why = BatchRefusal{meter::Refusal::full, "full: the journal has no room at the moment; report the batch again later"};
+  if (why) {
     deps.batcher.stats().refuse(why->refusal);
     v1::Ack ack;
     ack.set_error(why->message);

@@ -100,15 +100,17 @@ Status apply(const Window& window, const WindowContext& context, journal::WriteT
   for (const auto& [producer, sequence] : window.producers)
     if (auto s = txn.put_producer(producer, sequence); !s) return s;
   if (context.note_trusted_time)
-    if (auto s = txn.put_last_trusted(context.now); !s) return s;
-  if (context.trusted)
-    if (auto pruned = txn.prune_seen_ids(context.seen.oldest, kPrunedIdsPerCommit); !pruned)
-      return pruned.error();
-  if (!window.identified.empty()) {
-    auto count = txn.seen_ids();
-    if (!count) return count.error();
-    outcome.seen_ids = *count;
+    if (auto s = txn.put_last_trusted({context.now, {context.boot_number, context.boot.since_boot.count()}}); !s) return s;
+  if (context.trusted) {
+    auto dated = txn.date_seen_ids(context.seen, kPrunedIdsPerCommit);
+    if (!dated) return dated.error();
+    auto pruned = txn.prune_seen_ids(context.seen.oldest, kPrunedIdsPerCommit);
+    if (!pruned) return pruned.error();
+    outcome.more_to_prune = *pruned == kPrunedIdsPerCommit || *dated == kPrunedIdsPerCommit;
   }
+  auto seen_ids = txn.seen_ids();
+  if (!seen_ids) return seen_ids.error();
+  outcome.seen_ids = *seen_ids;
   return {};
 }
 

@@ -49,10 +49,11 @@ struct WindowContext {
   WallTime now;
   bool trusted = false;
   std::uint32_t boot_number = 0;
+  BootTime boot;
   journal::WriteTransaction::SeenWindow seen;
   std::vector<journal::WriteTransaction::Opening> openings;  // by meter
   std::vector<std::string> zones;                            // by meter
-  bool note_trusted_time = false;  // the stored last trusted time is over an hour old
+  bool note_trusted_time = false;  // the stored last trusted time is over an hour old, or of another boot
   // Seals a bucket that would outgrow a usage's 40 characters.
   std::function<Status(journal::WriteTransaction&, const meter::BucketKey&)> seal_early;
 };
@@ -60,6 +61,7 @@ struct WindowContext {
 struct WindowOutcome {
   std::vector<bool> duplicate;  // by position in Window::identified
   std::uint64_t seen_ids = 0;
+  bool more_to_prune = false;  // as many ids were forgotten as one commit takes
   bool wrote_slices = false;  // something of it waits for trusted time
 };
 

@@ -46,7 +46,6 @@ Committer::Outcome Committer::commit_group(Group& group) {
   for (std::size_t i = 0; i < group.size() && !sum.fatal; ++i) {
     const Outcome one = commit_range(group, i, i + 1);
     sum.committed |= one.committed;
-    sum.full |= one.full;
     sum.conservation_errors += one.conservation_errors;
     sum.fatal = one.fatal;
   }
@@ -57,7 +56,6 @@ Committer::Outcome Committer::commit_range(Group& group, std::size_t first, std:
   const auto fail_all = [&](const Error& error) {
     for (std::size_t i = first; i < last; ++i) group[i].result = error;
     Outcome outcome;
-    outcome.full = error.code == Code::full;
     if (error.code == Code::io) outcome.fatal = error;
     return outcome;
   };
@@ -83,14 +81,6 @@ void Committer::finish(Group group, const Outcome& outcome) {
     log_.error("conservation_broken",
                {{"errors", outcome.conservation_errors}, {"do", "run meterctl verify"}});
   if (!outcome.committed) ++stats_.failed_commits;
-  if (outcome.full != stats_.disk_full) {
-    stats_.disk_full = outcome.full;
-    if (outcome.full)
-      log_.error("journal_full",
-                 {{"do", "free space on the journal's file system or raise journal.max_size"}});
-    else
-      log_.info("journal_has_room_again");
-  }
   if (outcome.fatal) {
     log_.error("journal_io_error",
                {{"error", outcome.fatal->message}, {"do", "check the disk; the daemon restarts"}});

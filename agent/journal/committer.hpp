@@ -25,7 +25,6 @@ struct CommitterStats {  // loop thread
   std::uint64_t commits = 0;
   std::uint64_t failed_commits = 0;
   std::uint64_t conservation_errors = 0;
-  bool disk_full = false;  // the last commit found no room
 };
 
 class Committer {
@@ -59,7 +58,6 @@ class Committer {
     bool committed = false;
     std::uint64_t conservation_errors = 0;
     std::optional<Error> fatal;
-    bool full = false;
   };
 
   void start();

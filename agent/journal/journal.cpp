@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -81,6 +82,7 @@ Result<std::unique_ptr<Journal>> Journal::open(const JournalOptions& options, co
   std::unique_ptr<Journal> journal(new Journal(options, *lock_fd));
   if (auto files = journal->check_files(); !files) return files.error();
 
+  if (auto room = journal->check_room(); !room) return room.error();
   auto environment = Environment::open({options.directory, options.size_max});
   if (!environment) {
     const auto& error = environment.error();
@@ -117,6 +119,19 @@ Status Journal::check_files() const {
                      " is missing or empty, but a journal was kept here; restore a backup, or remove "
                      "meterd.lock beside it to start afresh"};
   return {};
+}
+
+// A new journal needs its reserve from the start; one that has data opens on a full disk too, to deliver it.
+Status Journal::check_room() const {
+  struct statvfs disk {};
+  const bool fresh = !std::filesystem::exists(options_.directory + "/data.mdb");
+  if (!fresh || ::statvfs(options_.directory.c_str(), &disk) != 0) return {};
+  const auto free_bytes = std::uint64_t{disk.f_bavail} * disk.f_frsize;
+  if (free_bytes >= options_.reserve) return {};
+  return Error{Code::full, "journal: " + options_.directory + " has " + std::to_string(free_bytes >> 10U) +
+                               " KiB of free space and a new journal needs " +
+                               std::to_string(options_.reserve >> 10U) +
+                               " KiB (journal.reserve); free space there and start again"};
 }
 
 Status Journal::start(platform::Random& random) {
@@ -162,6 +177,8 @@ Status Journal::start(platform::Random& random) {
   }
   epoch_ = (*stamp)->epoch();
   boot_number_ = state.boot_number();
+  seen_ids_ = state.seen_ids();
+  if (state.trusted_boot() == boot_number_) trusted_offset_ = Milliseconds(state.trusted_offset_ms());
   last_trusted_ = WallTime{Milliseconds(state.last_trusted_ms())};
 
   return mark_directory();

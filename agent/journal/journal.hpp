@@ -3,8 +3,10 @@
 // others start; write() on the journal thread; read() on the reader thread.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "agent/base/ids.hpp"
@@ -48,11 +50,20 @@ class Journal {
   Journal& operator=(const Journal&) = delete;
 
   Result<Transaction> begin_write() { return environment_->begin_write(); }
-  Result<Transaction> begin_read() const { return environment_->begin_read(); }
+  Result<Transaction> begin_read() const {
+    ++reads_;
+    return environment_->begin_read();
+  }
+  // How often it was read. Each read marks LMDB's mapped lock file, which the kernel then writes to the disk: so
+  // nothing is read while nothing is written.
+  std::uint64_t reads() const { return reads_; }
 
   const std::string& epoch() const { return epoch_; }         // 16 bytes, made with the journal
   std::uint32_t boot_number() const { return boot_number_; }  // rises with each boot that opened it
   WallTime last_trusted_at_open() const { return last_trusted_; }
+  // Wall time minus time since boot when the clock was last trusted; nullopt: not yet in this boot.
+  std::optional<Milliseconds> trusted_offset_at_open() const { return trusted_offset_; }
+  std::uint64_t seen_ids_at_open() const { return seen_ids_; }
   const std::string& directory() const { return options_.directory; }
 
   // Any thread. Costs a walk of the free list and of the open buckets.
@@ -65,6 +76,7 @@ class Journal {
   Journal(JournalOptions options, int lock_fd);
   Status start(platform::Random& random);
   Status check_files() const;
+  Status check_room() const;
   Status mark_directory() const;
 
   JournalOptions options_;
@@ -73,6 +85,9 @@ class Journal {
   std::string epoch_;
   std::uint32_t boot_number_ = 0;
   WallTime last_trusted_;
+  std::uint64_t seen_ids_ = 0;
+  mutable std::atomic<std::uint64_t> reads_{0};
+  std::optional<Milliseconds> trusted_offset_;
 };
 
 }  // namespace meterd::journal

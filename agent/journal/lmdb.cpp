@@ -51,6 +51,12 @@ bool disk_is_full(MDB_env* env) {
   return std::uint64_t{info.f_bavail} * static_cast<std::uint64_t>(info.f_bsize) < kRoomOfACommit;
 }
 
+// Whether the file has blocks up to `end`, beyond its length included.
+bool is_allocated(int fd, std::uint64_t end) {
+  struct stat file {};
+  return fstat(fd, &file) == 0 && static_cast<std::uint64_t>(file.st_blocks) * 512 >= end;
+}
+
 // LMDB maps its lock file and writes to it: on a full disk that would end the process (SIGBUS). So its blocks are
 // made first.
 constexpr off_t kLockFileBytes = 16 * 1024;
@@ -267,6 +273,11 @@ Status Environment::preallocate(std::uint64_t bytes) {
   const std::uint64_t grown = (info.me_last_pgno + 1) * stat.ms_psize;
   const std::uint64_t end = std::min<std::uint64_t>(grown + bytes, info.me_mapsize);
   if (end <= grown) return {};
+  // Not by taking the last block that others on the device may need: a failed fallocate would keep what it got.
+  struct statfs disk {};
+  if (fstatfs(fd, &disk) == 0 && std::uint64_t{disk.f_bavail} * static_cast<std::uint64_t>(disk.f_bsize) < end - grown &&
+      !is_allocated(fd, end))
+    return error_of(ENOSPC, "journal reserve");
   // KEEP_SIZE: LMDB tells a fresh file by its length; blocks beyond it stay invisible.
   if (fallocate(fd, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(grown), static_cast<off_t>(end - grown)) == 0)
     return {};

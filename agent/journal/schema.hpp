@@ -70,6 +70,7 @@ std::string counter_key(std::string_view source);
 std::string producer_key(std::string_view producer);
 std::string seen_id_prefix(std::uint32_t partition);
 std::string seen_id_key(std::uint32_t partition, std::string_view hash);
+std::string slice_prefix(std::uint32_t boot_number);
 std::string slice_key(std::uint32_t boot_number, std::uint32_t second, const meter::SeriesKey& series);
 
 // The fields of a key of the kind that the function names; Code::corrupt if it is not one.

@@ -63,24 +63,25 @@ Status WriteTransaction::add_to_slice(const SliceFields& slice, const meter::Tal
 }
 
 Result<std::vector<WriteTransaction::SliceRecord>> WriteTransaction::slices(std::uint32_t boot_number,
-                                                                            std::size_t at_most) const {
+                                                                            std::size_t at_most) {
   std::vector<SliceRecord> out;
-  Status failed;
-  auto scanned = txn_.scan(prefix(Kind::slice), "", [&](std::string_view key, std::string_view value) {
+  std::vector<std::string> unreadable;
+  auto scanned = txn_.scan(slice_prefix(boot_number), "", [&](std::string_view key, std::string_view value) {
     auto fields = parse_slice_key(key);
     auto payload = unwrap(key, value);
     SliceRecord record;
     if (!fields || !payload ||
         !record.value.ParseFromArray(payload->data(), static_cast<int>(payload->size()))) {
-      failed = Error{Code::corrupt, "a slice record does not parse"};
-      return false;
+      unreadable.emplace_back(key);
+      return true;
     }
-    record.key = *fields;
-    if (record.key.boot_number == boot_number) out.push_back(std::move(record));
+    record.key = std::move(*fields);
+    out.push_back(std::move(record));
     return out.size() < at_most;
   });
   if (!scanned) return scanned.error();
-  if (!failed) return failed.error();
+  for (const auto& key : unreadable)
+    if (auto s = set_aside(key); !s) return s.error();
   return out;
 }
 
@@ -100,13 +101,16 @@ Status WriteTransaction::put_producer(std::string_view producer, std::uint64_t s
 
 Result<WriteTransaction::Seen> WriteTransaction::remember_id(std::string_view hash,
                                                              const SeenWindow& window) {
+  auto undated = txn_.get(seen_id_key(kUndatedIds, hash));
+  if (!undated) return undated.error();
+  if (undated->has_value()) return Seen::known;
   for (std::uint32_t partition = window.today;; --partition) {
     auto found = txn_.get(seen_id_key(partition, hash));
     if (!found) return found.error();
     if (found->has_value()) return Seen::known;
     if (partition <= window.oldest) break;
   }
-  if (auto s = store_empty(txn_, seen_id_key(window.today, hash)); !s) return s.error();
+  if (auto s = store_empty(txn_, seen_id_key(window.dated ? window.today : kUndatedIds, hash)); !s) return s.error();
   auto general = this->general();
   if (!general) return general.error();
   general->set_seen_ids(general->seen_ids() + 1);
@@ -130,10 +134,12 @@ Status WriteTransaction::put_general(const v0::General& general) {
   return store(txn_, general_key(), general);
 }
 
-Status WriteTransaction::put_last_trusted(WallTime time) {
+Status WriteTransaction::put_last_trusted(const Moment& now) {
   auto general = this->general();
   if (!general) return general.error();
-  general->set_last_trusted_ms(time.since_epoch.count());
+  general->set_last_trusted_ms(now.wall.since_epoch.count());
+  general->set_trusted_boot(now.boot.boot_number);
+  general->set_trusted_offset_ms(now.wall.since_epoch.count() - now.boot.since_boot_ms);
   return put_general(*general);
 }
 

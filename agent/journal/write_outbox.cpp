@@ -45,7 +45,7 @@ Status WriteTransaction::move(const StoredUsage& from, UsageRecord to, const Mom
   const auto before = state_of(from.record);
   const auto after = state_of(to);
   const UpstreamName upstream(from.record.upstream());
-  check(!has_ended(before), "a usage that has ended does not change");
+  if (has_ended(before)) return Error{Code::corrupt, "a usage that has ended stands in the outbox"};
 
   if (auto s = txn_.erase(outbox_key(upstream, outbox_entry(from.sequence, from.record))); !s) return s;
   if (has_ended(after)) {
@@ -86,13 +86,14 @@ Status WriteTransaction::count_states(const UpstreamName& upstream, std::optiona
   return put_upstream(upstream, *state);
 }
 
-Result<std::vector<StoredUsage>> WriteTransaction::begin_attempts(const UpstreamName& upstream,
-                                                                  const Moment& now, std::size_t at_most) {
+Result<std::vector<StoredUsage>> WriteTransaction::begin_attempts(const UpstreamName& upstream, const Moment& now,
+    std::size_t at_most, Lane first) {
   std::vector<OutboxEntry> due;
   Status failed;
   // Delayed ones first: they are older than what is ready, and a lane in order of time stops at the first not
   // due.
-  for (const Lane lane : {Lane::delayed, Lane::ready}) {
+  const Lane second = first == Lane::delayed ? Lane::ready : Lane::delayed;
+  for (const Lane lane : {first, second}) {
     auto scanned = txn_.scan(outbox_prefix(upstream, lane), "", [&](std::string_view key, std::string_view) {
       auto fields = parse_outbox_key(key);
       if (!fields) {
@@ -116,6 +117,11 @@ Result<std::vector<StoredUsage>> WriteTransaction::begin_attempts(const Upstream
       continue;
     }
     if (!stored) return stored.error();
+    // An entry that its usage has outlived (damage elsewhere put it back) is only taken away.
+    if (state_of(stored->record) != UsageState::waiting) {
+      if (auto s = txn_.erase(outbox_key(upstream, entry)); !s) return s.error();
+      continue;
+    }
     stored->record.set_attempts(stored->record.attempts() + 1);
     stored->record.set_last_attempt_ms(now.wall.since_epoch.count());
     if (auto s = store(txn_, usage_key(entry.sequence), stored->record); !s) return s.error();
@@ -147,12 +153,21 @@ Status WriteTransaction::deliver(std::uint64_t sequence, const std::string& rece
 }
 
 Status WriteTransaction::retry(std::uint64_t sequence, const Due& due, const std::string& error) {
+  return wait(sequence, due, error, false);
+}
+
+Status WriteTransaction::look_again(std::uint64_t sequence, const Due& due, const std::string& error) {
+  return wait(sequence, due, error, true);
+}
+
+Status WriteTransaction::wait(std::uint64_t sequence, const Due& due, const std::string& error, bool looked) {
   auto stored = usage(sequence);
   if (!stored) return stored.error();
   auto to = stored->record;
   to.set_state(v0::WAITING);
   to.set_due_boot(due.boot_number);
   to.set_due_ms(due.since_boot_ms);
+  to.set_absent_looks(to.absent_looks() + (looked ? 1 : 0));
   to.set_last_error(error);
   return move(*stored, std::move(to), nullptr);
 }

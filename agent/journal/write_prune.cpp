@@ -16,10 +16,19 @@ Result<std::size_t> WriteTransaction::prune_usages(std::int64_t before_s, std::s
 
   for (const auto& [key, sequence] : ended) {
     auto stored = usage(sequence);
+    if (!stored && stored.error().code == Code::corrupt) {  // must not end pruning for ever
+      if (auto s = set_aside(usage_key(sequence)); !s) return s.error();
+      if (auto s = txn_.erase(key); !s) return s.error();
+      continue;
+    }
     if (!stored) return stored.error();
     const auto usage = usage_of(stored->record);
     const meter::BucketKey bucket{usage.day, usage.series};
     auto balance = this->balance(bucket);
+    if (!balance && balance.error().code == Code::corrupt) {
+      if (auto s = rebuild_balance(bucket, kZoneOfALostBalance); !s) return s.error();
+      balance = this->balance(bucket);
+    }
     if (!balance) return balance.error();
     if (state_of(stored->record) != UsageState::superseded) balance->pruned += usage.quantity;
     if (auto s = put_balance(bucket, *balance); !s) return s.error();
@@ -28,6 +37,21 @@ Result<std::size_t> WriteTransaction::prune_usages(std::int64_t before_s, std::s
       if (auto s = txn_.erase(gone); !s) return s.error();
   }
   return ended.size();
+}
+
+Result<std::size_t> WriteTransaction::date_seen_ids(const SeenWindow& window, std::size_t at_most) {
+  const auto undated = seen_id_prefix(kUndatedIds);
+  std::vector<std::string> hashes;
+  auto scanned = txn_.scan(undated, "", [&](std::string_view key, std::string_view) {
+    hashes.emplace_back(key.substr(undated.size()));
+    return hashes.size() < at_most;
+  });
+  if (!scanned) return scanned.error();
+  for (const auto& hash : hashes) {
+    if (auto s = txn_.erase(seen_id_key(kUndatedIds, hash)); !s) return s.error();
+    if (auto s = store_empty(txn_, seen_id_key(window.today, hash)); !s) return s.error();
+  }
+  return hashes.size();
 }
 
 Result<std::size_t> WriteTransaction::prune_seen_ids(std::uint32_t oldest_kept, std::size_t at_most) {

@@ -26,6 +26,20 @@ Status WriteTransaction::set_aside(const std::string& key) {
   return put_general(*general);
 }
 
+Status WriteTransaction::repair_usage(const UpstreamName& name, std::uint64_t sequence) {
+  if (auto state = upstream(name); !state && state.error().code == Code::corrupt)
+    if (auto s = set_aside(upstream_key(name)); !s) return s;
+  auto stored = usage(sequence);
+  if (!stored && stored.error().code == Code::corrupt) return set_aside(usage_key(sequence));
+  if (!stored) return stored.error();
+  const auto usage = usage_of(stored->record);
+  const meter::BucketKey bucket{usage.day, usage.series};
+  auto balance = this->balance(bucket);
+  if (!balance && balance.error().code == Code::corrupt) return rebuild_balance(bucket, kZoneOfALostBalance);
+  if (!balance) return balance.error();
+  return {};
+}
+
 Status WriteTransaction::rebuild_balance(const meter::BucketKey& bucket, const std::string& zone) {
   if (auto s = set_aside(balance_key(bucket)); !s) return s;
   std::vector<std::uint64_t> sequences;

@@ -135,6 +135,8 @@ Status WriteTransaction::seal(const meter::Usage& usage, const RequestRecord& re
   check(balance->open == usage.quantity && balance->open_events == usage.events,
         "a seal freezes the whole bucket, to the last unit");
   check(balance->next_revision == usage.revision, "a revision is used once");
+  // Read before anything is written, so that a caller may repair what cannot be read and go on.
+  if (auto state = upstream(usage.series.upstream); !state) return state.error();
   if (auto s = txn_.erase(seal_due_key(balance->seal_due_s, bucket)); !s) return s;
   balance->waiting += balance->open;
   balance->open = Quantity();

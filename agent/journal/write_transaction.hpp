@@ -33,6 +33,9 @@ struct StoredUsage {
 meter::Usage usage_of(const UsageRecord& record);
 UsageState state_of(const UsageRecord& record);
 
+// For a balance that had to be made anew where its meter is not at hand: only superseding asks for it.
+inline constexpr const char* kZoneOfALostBalance = "UTC";
+
 // The moment of a change, in both clocks.
 struct Moment {
   WallTime wall;
@@ -59,20 +62,24 @@ class WriteTransaction {
   enum class Seen : std::uint8_t { fresh, known };
   // `hash`: 16 bytes. Partitions are days of arrival; ids are looked up in [oldest, today] and kept in
   // `today`.
+  // An id that comes under an untrusted clock has no day yet: a partition of its own, which is always looked into.
   struct SeenWindow {
     std::uint32_t oldest = 0;
     std::uint32_t today = 0;
+    bool dated = true;
   };
+  static constexpr std::uint32_t kUndatedIds = UINT32_MAX;
   Result<Seen> remember_id(std::string_view hash, const SeenWindow& window);
   Result<std::uint64_t> seen_ids() const;  // how many are remembered
-  Status put_last_trusted(WallTime time);
+  Status put_last_trusted(const Moment& now);
 
   // --- dating what was counted under an untrusted clock
   struct SliceRecord {
     SliceFields key;
     v0::Slice value;
   };
-  Result<std::vector<SliceRecord>> slices(std::uint32_t boot_number, std::size_t at_most) const;
+  // Of that boot; unreadable ones are set aside on the way.
+  Result<std::vector<SliceRecord>> slices(std::uint32_t boot_number, std::size_t at_most);
   Status erase_slice(const SliceFields& slice);
 
   // --- sealing
@@ -93,11 +100,13 @@ class WriteTransaction {
 
   // --- delivery
   // The usages that may be sent now, oldest first, each with this attempt recorded: the intent.
+  // `first`: the lane that comes first, so that neither starves the other while only one usage is asked for.
   Result<std::vector<StoredUsage>> begin_attempts(const UpstreamName& upstream, const Moment& now,
-                                                  std::size_t at_most);
+                                                  std::size_t at_most, Lane first = Lane::delayed);
   Status unsend(std::uint64_t sequence);  // an intent whose first byte certainly never left
   Status deliver(std::uint64_t sequence, const std::string& receipt, const Moment& now);
   Status retry(std::uint64_t sequence, const Due& due, const std::string& error);
+  Status look_again(std::uint64_t sequence, const Due& due, const std::string& error);  // counts the look
   Status park(std::uint64_t sequence, const std::string& error);
   Status hold_in_doubt(std::uint64_t sequence, const std::string& error);
   // Replaces the usage by its next revision; `successor` has the same bucket and quantity.
@@ -114,11 +123,15 @@ class WriteTransaction {
   // --- history
   // Forgets, one by one, usages that ended before `before_s`; their sums stay. Returns how many.
   Result<std::size_t> prune_usages(std::int64_t before_s, std::size_t at_most);
+  // Moves ids out of the undated partition into today's, now that there is one. Returns how many.
+  Result<std::size_t> date_seen_ids(const SeenWindow& window, std::size_t at_most);
   Result<std::size_t> prune_seen_ids(std::uint32_t oldest_kept, std::size_t at_most);
 
   // --- repair: a record whose checksum fails does not stop the rest
   // Moves a record that cannot be read out of the way, under a key of its own, and counts it.
   Status set_aside(const std::string& key);
+  // Whatever of a waiting usage's records cannot be read: makes the balance anew, or takes the record out.
+  Status repair_usage(const UpstreamName& upstream, std::uint64_t sequence);
   // Sets a balance that cannot be read aside and makes it again from its usages, with the next free revision.
   // What was open in it is only in the record that was set aside. `zone`: what cuts the bucket's day.
   Status rebuild_balance(const meter::BucketKey& bucket, const std::string& zone);
@@ -134,6 +147,7 @@ class WriteTransaction {
                       std::uint32_t supersedes);
   // The only place where a usage changes state, lane or due time.
   Status move(const StoredUsage& from, UsageRecord to, const Moment* ended);
+  Status wait(std::uint64_t sequence, const Due& due, const std::string& error, bool looked);
   Status hold_back(std::uint64_t sequence, v0::UsageState state, const std::string& error);
   Result<v0::General> general() const;
   Status put_general(const v0::General& general);

@@ -76,7 +76,10 @@ Catalog::Catalog(std::vector<MeterRule> meters, const std::vector<SubscriptionRu
 Catalog::Resolved Catalog::resolve(std::string_view event, std::string_view subscription) const {
   const auto meters = by_event_.find(std::string(event));
   if (meters == by_event_.end()) return {{}, Refusal::unknown_event};
-  if (!subscription.empty() && !is_clean_text(subscription, limits::kIdMax)) return {{}, Refusal::bad_id};
+  // "." and ".." would be taken out of the upstream's URL on the way.
+  if (!subscription.empty() &&
+      (!is_clean_text(subscription, limits::kIdMax) || subscription == "." || subscription == ".."))
+    return {{}, Refusal::bad_id};
   Resolved out;
   for (const auto index : meters->second) {
     const auto& rule = meters_[index];

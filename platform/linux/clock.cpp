@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "platform/linux/linux.hpp"
+#include "platform/trust.hpp"
 
 namespace meterd::platform {
 namespace {
@@ -61,11 +62,14 @@ class LinuxClock final : public Clock {
         rule_(rule),
         boot_id_(read_boot_id()),
         started_from_rtc_(access("/sys/class/rtc/rtc0/hctosys", F_OK) == 0 &&
-                          first_line("/sys/class/rtc/rtc0/hctosys") == "1") {}
+                          first_line("/sys/class/rtc/rtc0/hctosys") == "1"),
+        latch_(rule.trusted_offset) {}
 
   WallReading wall() const override {
     const WallTime now = read_wall();
-    return {now, rule_.always_trusted || (now >= rule_.not_before && (started_from_rtc_ || synchronised()))};
+    if (rule_.always_trusted) return {now, true};
+    const bool vouched = now >= rule_.not_before && (started_from_rtc_ || synchronised());
+    return {now, latch_.trusts(vouched, now, boot())};
   }
   BootTime boot() const override { return {read(CLOCK_BOOTTIME)}; }
   std::string boot_id() const override { return boot_id_; }
@@ -81,6 +85,7 @@ class LinuxClock final : public Clock {
   ClockRule rule_;
   std::string boot_id_;
   bool started_from_rtc_;
+  mutable TrustLatch latch_;
 };
 
 }  // namespace

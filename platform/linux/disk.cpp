@@ -33,12 +33,6 @@ class LinuxDisk final : public Disk {
                          ", where a journal cannot be crash-safe; use ext4, f2fs, ubifs, xfs or btrfs"};
     return {};
   }
-  Result<std::uint64_t> free_bytes(const std::string& directory) const override {
-    struct statfs info {};
-    if (statfs(directory.c_str(), &info) != 0)
-      return Error{Code::io, "journal: cannot look at " + directory + ": " + std::strerror(errno)};
-    return std::uint64_t{info.f_bavail} * static_cast<std::uint64_t>(info.f_bsize);
-  }
 };
 
 }  // namespace

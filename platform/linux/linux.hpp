@@ -3,6 +3,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "platform/clock.hpp"
@@ -14,12 +15,14 @@
 namespace meterd::platform {
 
 struct ClockRule {
+  std::optional<Milliseconds> trusted_offset;  // of this boot, from the journal: see trust.hpp
   bool always_trusted = false;  // [clock] trust = "always"
   WallTime not_before;          // the build date or the last trusted time of the journal, whichever is later
 };
 
 // Trusted when the kernel says that the clock is synchronised, or when the system started from a real-time
-// clock, and the time is not before `not_before`. Alarms run on `loop`.
+// clock, and the time is not before `not_before`; and from then on until it is stepped.
+// Alarms run on `loop`.
 std::unique_ptr<Clock> make_clock(boost::asio::any_io_executor loop, const ClockRule& rule);
 std::string read_boot_id();
 WallTime read_wall();

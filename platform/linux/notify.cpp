@@ -9,7 +9,6 @@ class SystemdNotify final : public Notify {
  public:
   void ready() override { sd_notify(0, "READY=1"); }
   void stopping() override { sd_notify(0, "STOPPING=1"); }
-  void status(const std::string& line) override { sd_notify(0, ("STATUS=" + line).c_str()); }
 };
 
 }  // namespace

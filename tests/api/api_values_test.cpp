@@ -183,7 +183,7 @@ TEST(Attention, NamesEachThingThatNeedsAPerson) {
     return found.size() == 1 ? found[0] : std::to_string(found.size()) + " of them";
   };
   EXPECT_THAT(only([](Status& s) { s.commits.conservation_errors = 1; }), HasSubstr("do not balance"));
-  EXPECT_THAT(only([](Status& s) { s.commits.disk_full = true; }), HasSubstr("no room"));
+  EXPECT_THAT(only([](Status& s) { s.stuck_for = Milliseconds(1); }), HasSubstr("no room"));
   EXPECT_THAT(only([](Status& s) { s.space.use.used_bytes = 1'001; }), HasSubstr("watermark"));
   EXPECT_THAT(only([](Status& s) { s.overview.set_aside = 2; }), HasSubstr("2 journal records"));
   EXPECT_THAT(only([](Status& s) { s.upstreams[0].state.set_unauthorised(true); }),

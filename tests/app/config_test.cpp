@@ -169,7 +169,7 @@ TEST_F(ConfigLoad, DescribesWhatLoadsAgainAsTheSame) {
   const std::vector<std::string> documents = {
       "",
       kExample,
-      "[clock]\nundated = \"boot-end\"\ntrust = \"always\"\n[ingest]\nstatsd = []\n[access]\ngroups = []\n",
+      "[clock]\nundated = \"hold\"\ntrust = \"always\"\n[ingest]\nstatsd = []\n[access]\ngroups = []\n",
       "[journal]\nmax_size = \"1MiB\"\ncommit_interval = \"10ms\"\n[api]\nlisten = [\"[::1]:1\"]\n",
       "[device]\nid = \"a \\\"quoted\\\" \\\\ name\"\ntime_zone = \"Europe/Berlin\"\n"
       "[[meter]]\nevent = \"e\"\nitem_price = \"p\"\nunit_price = \"0.0075\"\n",

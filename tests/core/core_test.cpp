@@ -51,10 +51,13 @@ TEST_F(CoreTest, AnIdleDaemonWritesNothingForAnHour) {
   ASSERT_TRUE(device.commit());
   device.advance(Seconds(2 * 3'600));  // sealed, delivered, pruned for the first time
   const auto commits = device.core->committer().stats().commits;
+  const auto reads = device.journal->reads();
   device.advance(Seconds(3'600));
   // The hourly pruning asks LMDB for a transaction that changes nothing and so writes nothing: it may count
   // as one.
   EXPECT_LE(device.core->committer().stats().commits, commits + 1);
+  // What follows that commit looks once; without one nothing is read, which would dirty LMDB's lock page.
+  EXPECT_LE(device.journal->reads(), reads + 6);
 }
 
 TEST_F(CoreTest, ReceivedEventsWaitForTheIntervalAndCommittedOnesDoNot) {
@@ -212,6 +215,25 @@ TEST_F(CoreTest, APoisonedUsageDoesNotKeepTheOthersBack) {
   EXPECT_EQ(device.billing.records.begin()->second.subscription, "sub_2");  // it overtook the one that failed
   device.advance(Seconds(60));
   EXPECT_THAT(device.billing.records, SizeIs(2));
+}
+
+TEST_F(CoreTest, ManyPoisonedUsagesDoNotStarveTheOthers) {
+  // Every create of sub_bad fails, for ever; sub_good comes later.
+  device.billing.poisoned = "sub_bad";
+  for (int i = 0; i < 6; ++i) {
+    ASSERT_FALSE(device.report("sms.sent", "sub_bad", "1").refusal);
+    ASSERT_TRUE(device.commit());
+    ASSERT_TRUE(device.flush(true));
+    device.advance(Seconds(1));
+  }
+  device.advance(Seconds(4 * 3'600));  // all of them are delayed, and one is always due
+  ASSERT_FALSE(device.report("sms.sent", "sub_good", "2").refusal);
+  ASSERT_TRUE(device.commit());
+  device.advance(Seconds(3 * 3'600));
+  ASSERT_THAT(device.billing.records, SizeIs(1));
+  EXPECT_EQ(device.billing.records.begin()->second.subscription, "sub_good");
+  EXPECT_THAT(device.outbox(), SizeIs(6));
+  expect_balanced();
 }
 
 TEST_F(CoreTest, LateEventsAreTheDaysNextRevisionWithAnotherIdAndSecond) {

@@ -65,6 +65,7 @@ upstream::Exchange Billing::answer(const upstream::HttpRequest& request) {
   const std::string_view prefix = "/api/v2/subscriptions/";
   const auto rest = std::string_view(request.target).substr(prefix.size());
   const auto subscription = percent_decode(rest.substr(0, rest.find('/')), false).value_or("");
+  if (is_create && subscription == poisoned) return vendor_error(500, "internal_error");
   if (is_create) return create(request, subscription);
   const auto query = request.target.find("?id=");
   const auto id = percent_decode(std::string_view(request.target).substr(query + 4), true).value_or("");

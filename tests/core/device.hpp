@@ -29,6 +29,7 @@ struct Billing {
   std::map<std::string, Record> records;
   std::vector<std::string> bodies;        // of creates, as they arrived
   std::deque<upstream::Exchange> script;  // answers that come first, in order; nothing is applied for them
+  std::string poisoned;                   // creates of this subscription give a 500
   bool apply_then_lose = false;           // the next create is applied and its answer lost
 
   upstream::Exchange answer(const upstream::HttpRequest& request);
@@ -54,7 +55,6 @@ class QuietRandom final : public platform::Random {
 class AnyDisk final : public platform::Disk {
  public:
   Status suits_journal(const std::string&) const override { return {}; }
-  Result<std::uint64_t> free_bytes(const std::string&) const override { return std::uint64_t{1} << 40U; }
 };
 
 class FakeLinks final : public platform::Links {

@@ -66,6 +66,25 @@ TEST(AfterCreate, ThrottledWithoutAWordWaitsAboutAMinute) {
   }
 }
 
+TEST(AfterCreate, ARetryAfterOfZeroIsNoTightLoop) {
+  for (const auto outcome : {Outcome::throttled, Outcome::unavailable}) {
+    const auto decision = after_create(verdict(outcome, Milliseconds(0)), kChargebee, {});
+    EXPECT_GE(*decision.pause, Milliseconds(1'000));
+  }
+}
+
+TEST(AfterLookUp, AnEarlierAttemptMayStillArriveSoAbsenceIsLookedAtAgain) {
+  PolicyInput input;
+  input.attempts = 2;
+  for (input.absent_looks = 0; input.absent_looks < 2; ++input.absent_looks) {
+    const auto decision = after_look_up({ReadBack::Found::absent, {}}, input);
+    EXPECT_EQ(decision.step, Step::look_again);
+    EXPECT_GE(decision.usage_wait, Milliseconds(60'000));
+    EXPECT_FALSE(decision.pause);
+  }
+  EXPECT_EQ(after_look_up({ReadBack::Found::absent, {}}, input).step, Step::supersede);
+}
+
 TEST(AfterCreate, UnavailableBacksOffLongerWithEachFailureUpToAQuarterOfAnHour) {
   PolicyInput input;
   input.random = UINT64_MAX;

@@ -153,6 +153,50 @@ TEST(EventIds, CountOnceWhenTheClockStepsBackOverMidnight) {
   EXPECT_EQ(bench.accepted(), q("1"));
 }
 
+TEST(EventIds, CountOnceWhenTheClockWasLostForLongerThanTheyAreKept) {
+  Bench bench;
+  bench.at("2027-01-15T12:00:00Z");
+  EXPECT_FALSE(bench.with_id("before").refusal);
+  test::must(bench.commit());
+  bench.clock().set_trusted(false);
+  bench.reboot("boot-2");  // ten days without power, and no clock yet
+  EXPECT_FALSE(bench.with_id("a").refusal);
+  test::must(bench.commit());
+  bench.at("2027-01-25T12:00:00Z");
+  bench.clock().set_trusted(true);
+  for (int repeat = 0; repeat < 2; ++repeat) {  // the second time it has been moved to its day
+    EXPECT_FALSE(bench.with_id("a").refusal);
+    test::must(bench.commit());
+    EXPECT_THAT(bench.outcome.duplicate, ElementsAre(true));
+  }
+}
+
+// One window, one series: today, yesterday with an id, yesterday, today.
+TEST(EventTime, KeepsTheDaysOfOneWindowApart) {
+  Bench bench;
+  bench.at("2027-01-16T12:00:00Z");
+  const auto count = [&](std::string_view time, std::string_view id) {
+    meter::EventView event;
+    event.name = "sms.sent";
+    event.subscription = "sub_1";
+    event.quantity = Quantity::of(1);
+    event.time = utc(time);
+    event.producer = id.empty() ? "" : "p";
+    event.id = id;
+    EXPECT_FALSE(bench.batcher().count(event, bench.clock().wall()).refusal);
+  };
+  count("2027-01-16T11:00:00Z", "");
+  count("2027-01-15T11:00:00Z", "with an id");
+  count("2027-01-15T11:00:00Z", "");
+  count("2027-01-16T11:00:00Z", "");
+  test::must(bench.commit());
+  std::map<std::string, std::string> days;
+  for (const auto& row : test::must(read_balances(bench.journal(), 10)))
+    days[row.key.day.iso()] = row.balance.accepted.text();
+  EXPECT_EQ(days["2027-01-15"], "2");
+  EXPECT_EQ(days["2027-01-16"], "2");
+}
+
 TEST(EventTime, DatesTheEvent) {
   Bench bench;
   meter::EventView event;

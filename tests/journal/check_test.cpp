@@ -154,7 +154,7 @@ TEST_F(JournalCorruptRecord, IsCorruptWhenAnUpstreamsStateOrTheGeneralRecordIs) 
   EXPECT_EQ(begin().upstream(UpstreamName("billing")).error().code, Code::corrupt);
   EXPECT_EQ(read_overview(*journal_).error().code, Code::corrupt);
   put_raw(general_key(), "xxxxx");
-  EXPECT_EQ(begin().put_last_trusted(WallTime{}).error().code, Code::corrupt);
+  EXPECT_EQ(begin().put_last_trusted(now()).error().code, Code::corrupt);
 }
 
 }  // namespace

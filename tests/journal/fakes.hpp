@@ -20,7 +20,6 @@ class FakeDisk final : public platform::Disk {
  public:
   Status suits = {};
   Status suits_journal(const std::string&) const override { return suits; }
-  Result<std::uint64_t> free_bytes(const std::string&) const override { return std::uint64_t{1} << 30; }
 };
 
 // Counts on: every call gives other bytes, and a test can tell whether it was asked at all.
