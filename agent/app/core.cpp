@@ -13,6 +13,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr Milliseconds kSpaceInterval{10'000};
+constexpr Milliseconds kReserveInterval{1'000};  // while the disk is full
 constexpr std::size_t kClearedPerCommit = 256;
 
 flush::Target target_of(const UpstreamConfig& config) {
@@ -147,44 +148,47 @@ asio::awaitable<bool> Core::stop(Milliseconds at_most) {
   co_return co_await tasks_.join(at_most);
 }
 
-// Keeps the reserve on the disk and ingest below the watermark. Reads only, unless the file has grown.
 asio::awaitable<void> Core::watch_space() {
-  std::uint64_t file_bytes = 0;
-  const auto read_space = [this] { return journal_.space(); };
-  const auto read_open = [this] { return read_buckets(journal_, limits::kListRowsMax); };
-  const auto keep_reserve = [this] { return journal_.keep_reserve(); };
   std::optional<std::uint64_t> read_at_commit;
   while (!stopping_) {
-    if (read_at_commit == committer_.stats().commits && reserve_kept_) {
-      co_await space_alarm_->wait_for(kSpaceInterval);
-      continue;
+    // Only a commit changes what is used; without a reserve the disk may have got room by itself.
+    if (read_at_commit != committer_.stats().commits || !reserve_kept_) {
+      read_at_commit = committer_.stats().commits;
+      co_await look_at_space();
     }
-    read_at_commit = committer_.stats().commits;
-    batcher_->forget_placed();
-    auto space = co_await platform::run_on(around_.reader, read_space);
-    if (space) {
-      const bool above = space->above_watermark();
-      if (above && !space_.above_watermark()) {
-        auto rows = co_await platform::run_on(around_.reader, read_open);
-        if (rows) batcher_->learn_known_buckets(*rows);
-        around_.log.error("journal_above_watermark",
-                          {{"used_bytes", space->use.used_bytes},
-                           {"do", "let the upstream drain or raise journal.max_size"}});
-      }
-      batcher_->set_above_watermark(above || !reserve_kept_);
-      if (above) sealer_->make_room();
-      space_ = *space;
-      if (space->use.file_bytes != file_bytes || !reserve_kept_) {
-        file_bytes = space->use.file_bytes;
-        const auto kept = co_await platform::run_on(around_.journal, keep_reserve);
-        if (!kept && reserve_kept_)
-          around_.log.error("reserve_missing", {{"error", kept.error().message},
-                                                {"do", "free space on the journal's file system"}});
-        reserve_kept_ = kept.ok();
-      }
-    }
-    co_await space_alarm_->wait_for(kSpaceInterval);
+    co_await space_alarm_->wait_for(reserve_kept_ ? kSpaceInterval : kReserveInterval);
   }
+}
+
+asio::awaitable<void> Core::look_at_space() {
+  batcher_->forget_placed();
+  const auto read_space = [this] { return journal_.space(); };
+  auto space = co_await platform::run_on(around_.reader, read_space);
+  if (!space) co_return;
+  if (space->use.file_bytes != space_.use.file_bytes || !reserve_kept_) {
+    const auto keep_reserve = [this] { return journal_.keep_reserve(); };
+    const auto kept = co_await platform::run_on(around_.journal, keep_reserve);
+    if (!kept && reserve_kept_)
+      around_.log.error("reserve_missing", {{"error", kept.error().message},
+                                            {"do", "free space on the journal's file system"}});
+    if (kept && !reserve_kept_) around_.log.info("reserve_back");
+    reserve_kept_ = kept.ok();
+  }
+  space_ = *space;
+  const bool refusing = space_.above_watermark() || !reserve_kept_;
+  if (refusing && !refusing_new_) {
+    const auto read_open = [this] { return read_buckets(journal_, limits::kListRowsMax); };
+    auto rows = co_await platform::run_on(around_.reader, read_open);
+    if (rows) batcher_->learn_known_buckets(*rows);
+    if (reserve_kept_)
+      around_.log.error("journal_above_watermark",
+                        {{"used_bytes", space_.use.used_bytes},
+                         {"kept_for_open_buckets", space_.use.map_bytes - space_.watermark_bytes},
+                         {"do", "meterctl flush --now, let the upstream drain, or raise journal.max_size"}});
+  }
+  refusing_new_ = refusing;
+  batcher_->set_above_watermark(refusing);
+  if (space_.above_watermark()) sealer_->make_room();
 }
 
 asio::awaitable<Result<api::Routes::Dependencies::Flushed>> Core::flush(bool seal_now) {

@@ -59,7 +59,9 @@ class Core {
   Core(const Config& config, journal::Journal& journal, const Surroundings& surroundings);
   Status wire();
   Status add_sources();
+  // Keeps the reserve on the disk and ingest below the watermark.
   boost::asio::awaitable<void> watch_space();
+  boost::asio::awaitable<void> look_at_space();
   boost::asio::awaitable<Status> clear_backoff(UpstreamName name);
 
   Config config_;
@@ -76,6 +78,7 @@ class Core {
   BootTime started_;
   journal::Space space_;
   bool reserve_kept_ = true;
+  bool refusing_new_ = false;  // new keys: above the watermark, or without a reserve
   bool stopping_ = false;
 };
 

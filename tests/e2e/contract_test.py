@@ -1,0 +1,29 @@
+#!/usr/bin/python3
+"""The daemon's contract from the outside: files, commands, sockets and exit codes, with the real programs.
+
+    contract_test.py --meterd PATH --meterctl PATH --sandbox PATH [unittest's arguments, for example -v NAME]
+"""
+
+import argparse
+import pathlib
+import sys
+import unittest
+
+from contract_case import ContractTest
+from contract_disk import FullDisk  # noqa: F401  (unittest.main collects them)
+from contract_inputs import ApiInput, FramedInput, StatsdInput  # noqa: F401
+from contract_journal import UnopenableJournal  # noqa: F401
+from contract_process import Configuration, Neighbours, StartAndStop  # noqa: F401
+from contract_upstream import Upstream  # noqa: F401
+
+
+def main():
+    parser = argparse.ArgumentParser(add_help=False)
+    for name in ("meterd", "meterctl", "sandbox"):
+        parser.add_argument(f"--{name}", type=pathlib.Path, required=True)
+    ContractTest.options, rest = parser.parse_known_args()
+    unittest.main(module="__main__", argv=[sys.argv[0], *rest])
+
+
+if __name__ == "__main__":
+    main()
