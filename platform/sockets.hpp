@@ -48,6 +48,8 @@ bool peer_allowed(int fd, const SocketAccess& access);
 class DatagramReader {
  public:
   DatagramReader(std::size_t count, std::size_t bytes_each);
+  // How many datagrams the kernel has thrown away on this socket, as far as it told (UDP: SO_RXQ_OVFL).
+  std::uint32_t dropped() const { return dropped_; }
   template <class Visit>
   Result<std::size_t> drain(int fd, Visit&& visit) {
     auto got = receive(fd);
@@ -63,6 +65,7 @@ class DatagramReader {
   std::vector<char> buffer_;
   std::vector<std::size_t> sizes_;
   std::vector<bool> truncated_;
+  std::uint32_t dropped_ = 0;
 };
 
 // net.unix.max_dgram_qlen: how many datagrams a unix socket holds before senders wait or lose them. 0:

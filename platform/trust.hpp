@@ -1,7 +1,7 @@
-// Whether the wall clock may date anything, remembered: the kernel forgets that it was synchronised about nine hours
-// after the last word of a time server (maxerror grows past 16 s), and a link may be down for longer than that.
-// Once trusted, the clock stays trusted until it is stepped: wall time minus time since boot changes by nothing else
-// (slewing moves both). Any thread.
+// Whether the wall clock may date anything, remembered: the kernel forgets that it was synchronised about
+// nine hours after the last word of a time server (maxerror grows past 16 s), and a link may be down for
+// longer than that. Once trusted, the clock stays trusted until it is stepped: wall time minus time since
+// boot changes by nothing else (slewing moves both). Any thread.
 #pragma once
 
 #include <atomic>

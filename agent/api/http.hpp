@@ -16,6 +16,8 @@ struct Request {
   std::string content_type;
   std::string authorization;
   std::string body;
+  std::string host;  // the Host header, as sent
+  bool over_tcp = false;
   bool local =
       false;  // over the unix socket, from a peer that [access] allows: operators' verbs exist only there
 

@@ -65,6 +65,7 @@ std::optional<Request> from_beast(const http::request<http::string_body>& in, bo
   out.content_type = std::string(in[http::field::content_type]);
   out.authorization = std::string(in[http::field::authorization]);
   out.body = in.body();
+  out.host = std::string(in[http::field::host]);
   out.local = local;
   return out;
 }
@@ -93,8 +94,8 @@ struct HttpServer::Shared : std::enable_shared_from_this<HttpServer::Shared> {
   Dependencies deps;
   std::vector<std::unique_ptr<Door>> doors;
   std::set<std::shared_ptr<Stream>> connections;
-  // Those that wait for a request, or for the rest of its header, the longest first: closed at once on stop(), and
-  // at the limit the first of them makes room for a new one.
+  // Those that wait for a request, or for the rest of its header, the longest first: closed at once on
+  // stop(), and at the limit the first of them makes room for a new one.
   struct Waiting {
     Stream* stream;
     bool is_unix;
@@ -171,8 +172,8 @@ asio::awaitable<void> HttpServer::Shared::accept(Door& door) {
   }
 }
 
-// Anyone on the device reaches loopback TCP: half of the places are kept for the unix socket and meterctl. At the
-// limit the connection that has waited longest without a whole request goes.
+// Anyone on the device reaches loopback TCP: half of the places are kept for the unix socket and meterctl. At
+// the limit the connection that has waited longest without a whole request goes.
 bool HttpServer::Shared::has_place(bool is_unix) {
   const bool tcp_full = !is_unix && tcp_connections >= limits::kHttpConnectionsMax / 2;
   if (!tcp_full && connections.size() < limits::kHttpConnectionsMax) return true;
@@ -199,7 +200,7 @@ asio::awaitable<void> HttpServer::Shared::serve(std::shared_ptr<Stream> stream, 
 
 // Reads one request and answers it. False: the connection is over.
 asio::awaitable<bool> HttpServer::Shared::serve_one(std::shared_ptr<Stream> stream,
-                                                             beast::flat_buffer& buffer, Peer peer) {
+                                                    beast::flat_buffer& buffer, Peer peer) {
   http::request_parser<http::string_body> parser;
   parser.header_limit(limits::kHttpHeaderBytesMax);
   parser.body_limit(limits::kHttpBodyBytesMax);
@@ -245,6 +246,7 @@ asio::awaitable<bool> HttpServer::Shared::serve_one(std::shared_ptr<Stream> stre
   const auto request = parser.release();
   const bool keep_alive = request.keep_alive() && !stopping;
   auto ours = from_beast(request, peer.local);
+  if (ours) ours->over_tcp = !peer.is_unix;
   if (!ours)
     co_return co_await send(
         *stream, request, error_response(400, "malformed", "The request target is not a path."), keep_alive);

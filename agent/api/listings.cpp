@@ -26,7 +26,16 @@ json::value next_attempt(const journal::UsageRecord& record, const journal::Mome
 
 }  // namespace
 
-std::string buckets_json(const std::vector<journal::BucketRow>& rows) {
+std::string buckets_json(const std::vector<journal::BucketRow>& rows,
+                         const std::vector<journal::UndatedRow>& undated) {
+  json::array without_day;
+  for (const auto& row : undated)
+    without_day.push_back(json::object{{"boot", row.boot_number},
+                                       {"upstream", row.series.upstream.value()},
+                                       {"subscription_id", row.series.subscription.value()},
+                                       {"item_price_id", row.series.item_price.value()},
+                                       {"quantity", row.tally.quantity.text()},
+                                       {"events", row.tally.events}});
   json::array out;
   for (const auto& row : rows) {
     auto object = coordinates(row.key);
@@ -35,8 +44,9 @@ std::string buckets_json(const std::vector<journal::BucketRow>& rows) {
     object["seal_due"] = rfc3339(WallTime::from_seconds(row.seal_due_s));
     out.push_back(std::move(object));
   }
-  return json::serialize(
-      json::object{{"buckets", std::move(out)}, {"truncated", rows.size() >= limits::kListRowsMax}});
+  return json::serialize(json::object{{"buckets", std::move(out)},
+                                      {"undated", std::move(without_day)},
+                                      {"truncated", rows.size() >= limits::kListRowsMax}});
 }
 
 std::string balances_json(const std::vector<journal::BalanceRow>& rows) {

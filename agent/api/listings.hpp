@@ -9,7 +9,8 @@
 
 namespace meterd::api {
 
-std::string buckets_json(const std::vector<journal::BucketRow>& rows);
+std::string buckets_json(const std::vector<journal::BucketRow>& rows,
+                         const std::vector<journal::UndatedRow>& undated);
 std::string balances_json(const std::vector<journal::BalanceRow>& rows);
 // `now` turns a due time since boot into a time of day.
 std::string outbox_json(const std::vector<journal::StoredUsage>& rows, const journal::Moment& now);

@@ -30,6 +30,14 @@ Response from_error(const Error& error) {
   return error_response(later ? 503 : 500, name_of(error.code), error.message);
 }
 
+bool is_loopback_host(std::string_view host) {
+  const auto port = host.rfind(':');
+  if (port != std::string_view::npos && host.find(']', port) == std::string_view::npos)
+    host = host.substr(0, port);
+  return host == "localhost" || host == "[::1]" ||
+         (host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string_view::npos);
+}
+
 bool is_get(const Request& request) { return request.method == "GET" || request.method == "HEAD"; }
 
 struct Committed {
@@ -72,6 +80,10 @@ Response refused(meter::Refusal refusal, std::string_view message) {
 }  // namespace
 
 asio::awaitable<Response> Routes::answer(Request request) {
+  // A web page whose name was pointed at this device must not read it (DNS rebinding).
+  if (request.over_tcp && !is_loopback_host(request.host))
+    co_return error_response(421, "misdirected",
+                             "Ask for 127.0.0.1, [::1] or localhost: meterd serves this device only.");
   if (request.path == "/healthz") {
     if (!is_get(request)) co_return not_allowed("GET");
     co_return ok("{\"status\":\"ok\"}");
@@ -129,7 +141,10 @@ asio::awaitable<Response> Routes::operators(Request request) {
   if (request.path == "/operator/buckets") {
     const auto read = [&journal] { return read_buckets(journal, limits::kListRowsMax); };
     auto rows = co_await platform::run_on(deps_.reader, read);
-    co_return rows ? ok(buckets_json(*rows)) : from_error(rows.error());
+    if (!rows) co_return from_error(rows.error());
+    const auto read_slices = [&journal] { return read_undated(journal, limits::kListRowsMax); };
+    auto undated = co_await platform::run_on(deps_.reader, read_slices);
+    co_return undated ? ok(buckets_json(*rows, *undated)) : from_error(undated.error());
   }
   if (request.path == "/operator/balances") {
     const auto read = [&journal] { return read_balances(journal, limits::kListRowsMax); };

@@ -18,8 +18,8 @@ json::value time_or_null(std::int64_t ms) {
   return json::string(rfc3339(WallTime{Milliseconds(ms)}));
 }
 
-// At one commit per interval, or at the rate of this run so far if that is more: each `committed` report may be a
-// commit of its own.
+// At one commit per interval, or at the rate of this run so far if that is more: each `committed` report may
+// be a commit of its own.
 std::int64_t flash_per_day(const Status& s) {
   const auto uptime = std::max<std::int64_t>(s.uptime.count(), 60'000);
   const auto by_interval = kDayMs / s.commit_interval.count();
@@ -53,6 +53,7 @@ json::object counting(const Status& s) {
           {"sequence_gaps", s.ingest.sequence_gaps},
           {"counter_resets", s.ingest.counter_resets},
           {"datagrams", s.ingest.datagrams},
+          {"datagrams_dropped", s.ingest.datagrams_dropped},
           {"refused", std::move(refused)},
           {"loss_window_ms", (s.commit_interval + s.stuck_for).count()},
           {"uncommitted", s.uncommitted},
@@ -119,13 +120,17 @@ std::vector<Attention> find_attention(const Status& s) {
       out.push_back({u.name + " refuses our key",
                      "correct the key or the site and restart meterd; nothing is lost meanwhile"});
     if (u.state.failures() >= kFailuresToShow && u.state.waiting() > 0 && !u.state.unauthorised())
-      out.push_back({u.name + " has failed " + count(u.state.failures(), "times in a row"), "see its last error in meterctl outbox; it goes on trying"});
+      out.push_back({u.name + " has failed " + count(u.state.failures(), "times in a row"),
+                     "see its last error in meterctl outbox; it goes on trying"});
     if (u.state.parked() > 0)
       out.push_back({u.name + ": " + count(u.state.parked(), "usages are parked"), "see meterctl outbox"});
     if (u.state.in_doubt() > 0)
       out.push_back(
           {u.name + ": " + count(u.state.in_doubt(), "usages are in doubt"), "see meterctl outbox"});
   }
+  if (s.ingest.datagrams_dropped > 0)
+    out.push_back({count(s.ingest.datagrams_dropped, "UDP datagrams were lost before they were read"),
+                   "report slower, or over the unix socket, where senders wait"});
   if (!s.clock.trusted && s.clock.time < s.last_trusted)
     out.push_back({"the wall clock is before " + rfc3339(s.last_trusted) + ", when it was last trusted",
                    "set the right time; if that one was wrong, use [clock] trust = \"always\" once"});
@@ -134,7 +139,7 @@ std::vector<Attention> find_attention(const Status& s) {
                    "let the device reach a time server; counting goes on"});
   else if (s.overview.undated_slices > 0)
     out.push_back({count(s.overview.undated_slices, "slices of an earlier boot have no date"),
-                   "they are kept; see [clock] undated"});
+                   "they are kept; see meterctl buckets"});
   return out;
 }
 

@@ -33,8 +33,8 @@ struct Status {
   WallTime last_trusted;  // as the journal had it when it was opened
   ingest::IngestStats ingest;
   bool uncommitted = false;
-  Milliseconds stuck_for{};    // how long the journal has been refusing counts
-  bool reserve_kept = true;    // of disk space beyond what the journal uses
+  Milliseconds stuck_for{};  // how long the journal has been refusing counts
+  bool reserve_kept = true;  // of disk space beyond what the journal uses
   Milliseconds commit_interval{};
   std::vector<std::string> inputs, sources;
   std::size_t producers_connected = 0;

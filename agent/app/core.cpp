@@ -169,8 +169,8 @@ asio::awaitable<void> Core::look_at_space() {
     const auto keep_reserve = [this] { return journal_.keep_reserve(); };
     const auto kept = co_await platform::run_on(around_.journal, keep_reserve);
     if (!kept && reserve_kept_)
-      around_.log.error("reserve_missing", {{"error", kept.error().message},
-                                            {"do", "free space on the journal's file system"}});
+      around_.log.error("reserve_missing",
+                        {{"error", kept.error().message}, {"do", "free space on the journal's file system"}});
     if (kept && !reserve_kept_) around_.log.info("reserve_back");
     reserve_kept_ = kept.ok();
   }
@@ -251,8 +251,8 @@ asio::awaitable<Result<api::Status>> Core::status() {
     one.state = row.state;
     one.oldest_waiting_ms = row.oldest_waiting_ms;
     if (row.state.paused_boot() == journal_.boot_number())
-      one.paused_for = std::max(Milliseconds(0), Milliseconds(row.state.paused_until_ms()) -
-                                                     around_.clock.boot().since_boot);
+      one.paused_for = std::max(Milliseconds(0),
+                                Milliseconds(row.state.paused_until_ms()) - around_.clock.boot().since_boot);
   }
   for (auto& [name, one] : upstreams) s.upstreams.push_back(std::move(one));
   s.stuck_for = batcher_->stuck_for();

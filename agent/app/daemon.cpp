@@ -101,8 +101,9 @@ class Daemon {
     if (!opened) return refuse("journal_refused", opened.error(), kExitJournal);
     journal_ = std::move(*opened);
     const auto trusted_from = std::max(platform::build_date(), journal_->last_trusted_at_open());
-    clock_ =
-        platform::make_clock(loop_.get_executor(), {journal_->trusted_offset_at_open(), config_.clock_trust == ClockTrust::always, trusted_from});
+    clock_ = platform::make_clock(
+        loop_.get_executor(),
+        {journal_->trusted_offset_at_open(), config_.clock_trust == ClockTrust::always, trusted_from});
     tasks_ = std::make_unique<platform::TaskGroup>(loop_.get_executor(), *clock_);
     return 0;
   }
@@ -215,7 +216,8 @@ class Daemon {
       http_->close();
       (void)co_await tasks_->join(kStopDeadline);  // what is left is refused by the batcher once it has ended
     }
-    (void)co_await core_->stop(kStopDeadline);  // an exchange that does not end is cut; a restart asks again by id
+    (void)co_await core_->stop(
+        kStopDeadline);  // an exchange that does not end is cut; a restart asks again by id
     if (core_->batcher().holds_uncommitted()) {
       log_.error("stopped_with_uncommitted_events",
                  {{"do", "the journal had no room; free space before the next start"}});
@@ -225,8 +227,10 @@ class Daemon {
   }
 
   int refuse_socket(const std::string& address, const Error& error) {
-    log_.error("socket_refused", {{"socket", address}, {"error", error.message},
-                                  {"do", "end what holds it, or give another in [ingest] or [api] of meterd.toml"}});
+    log_.error("socket_refused",
+               {{"socket", address},
+                {"error", error.message},
+                {"do", "end what holds it, or give another in [ingest] or [api] of meterd.toml"}});
     return kExitSocket;
   }
 

@@ -25,7 +25,8 @@ void forbid_core_files() {
 // With 0, 1 or 2 closed, the journal's files would get these numbers and then the log's lines.
 void open_standard_files() {
   for (int fd = 0; fd <= 2; ++fd)
-    if (fcntl(fd, F_GETFD) < 0) (void)open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY);  // the lowest free number
+    if (fcntl(fd, F_GETFD) < 0)
+      (void)open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY);  // the lowest free number
 }
 
 // Two servers of up to 256 connections each, the journal, and some room.

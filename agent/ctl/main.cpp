@@ -10,6 +10,11 @@
 namespace meterd::ctl {
 namespace {
 
+// An unset variable of a script, most likely: without it a random id would be made, and a repeat would count
+// twice.
+const CLI::Validator not_empty(
+    [](const std::string& text) { return text.empty() ? "must not be empty" : ""; }, "");
+
 constexpr std::int64_t kTimeoutMaxMs = 3'600'000;
 
 // "200ms", "10s", "2m": a whole number and a unit, at least 1 ms, at most an hour; 0 otherwise.
@@ -40,8 +45,10 @@ void add_report(CLI::App& app, Options& options, Verb& verb) {
   sub->add_option("--subscription", report.subscription,
                   "The subscription to bill, unless the meter fixes it");
   sub->add_option("--quantity", report.quantity, "A decimal above zero")->capture_default_str();
-  sub->add_option("--id", report.id, "An id of your own: an event with the same id counts once");
-  sub->add_option("--time", report.time, "When it happened: 2026-11-22T01:02:03Z; default: now");
+  sub->add_option("--id", report.id, "An id of your own: an event with the same id counts once")
+      ->check(not_empty);
+  sub->add_option("--time", report.time, "When it happened: 2026-11-22T01:02:03Z; default: now")
+      ->check(not_empty);
   sub->add_option("--ack", report.ack, "received: at once; committed: when it is on disk")
       ->check(CLI::IsMember({"received", "committed"}))
       ->capture_default_str();

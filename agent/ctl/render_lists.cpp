@@ -123,12 +123,29 @@ Lines outbox_advice(std::size_t parked, std::size_t in_doubt) {
   return lines;
 }
 
+// What was counted while the clock was not trusted: it has no day yet.
+Lines undated_lines(const json::value& answer) {
+  const auto rows = rows_in(answer, "undated");
+  if (!rows || rows->empty()) return {};
+  std::vector<Row> cells;
+  for (const auto* row : *rows)
+    cells.push_back({text_in(*row, "subscription_id"), text_in(*row, "item_price_id"),
+                     text_in(*row, "quantity"), text_in(*row, "events"), text_in(*row, "boot")});
+  Lines lines{"without a day: counted while the clock was not trusted"};
+  append(lines,
+         table({{"SUBSCRIPTION"}, {"ITEM PRICE"}, {"QUANTITY", true}, {"EVENTS", true}, {"BOOT", true}},
+               cells, 2));
+  return lines;
+}
+
 }  // namespace
 
 Result<Rendered> render_buckets(const json::value& answer) {
   auto rows = rows_in(answer, "buckets");
   if (!rows) return misshapen("list of buckets");
-  if (rows->empty()) return Rendered{"no open buckets: nothing is counted that is not sealed\n", false};
+  const auto undated = undated_lines(answer);
+  if (rows->empty() && undated.empty())
+    return Rendered{"no open buckets: nothing is counted that is not sealed\n", false};
   using Group = std::tuple<std::string, std::string, std::string>;
   std::vector<std::pair<Group, Row>> entries;
   for (const auto* row : *rows)
@@ -148,6 +165,8 @@ Result<Rendered> render_buckets(const json::value& answer) {
     append(lines, wrap({upstream, "day " + day, "seal due " + due}, "  ", {0, 2}));
     append(lines, table(columns, cells, 2));
   }
+  if (!lines.empty() && !undated.empty()) lines.emplace_back();
+  append(lines, undated);
   append_cut(lines, answer);
   return Rendered{join(lines), false};
 }

@@ -280,10 +280,12 @@ void Flusher::report(const std::vector<Settled>& settled) {
                                        {"do", "see meterctl outbox"}});
     }
     if (decision.unauthorised && !troubled_)
-      deps_.log.error("upstream_unauthorised",
-                      {{"upstream", name().value()},
-                       {"outcome", one.outcome},
-                       {"do", "correct the key or the site in meterd.toml and restart meterd; nothing is lost meanwhile"}});
+      deps_.log.error(
+          "upstream_unauthorised",
+          {{"upstream", name().value()},
+           {"outcome", one.outcome},
+           {"do",
+            "correct the key or the site in meterd.toml and restart meterd; nothing is lost meanwhile"}});
     else if (decision.pause && !troubled_)
       deps_.log.warning("upstream_unavailable",
                         {{"upstream", name().value()}, {"outcome", one.outcome}, {"see", "meterctl status"}});

@@ -14,8 +14,10 @@ constexpr BackoffLimits kUnauthorised{Milliseconds(30'000), Milliseconds(60 * 60
 // The vendor: "no more requests are served until the limit resets (in approximately a minute)".
 constexpr Milliseconds kThrottledWithoutWord{60'000};
 constexpr std::int64_t kThrottledSpread = 6'000;
-constexpr Milliseconds kLeastPause{1'000};  // "Retry-After: 0" must not become a tight loop of requests and commits
-// A request whose answer was lost may still be at work at the upstream: not found is believed after so many looks.
+constexpr Milliseconds kLeastPause{
+    1'000};  // "Retry-After: 0" must not become a tight loop of requests and commits
+// A request whose answer was lost may still be at work at the upstream: not found is believed after so many
+// looks.
 constexpr std::uint32_t kLooksBeforeAbsent = 3;
 constexpr Milliseconds kBetweenLooks{60'000};
 
@@ -42,7 +44,9 @@ Decision throttled(const std::optional<Milliseconds>& said, const PolicyInput& i
   Decision decision;
   decision.step = Step::retry;
   // Spread, so that a fleet that was stopped together does not come back together.
-  decision.pause = said ? std::max(*said, kLeastPause) : kThrottledWithoutWord + Milliseconds(static_cast<std::int64_t>(
+  decision.pause =
+      said ? std::max(*said, kLeastPause)
+           : kThrottledWithoutWord + Milliseconds(static_cast<std::int64_t>(
                                          input.random % static_cast<std::uint64_t>(kThrottledSpread)));
   decision.retry_after = true;
   return decision;
@@ -55,8 +59,8 @@ Decision ended(Step step) {
   return decision;
 }
 
-// Refused as taken, and not there under our id. At the first attempt the date is another's. Later an attempt of our
-// own may be the one that is in the way and not visible yet; a new id would then be billed beside it.
+// Refused as taken, and not there under our id. At the first attempt the date is another's. Later an attempt
+// of our own may be the one that is in the way and not visible yet; a new id would then be billed beside it.
 Decision absent(const PolicyInput& input) {
   if (input.attempts > 1 && input.absent_looks + 1 < kLooksBeforeAbsent) {
     Decision decision = ended(Step::look_again);

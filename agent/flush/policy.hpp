@@ -11,22 +11,22 @@
 namespace meterd::flush {
 
 struct PolicyInput {
-  std::uint32_t attempts = 0;    // of this usage, this one included
-  std::uint32_t failures = 0;    // of the upstream, in a row, before this one
+  std::uint32_t attempts = 0;      // of this usage, this one included
+  std::uint32_t failures = 0;      // of the upstream, in a row, before this one
   std::uint32_t absent_looks = 0;  // look-ups that found nothing, so far
-  std::uint32_t supersedes = 0;  // revisions in a row that were superseded before this usage
-  std::uint64_t random = 0;      // uniform
+  std::uint32_t supersedes = 0;    // revisions in a row that were superseded before this usage
+  std::uint64_t random = 0;        // uniform
 };
 
 // What to do with the usage.
 enum class Step : std::uint8_t {
-  settle,     // delivered
-  retry,      // after `usage_wait`
-  park,       // an operator decides
-  look_up,    // read it back by our id, then decide again
+  settle,      // delivered
+  retry,       // after `usage_wait`
+  park,        // an operator decides
+  look_up,     // read it back by our id, then decide again
   look_again,  // after `usage_wait`: it was not there, and may be yet
-  supersede,  // its date is taken by another: the quantity becomes the next revision
-  hold,       // in doubt
+  supersede,   // its date is taken by another: the quantity becomes the next revision
+  hold,        // in doubt
 };
 
 struct Decision {

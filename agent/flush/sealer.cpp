@@ -168,7 +168,8 @@ asio::awaitable<Status> Sealer::seal_due(bool all) {
           continue;
         }
         if (!sealed && sealed.error().code == Code::corrupt) {
-          if (auto rebuilt = txn.rebuild_balance(one.bucket, journal::kZoneOfALostBalance); !rebuilt) return rebuilt;
+          if (auto rebuilt = txn.rebuild_balance(one.bucket, journal::kZoneOfALostBalance); !rebuilt)
+            return rebuilt;
         } else if (!sealed &&
                    (sealed.error().code == Code::rejected || sealed.error().code == Code::invalid)) {
           progress->refused = sealed.error();

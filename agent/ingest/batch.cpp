@@ -66,8 +66,10 @@ PendingAck count_batch(const v1::Batch& batch, Batcher& batcher, ProducerTable& 
       // Passed before: counted, or refused for good. The repeat of a lost acknowledgement must tell which.
       auto refusal = read_event(batch.events(i), batch.producer(), event);
       if (!refusal) refusal = batcher.refusal_at_any_time(event);
-      if (refusal) add_error(out.ack, position, *refusal);
-      else ++duplicates;
+      if (refusal)
+        add_error(out.ack, position, *refusal);
+      else
+        ++duplicates;
       continue;
     }
     if (const auto refusal = read_event(batch.events(i), batch.producer(), event)) {

@@ -96,8 +96,8 @@ class Batcher {
 
   IngestStats& stats() { return stats_; }
   bool holds_uncommitted() const { return !window_.empty() || in_flight_ || stuck_ != nullptr; }
-  // How long the journal has been refusing a window: so much longer is the loss window. Meanwhile `received` cannot
-  // be promised and is refused as full.
+  // How long the journal has been refusing a window: so much longer is the loss window. Meanwhile `received`
+  // cannot be promised and is refused as full.
   Milliseconds stuck_for() const { return stuck_ ? deps_.clock.boot() - stuck_since_ : Milliseconds(0); }
 
  private:

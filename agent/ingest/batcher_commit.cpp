@@ -30,7 +30,8 @@ asio::awaitable<void> Batcher::run() {
       deps_.log.info("clock_trust", {{"trusted", now.trusted ? "yes" : "no"}});
     }
     for (auto& source : sources_) source->harvest(*this, now);
-    // Ids are forgotten with a commit; where nothing can be counted because of them, one is made for that alone.
+    // Ids are forgotten with a commit; where nothing can be counted because of them, one is made for that
+    // alone.
     const bool prune = now.trusted && seen_ids_ > 0 && deps_.clock.boot() - pruned_at_ > kPruneInterval;
     if (stuck_ || !window_.empty() || !waiting_.empty() || prune) co_await commit_window();
     // After the commit: what this window held of untrusted time is dated with the rest.
@@ -66,8 +67,8 @@ WindowContext Batcher::context_for(const platform::WallReading& now) {
     context.openings.push_back({now.time, due.seconds().count(), zone.name()});
     context.zones.push_back(zone.name());
   }
-  context.note_trusted_time =
-      now.trusted && (now.time - last_trusted_stored_ > kTrustedTimeStep || day > stored_day || !trust_noted_);
+  context.note_trusted_time = now.trusted && (now.time - last_trusted_stored_ > kTrustedTimeStep ||
+                                              day > stored_day || !trust_noted_);
   context.seal_early = deps_.seal_early;
   return context;
 }
@@ -122,8 +123,9 @@ asio::awaitable<void> Batcher::commit_window() {
   if (committed) co_return;
   if (stuck_since_ == BootTime{}) {
     stuck_since_ = deps_.clock.boot();
-    deps_.log.error(committed.error().code == Code::full ? "journal_full" : "journal_refuses", {{"error", committed.error().message},
-                                               {"do", "free space, or raise journal.max_size; counts wait in memory"}});
+    deps_.log.error(committed.error().code == Code::full ? "journal_full" : "journal_refuses",
+                    {{"error", committed.error().message},
+                     {"do", "free space, or raise journal.max_size; counts wait in memory"}});
   }
   stuck_ = std::move(closed);
 }
@@ -158,7 +160,8 @@ asio::awaitable<void> Batcher::date_slices(const platform::WallReading& now) {
     const auto& zone = deps_.catalog->rule(i).zone;
     shared->zones.emplace(zone.name(), zone);
   }
-  journal::Operation operation = [shared, at_once = slices_at_once_](journal::WriteTransaction& txn) -> Status {
+  journal::Operation operation = [shared,
+                                  at_once = slices_at_once_](journal::WriteTransaction& txn) -> Status {
     auto slices = txn.slices(shared->context.boot_number, at_once);
     if (!slices) return slices.error();
     shared->more = slices->size() == at_once;
@@ -182,7 +185,8 @@ asio::awaitable<void> Batcher::date_slices(const platform::WallReading& now) {
   const Status dated = co_await deps_.committer.submit(std::move(operation));
   if (dated && !shared->more) slices_may_exist_ = false;
   if (dated) slices_at_once_ = kSlicesPerCommit;
-  if (!dated && dated.error().code == Code::full) slices_at_once_ = std::max<std::size_t>(1, slices_at_once_ / 2);
+  if (!dated && dated.error().code == Code::full)
+    slices_at_once_ = std::max<std::size_t>(1, slices_at_once_ / 2);
   if (!dated) deps_.log.warning("dating_failed", {{"error", dated.error().message}});
 }
 

@@ -26,6 +26,7 @@ struct DatagramInput::Impl {
   platform::DatagramReader reader;
   Batcher& batcher;
   bool stopping = false;
+  std::uint32_t dropped = 0;  // as last seen: the kernel's count runs on
 };
 
 DatagramInput::DatagramInput(asio::any_io_executor loop, platform::Socket socket, Batcher& batcher)
@@ -57,6 +58,9 @@ bool DatagramInput::drain_turn() {
     auto got = impl_->reader.drain(
         impl_->descriptor.native_handle(),
         [&](std::string_view bytes, bool truncated) { take_datagram(bytes, truncated, now); });
+    const auto dropped = impl_->reader.dropped();
+    impl_->batcher.stats().datagrams_dropped += dropped - impl_->dropped;
+    impl_->dropped = dropped;
     if (!got || *got < kDatagramsPerCall) return false;
   }
   return true;

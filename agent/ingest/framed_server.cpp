@@ -209,7 +209,8 @@ asio::awaitable<bool> FramedServer::Shared::take_frame(std::shared_ptr<Connectio
   connection->acks.push_back(slot);
   auto why = refuse_batch(batch);
   if (!why && batch.ack() == v1::RECEIVED && deps.batcher.stuck_for() > Milliseconds(0))
-    why = BatchRefusal{meter::Refusal::full, "full: the journal has no room at the moment; report the batch again later"};
+    why = BatchRefusal{meter::Refusal::full,
+                       "full: the journal has no room at the moment; report the batch again later"};
   if (why) {
     deps.batcher.stats().refuse(why->refusal);
     v1::Ack ack;

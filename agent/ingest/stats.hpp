@@ -14,6 +14,7 @@ struct IngestStats {
   std::uint64_t sequence_gaps = 0;
   std::array<std::uint64_t, static_cast<std::size_t>(meter::Refusal::kCount)> refused{};
   std::uint64_t datagrams = 0;
+  std::uint64_t datagrams_dropped = 0;  // by the kernel: UDP came faster than it was read
   std::uint64_t counter_resets = 0;
 
   void refuse(meter::Refusal refusal, std::uint64_t count = 1) {

@@ -100,7 +100,9 @@ Status apply(const Window& window, const WindowContext& context, journal::WriteT
   for (const auto& [producer, sequence] : window.producers)
     if (auto s = txn.put_producer(producer, sequence); !s) return s;
   if (context.note_trusted_time)
-    if (auto s = txn.put_last_trusted({context.now, {context.boot_number, context.boot.since_boot.count()}}); !s) return s;
+    if (auto s = txn.put_last_trusted({context.now, {context.boot_number, context.boot.since_boot.count()}});
+        !s)
+      return s;
   if (context.trusted) {
     auto dated = txn.date_seen_ids(context.seen, kPrunedIdsPerCommit);
     if (!dated) return dated.error();

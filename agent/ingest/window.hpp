@@ -62,7 +62,7 @@ struct WindowOutcome {
   std::vector<bool> duplicate;  // by position in Window::identified
   std::uint64_t seen_ids = 0;
   bool more_to_prune = false;  // as many ids were forgotten as one commit takes
-  bool wrote_slices = false;  // something of it waits for trusted time
+  bool wrote_slices = false;   // something of it waits for trusted time
 };
 
 // The tally in parts that a usage can hold each: one, but for sums above 40 characters, which are split at

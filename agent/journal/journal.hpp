@@ -54,8 +54,8 @@ class Journal {
     ++reads_;
     return environment_->begin_read();
   }
-  // How often it was read. Each read marks LMDB's mapped lock file, which the kernel then writes to the disk: so
-  // nothing is read while nothing is written.
+  // How often it was read. Each read marks LMDB's mapped lock file, which the kernel then writes to the disk:
+  // so nothing is read while nothing is written.
   std::uint64_t reads() const { return reads_; }
 
   const std::string& epoch() const { return epoch_; }         // 16 bytes, made with the journal

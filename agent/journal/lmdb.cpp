@@ -40,8 +40,8 @@ std::string_view view(const MDB_val& value) {
   return {static_cast<const char*>(value.mv_data), value.mv_size};
 }
 
-// Less than the largest commit may need. A real I/O error with that little room left is retried like a full disk,
-// and seen for what it is once there is room.
+// Less than the largest commit may need. A real I/O error with that little room left is retried like a full
+// disk, and seen for what it is once there is room.
 constexpr std::uint64_t kRoomOfACommit = 4 << 20;
 
 bool disk_is_full(MDB_env* env) {
@@ -57,8 +57,8 @@ bool is_allocated(int fd, std::uint64_t end) {
   return fstat(fd, &file) == 0 && static_cast<std::uint64_t>(file.st_blocks) * 512 >= end;
 }
 
-// LMDB maps its lock file and writes to it: on a full disk that would end the process (SIGBUS). So its blocks are
-// made first.
+// LMDB maps its lock file and writes to it: on a full disk that would end the process (SIGBUS). So its blocks
+// are made first.
 constexpr off_t kLockFileBytes = 16 * 1024;
 
 Status make_lock_file(const std::string& directory) {
@@ -208,7 +208,8 @@ Status Environment::check_length(const std::string& directory) const {
   if (mdb_env_info(env_, &info) != 0 || mdb_env_stat(env_, &stat) != 0 || mdb_env_get_fd(env_, &fd) != 0 ||
       fstat(fd, &file) != 0)
     return Error{Code::io, "journal open: cannot look at data.mdb"};
-  if (static_cast<std::uint64_t>(file.st_size) >= (info.me_last_pgno + 1) * std::uint64_t{stat.ms_psize}) return {};
+  if (static_cast<std::uint64_t>(file.st_size) >= (info.me_last_pgno + 1) * std::uint64_t{stat.ms_psize})
+    return {};
   const pid_t child = fork();
   if (child < 0) return error_of(errno, "journal open");
   if (child == 0) walk_and_exit(directory.c_str(), info.me_mapsize);
@@ -273,9 +274,11 @@ Status Environment::preallocate(std::uint64_t bytes) {
   const std::uint64_t grown = (info.me_last_pgno + 1) * stat.ms_psize;
   const std::uint64_t end = std::min<std::uint64_t>(grown + bytes, info.me_mapsize);
   if (end <= grown) return {};
-  // Not by taking the last block that others on the device may need: a failed fallocate would keep what it got.
+  // Not by taking the last block that others on the device may need: a failed fallocate would keep what it
+  // got.
   struct statfs disk {};
-  if (fstatfs(fd, &disk) == 0 && std::uint64_t{disk.f_bavail} * static_cast<std::uint64_t>(disk.f_bsize) < end - grown &&
+  if (fstatfs(fd, &disk) == 0 &&
+      std::uint64_t{disk.f_bavail} * static_cast<std::uint64_t>(disk.f_bsize) < end - grown &&
       !is_allocated(fd, end))
     return error_of(ENOSPC, "journal reserve");
   // KEEP_SIZE: LMDB tells a fresh file by its length; blocks beyond it stay invisible.

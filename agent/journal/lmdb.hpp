@@ -57,8 +57,8 @@ class Environment {
     std::string directory;
     std::uint64_t map_bytes = 0;
   };
-  // Code::corrupt also for a file that was cut short: it is read once in a child process, where touching a page that
-  // is not there ends only the child.
+  // Code::corrupt also for a file that was cut short: it is read once in a child process, where touching a
+  // page that is not there ends only the child.
   static Result<std::unique_ptr<Environment>> open(const Options& options);
   ~Environment();
   Environment(const Environment&) = delete;

@@ -1,6 +1,7 @@
 #include "agent/journal/read.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include "agent/journal/records.hpp"
 
@@ -91,6 +92,27 @@ Result<std::vector<BalanceRow>> read_balances(const Journal& journal, std::size_
   });
   if (!s) return s.error();
   if (!failed) return failed.error();
+  return out;
+}
+
+Result<std::vector<UndatedRow>> read_undated(const Journal& journal, std::size_t at_most) {
+  auto txn = journal.begin_read();
+  if (!txn) return txn.error();
+  std::map<std::pair<std::uint32_t, meter::SeriesKey>, meter::Tally> sums;
+  auto s = each(*txn, prefix(Kind::slice), [&](std::string_view key, std::string_view value) {
+    auto fields = parse_slice_key(key);
+    auto payload = unwrap(key, value);
+    v0::Slice slice;
+    if (!fields || !payload || !slice.ParseFromArray(payload->data(), static_cast<int>(payload->size())))
+      return true;  // set aside when its turn comes
+    auto quantity = Quantity::parse_total(slice.quantity());
+    if (!quantity) return true;
+    sums[{fields->boot_number, fields->series}] += {*quantity, slice.events()};
+    return sums.size() < at_most;
+  });
+  if (!s) return s.error();
+  std::vector<UndatedRow> out;
+  for (auto& [key, tally] : sums) out.push_back({key.first, key.second, tally});
   return out;
 }
 

@@ -18,6 +18,13 @@ struct BucketRow {
   std::int64_t seal_due_s = 0;
 };
 
+// What was counted under an untrusted clock and has no day yet, per boot.
+struct UndatedRow {
+  std::uint32_t boot_number = 0;
+  meter::SeriesKey series;
+  meter::Tally tally;
+};
+
 struct UpstreamRow {
   UpstreamName name;
   UpstreamState state;
@@ -40,6 +47,7 @@ struct Overview {
 
 Result<Overview> read_overview(const Journal& journal);
 Result<std::vector<BucketRow>> read_buckets(const Journal& journal, std::size_t at_most);
+Result<std::vector<UndatedRow>> read_undated(const Journal& journal, std::size_t at_most);
 Result<std::vector<BalanceRow>> read_balances(const Journal& journal, std::size_t at_most);
 // Usages without an end: what needs an operator first (parked, in doubt), then what waits, oldest first.
 Result<std::vector<StoredUsage>> read_outbox(const Journal& journal, std::size_t at_most);

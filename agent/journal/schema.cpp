@@ -144,9 +144,7 @@ std::string seen_id_prefix(std::uint32_t partition) { return KeyWriter(Kind::see
 std::string seen_id_key(std::uint32_t partition, std::string_view hash) {
   return KeyWriter(Kind::seen_id).u32(partition).raw(hash).take();
 }
-std::string slice_prefix(std::uint32_t boot_number) {
-  return KeyWriter(Kind::slice).u32(boot_number).take();
-}
+std::string slice_prefix(std::uint32_t boot_number) { return KeyWriter(Kind::slice).u32(boot_number).take(); }
 std::string slice_key(std::uint32_t boot_number, std::uint32_t second, const meter::SeriesKey& series) {
   return KeyWriter(Kind::slice).u32(boot_number).u32(second).series(series).take();
 }

@@ -110,7 +110,8 @@ Result<WriteTransaction::Seen> WriteTransaction::remember_id(std::string_view ha
     if (found->has_value()) return Seen::known;
     if (partition <= window.oldest) break;
   }
-  if (auto s = store_empty(txn_, seen_id_key(window.dated ? window.today : kUndatedIds, hash)); !s) return s.error();
+  if (auto s = store_empty(txn_, seen_id_key(window.dated ? window.today : kUndatedIds, hash)); !s)
+    return s.error();
   auto general = this->general();
   if (!general) return general.error();
   general->set_seen_ids(general->seen_ids() + 1);

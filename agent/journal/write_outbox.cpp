@@ -86,8 +86,9 @@ Status WriteTransaction::count_states(const UpstreamName& upstream, std::optiona
   return put_upstream(upstream, *state);
 }
 
-Result<std::vector<StoredUsage>> WriteTransaction::begin_attempts(const UpstreamName& upstream, const Moment& now,
-    std::size_t at_most, Lane first) {
+Result<std::vector<StoredUsage>> WriteTransaction::begin_attempts(const UpstreamName& upstream,
+                                                                  const Moment& now, std::size_t at_most,
+                                                                  Lane first) {
   std::vector<OutboxEntry> due;
   Status failed;
   // Delayed ones first: they are older than what is ready, and a lane in order of time stops at the first not

@@ -62,7 +62,8 @@ class WriteTransaction {
   enum class Seen : std::uint8_t { fresh, known };
   // `hash`: 16 bytes. Partitions are days of arrival; ids are looked up in [oldest, today] and kept in
   // `today`.
-  // An id that comes under an untrusted clock has no day yet: a partition of its own, which is always looked into.
+  // An id that comes under an untrusted clock has no day yet: a partition of its own, which is always looked
+  // into.
   struct SeenWindow {
     std::uint32_t oldest = 0;
     std::uint32_t today = 0;

@@ -16,8 +16,8 @@ namespace meterd::platform {
 
 struct ClockRule {
   std::optional<Milliseconds> trusted_offset;  // of this boot, from the journal: see trust.hpp
-  bool always_trusted = false;  // [clock] trust = "always"
-  WallTime not_before;          // the build date or the last trusted time of the journal, whichever is later
+  bool always_trusted = false;                 // [clock] trust = "always"
+  WallTime not_before;  // the build date or the last trusted time of the journal, whichever is later
 };
 
 // Trusted when the kernel says that the clock is synchronised, or when the system started from a real-time

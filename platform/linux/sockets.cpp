@@ -19,6 +19,9 @@
 namespace meterd::platform {
 namespace {
 
+// The kernel's control-message macros are C: their casts are not ours.
+#pragma GCC diagnostic ignored "-Wold-style-cast"
+
 constexpr int kBacklog = 128;
 
 Error failed(const std::string& what) {
@@ -145,6 +148,8 @@ Result<Socket> bind_unix_datagram(const std::string& path, const SocketAccess& a
 Result<Socket> bind_udp(const std::string& host, std::uint16_t port, int receive_bytes) {
   auto socket_fd = bind_inet(host, port, SOCK_DGRAM);
   if (socket_fd) grow_receive_buffer(socket_fd->fd(), receive_bytes);
+  const int on = 1;
+  if (socket_fd) (void)setsockopt(socket_fd->fd(), SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
   return socket_fd;
 }
 
@@ -177,10 +182,16 @@ DatagramReader::DatagramReader(std::size_t count, std::size_t bytes_each)
 Result<std::size_t> DatagramReader::receive(int fd) {
   std::vector<iovec> parts(count_);
   std::vector<mmsghdr> messages(count_);
+  struct alignas(cmsghdr) Control {
+    char bytes[CMSG_SPACE(sizeof(std::uint32_t))];
+  };
+  std::vector<Control> controls(count_);
   for (std::size_t i = 0; i < count_; ++i) {
     parts[i] = {buffer_.data() + i * bytes_each_, bytes_each_};
     messages[i].msg_hdr.msg_iov = &parts[i];
     messages[i].msg_hdr.msg_iovlen = 1;
+    messages[i].msg_hdr.msg_control = controls[i].bytes;
+    messages[i].msg_hdr.msg_controllen = sizeof controls[i].bytes;
   }
   const int got = recvmmsg(fd, messages.data(), static_cast<unsigned>(count_), MSG_DONTWAIT, nullptr);
   if (got < 0) {
@@ -190,6 +201,10 @@ Result<std::size_t> DatagramReader::receive(int fd) {
   for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) {
     sizes_[i] = messages[i].msg_len;
     truncated_[i] = (messages[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
+    for (auto* header = CMSG_FIRSTHDR(&messages[i].msg_hdr); header != nullptr;
+         header = CMSG_NXTHDR(&messages[i].msg_hdr, header))
+      if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SO_RXQ_OVFL)
+        std::memcpy(&dropped_, CMSG_DATA(header), sizeof dropped_);
   }
   return static_cast<std::size_t>(got);
 }

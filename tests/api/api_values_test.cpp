@@ -136,10 +136,10 @@ TEST(StatusJson, ParsesBackWithTheKeysOfTheContract) {
   EXPECT_EQ(value.at("clock").at("time").as_string(), "2027-01-15T08:00:00Z");
   EXPECT_TRUE(value.at("clock").at("trusted").as_bool());
   const auto& counting = value.at("counting");
-  EXPECT_THAT(
-      keys_of(counting),
-      UnorderedElementsAre("events", "duplicates", "sequence_gaps", "counter_resets", "datagrams", "refused",
-                           "loss_window_ms", "uncommitted", "inputs", "sources", "producers_connected"));
+  EXPECT_THAT(keys_of(counting),
+              UnorderedElementsAre("events", "duplicates", "sequence_gaps", "counter_resets", "datagrams",
+                                   "datagrams_dropped", "refused", "loss_window_ms", "uncommitted", "inputs",
+                                   "sources", "producers_connected"));
   EXPECT_EQ(json::serialize(counting.at("refused")), R"({"full":3})") << "only reasons that occurred";
   EXPECT_EQ(counting.at("loss_window_ms").as_int64(), 10'000);
   EXPECT_EQ(value.at("journal").at("epoch").as_string(), "00ab");
@@ -240,7 +240,7 @@ TEST(Listings, BucketsHaveTheKeysOfTheContract) {
              {UpstreamName("billing"), SubscriptionId("sub \"1\""), ItemPriceId("sms-usd")}};
   row.quantity = Quantity::of(9'007'199'254'740'993);
   row.events = 4;
-  const auto value = json::parse(buckets_json({row})).at("buckets").at(0);
+  const auto value = json::parse(buckets_json({row}, {})).at("buckets").at(0);
   EXPECT_THAT(keys_of(value), ::testing::IsSupersetOf({"upstream", "subscription_id", "item_price_id",
                                                        "usage_day", "quantity", "events"}));
   EXPECT_EQ(value.at("quantity").as_string(), "9007199254740993") << "a string: no double may touch it";

@@ -26,6 +26,8 @@ class RoutesTest : public ::testing::Test {
     request.query = std::move(query);
     request.content_type = "application/cloudevents+json; charset=utf-8";
     request.local = local;
+    request.over_tcp = !host_.empty();
+    request.host = host_;
     std::optional<Response> out;
     const auto done = [&](const std::exception_ptr& thrown, Response response) {
       ASSERT_FALSE(thrown);
@@ -36,6 +38,7 @@ class RoutesTest : public ::testing::Test {
     EXPECT_TRUE(out.has_value()) << "no answer";
     return out.value_or(Response{});
   }
+  std::string host_;  // of a request over TCP
   static std::string event(const std::string& id, const std::string& members = "") {
     return R"({"specversion":"1.0","type":"sms.sent","source":"app","subscription":"sub_1","id":")" + id +
            "\"" + members + "}";
@@ -64,6 +67,27 @@ class RoutesTest : public ::testing::Test {
                                       bench_.clock(), [this] { return status(); },
                                       [this](bool now) { return flush(now); }}};
 };
+
+TEST_F(RoutesTest, OverTcpAnswersOnlyThoseWhoAskForThisDevice) {
+  for (const char* host : {"127.0.0.1:8480", "localhost:8480", "localhost", "[::1]:8480", "127.0.0.1"}) {
+    host_ = host;
+    EXPECT_EQ(ask("GET", "/status", "", false).status, 200U) << host;
+  }
+  for (const char* host : {"evil.com", "evil.com:8480", "127.evil.com", "127.0.0.1.evil.com", "[::2]:8480"}) {
+    host_ = host;
+    EXPECT_EQ(ask("GET", "/status", "", false).status, 421U) << host;
+  }
+}
+
+TEST_F(RoutesTest, ListsWhatHasNoDayYetBesideTheBuckets) {
+  bench_.clock().set_trusted(false);
+  ASSERT_EQ(ask("POST", "/events", event("a")).status, 200U);
+  const auto answer = json::parse(ask("GET", "/operator/buckets").body);
+  EXPECT_TRUE(answer.at("buckets").as_array().empty());
+  ASSERT_EQ(answer.at("undated").as_array().size(), 1U);
+  EXPECT_EQ(answer.at("undated").at(0).at("subscription_id"), "sub_1");
+  EXPECT_EQ(answer.at("undated").at(0).at("events"), 1);
+}
 
 TEST_F(RoutesTest, HealthAndStatusAreForEveryone) {
   EXPECT_EQ(ask("GET", "/healthz", "", false).status, 200U);

@@ -18,7 +18,8 @@ TEST(TrustLatch, TrustsNothingUntilSomeoneVouchesForTheClock) {
 TEST(TrustLatch, StaysThroughDaysWithoutATimeServer) {
   TrustLatch latch(std::nullopt);
   EXPECT_TRUE(latch.trusts(true, wall(0), boot(10)));
-  for (int day = 1; day < 400; ++day) EXPECT_TRUE(latch.trusts(false, wall(day * 86'400), boot(10 + day * 86'400)));
+  for (int day = 1; day < 400; ++day)
+    EXPECT_TRUE(latch.trusts(false, wall(day * 86'400), boot(10 + day * 86'400)));
 }
 
 TEST(TrustLatch, EndsWithAStepAndComesBackWithTheNextVouching) {

@@ -56,6 +56,18 @@ TEST(RenderLists, SayThatTheyAreEmpty) {
   EXPECT_FALSE(outbox->attention);
 }
 
+TEST(RenderBuckets, ShowWhatHasNoDayYet) {
+  const json::object answer{{"buckets", json::array{}},
+                            {"undated",
+                             {{{"boot", 3},
+                               {"upstream", "billing"},
+                               {"subscription_id", "sub_1"},
+                               {"item_price_id", "sms-usd"},
+                               {"quantity", "7"},
+                               {"events", 5}}}}};
+  EXPECT_THAT(text_of(render_buckets(answer)), HasSubstr("sub_1         sms-usd            7       5     3"));
+}
+
 TEST(RenderLists, SayWhenTheyWereCut) {
   json::object answer{{"buckets", {bucket("sub_1", "1")}}, {"truncated", true}};
   EXPECT_THAT(text_of(render_buckets(answer)), HasSubstr("There are more"));

@@ -155,7 +155,8 @@ TEST_F(BatchTest, ErrorsAreByPositionAndTheRestStands) {
   const auto repeat = send(one);
   EXPECT_EQ(repeat.duplicates(), 2U) << "the sequence passes what was refused for good";
   EXPECT_EQ(repeat.counted(), 0U);
-  EXPECT_THAT(errors_of(repeat), ElementsAreArray(errors_of(ack))) << "whose acknowledgement was lost must be told";
+  EXPECT_THAT(errors_of(repeat), ElementsAreArray(errors_of(ack)))
+      << "whose acknowledgement was lost must be told";
 }
 
 TEST_F(BatchTest, QuantitiesAreExact) {

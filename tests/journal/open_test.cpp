@@ -73,7 +73,9 @@ TEST_F(JournalOpen, RaisesTheBootNumberOnlyWithANewBoot) {
 TEST_F(JournalOpen, RemembersTheLastTrustedTime) {
   open();
   EXPECT_EQ(journal_->last_trusted_at_open(), WallTime{});
-  step([&](WriteTransaction& w) { must(w.put_last_trusted({WallTime::from_seconds(1'795'000'000), {1, 60'000}})); });
+  step([&](WriteTransaction& w) {
+    must(w.put_last_trusted({WallTime::from_seconds(1'795'000'000), {1, 60'000}}));
+  });
   reopen();
   EXPECT_EQ(journal_->last_trusted_at_open(), WallTime::from_seconds(1'795'000'000));
 }
