@@ -15,6 +15,7 @@ constexpr std::size_t kPrunesPerCommit = 256;
 constexpr Milliseconds kLongestWait{60'000};  // a stepped wall clock is noticed within a minute
 constexpr Milliseconds kRetryAfterFailure{5'000};
 constexpr Milliseconds kPruneInterval{3'600'000};
+constexpr Milliseconds kIdlePruneInterval{24 * 3'600'000};
 constexpr Milliseconds kNothingLeftFor{10'000};
 constexpr std::int64_t kPostponedSeconds = 600;  // a bucket whose upstream has gone from the configuration
 
@@ -119,9 +120,10 @@ asio::awaitable<void> Sealer::run() {
     if (deps_.prunes && room_wanted_) {
       room_wanted_ = false;
       co_await prune(INT64_MAX, Extent::one_commit);
-    } else if (deps_.prunes && now.trusted && deps_.clock.boot() - pruned_at_ > kPruneInterval) {
-      pruned_at_ = deps_.clock.boot();
+    } else if (deps_.prunes && now.trusted && prune_is_due()) {
       co_await prune((now.time - deps_.retain_delivered).seconds().count(), Extent::all);
+      pruned_at_ = deps_.clock.boot();
+      pruned_at_commit_ = deps_.committer.stats().commits;
     }
     co_await alarm_->wait_for(wait);
   }
@@ -193,6 +195,13 @@ asio::awaitable<Status> Sealer::seal_due(bool all) {
       co_return Status();
     }
   }
+}
+
+// While nothing is committed once a day is enough: even a transaction that changes nothing marks LMDB's lock
+// page.
+bool Sealer::prune_is_due() const {
+  const bool idle = pruned_at_commit_ == deps_.committer.stats().commits;
+  return deps_.clock.boot() - pruned_at_ > (idle ? kIdlePruneInterval : kPruneInterval);
 }
 
 void Sealer::make_room() {

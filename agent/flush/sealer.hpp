@@ -80,6 +80,7 @@ class Sealer {
  private:
   boost::asio::awaitable<Status> seal_due(bool all);
   boost::asio::awaitable<void> read_next_seal();
+  bool prune_is_due() const;
   enum class Extent : std::uint8_t { one_commit, all };
   boost::asio::awaitable<void> prune(std::int64_t before_s, Extent extent);
 
@@ -88,6 +89,7 @@ class Sealer {
   bool stopping_ = false;
   std::uint64_t sealed_ = 0;
   BootTime pruned_at_;
+  std::uint64_t pruned_at_commit_ = 0;
   bool complained_ = false;
   std::optional<std::int64_t> next_seal_s_;  // as of the commit of that number
   std::optional<std::uint64_t> read_at_commit_;

@@ -14,7 +14,6 @@ Batcher::Batcher(Dependencies dependencies, const IngestRules& rules)
     : deps_(std::move(dependencies)),
       rules_(rules),
       alarm_(deps_.clock.make_alarm()),
-      pruned_at_(deps_.clock.boot()),
       slices_at_once_(kSlicesPerCommit),
       last_trusted_stored_(deps_.journal.last_trusted_at_open()),
       trust_noted_(deps_.journal.trusted_offset_at_open().has_value()),

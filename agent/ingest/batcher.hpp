@@ -146,7 +146,7 @@ class Batcher {
   bool stopping_ = false;
   bool ended_ = false;  // run() has returned: nothing would commit what comes now
   BootTime stuck_since_;
-  BootTime pruned_at_;
+  std::int64_t pruned_day_ = 0;  // the last day on which ids were forgotten, as far as that was due
   std::size_t slices_at_once_;
   bool above_watermark_ = false;
   bool trusted_ = false;

@@ -15,7 +15,6 @@ namespace {
 constexpr Milliseconds kRetryAfterFailure{1'000};
 constexpr Milliseconds kTrustedTimeStep{3'600'000};
 constexpr Milliseconds kSummaryInterval{60'000};
-constexpr Milliseconds kPruneInterval{600'000};
 constexpr std::int64_t kDaySeconds = 86'400;
 }  // namespace
 
@@ -32,7 +31,9 @@ asio::awaitable<void> Batcher::run() {
     for (auto& source : sources_) source->harvest(*this, now);
     // Ids are forgotten with a commit; where nothing can be counted because of them, one is made for that
     // alone.
-    const bool prune = now.trusted && seen_ids_ > 0 && deps_.clock.boot() - pruned_at_ > kPruneInterval;
+    // They expire by day, so once a day.
+    const auto day = now.time.seconds().count() / kDaySeconds;
+    const bool prune = now.trusted && seen_ids_ > 0 && day > pruned_day_;
     if (stuck_ || !window_.empty() || !waiting_.empty() || prune) co_await commit_window();
     // After the commit: what this window held of untrusted time is dated with the rest.
     const auto then = deps_.clock.wall();
@@ -99,7 +100,7 @@ asio::awaitable<void> Batcher::commit_window() {
       trust_noted_ = true;
     }
     seen_ids_ = closed->outcome.seen_ids;
-    if (closed->context.trusted) pruned_at_ = deps_.clock.boot();
+    if (closed->context.trusted) pruned_day_ = closed->context.now.seconds().count() / kDaySeconds;
     if (closed->outcome.more_to_prune) urgent_ = true;
     if (closed->outcome.wrote_slices) slices_may_exist_ = true;
     if (!waiting_.empty()) urgent_ = true;  // they came while this window was on its way
