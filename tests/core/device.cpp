@@ -147,9 +147,10 @@ void Device::crash() {
   const auto wall = clock->wall();
   const auto boot = clock->boot();
   const auto boot_id = clock->boot_id();
-  loop.reset(new asio::io_context(1));  // destroys every frame while the core they refer to is still there
-  core.reset();
+  core.reset();  // its alarms stand on the loop
   journal.reset();
+  loop = nullptr;  // and with it every coroutine
+  loop = std::make_unique<asio::io_context>(1);
   clock = std::make_unique<platform::FakeClock>(*loop);
   clock->set_wall(wall.time);
   clock->set_boot(boot);
