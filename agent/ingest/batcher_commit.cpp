@@ -29,9 +29,7 @@ asio::awaitable<void> Batcher::run() {
       deps_.log.info("clock_trust", {{"trusted", now.trusted ? "yes" : "no"}});
     }
     for (auto& source : sources_) source->harvest(*this, now);
-    // Ids are forgotten with a commit; where nothing can be counted because of them, one is made for that
-    // alone.
-    // They expire by day, so once a day.
+    // Ids expire by day, with a commit; a day on which nothing is counted gets one for that alone.
     const auto day = now.time.seconds().count() / kDaySeconds;
     const bool prune = now.trusted && seen_ids_ > 0 && day > pruned_day_;
     if (stuck_ || !window_.empty() || !waiting_.empty() || prune) co_await commit_window();
