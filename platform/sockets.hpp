@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -48,23 +49,29 @@ bool peer_allowed(int fd, const SocketAccess& access);
 class DatagramReader {
  public:
   DatagramReader(std::size_t count, std::size_t bytes_each);
+  ~DatagramReader();
   // How many datagrams the kernel has thrown away on this socket, as far as it told (UDP: SO_RXQ_OVFL).
   std::uint32_t dropped() const { return dropped_; }
   template <class Visit>
   Result<std::size_t> drain(int fd, Visit&& visit) {
     auto got = receive(fd);
     if (!got) return got;
-    for (std::size_t i = 0; i < *got; ++i)
-      visit(std::string_view(buffer_.data() + i * bytes_each_, sizes_[i]), truncated_[i]);
+    for (std::size_t i = 0; i < *got; ++i) {
+      const auto datagram = at(i);
+      visit(datagram.bytes, datagram.truncated);
+    }
     return got;
   }
 
  private:
+  struct Datagram {
+    std::string_view bytes;
+    bool truncated = false;
+  };
+  struct Messages;  // what recvmmsg fills: made once
   Result<std::size_t> receive(int fd);
-  std::size_t count_, bytes_each_;
-  std::vector<char> buffer_;
-  std::vector<std::size_t> sizes_;
-  std::vector<bool> truncated_;
+  Datagram at(std::size_t index) const;
+  std::unique_ptr<Messages> messages_;
   std::uint32_t dropped_ = 0;
 };
 

@@ -20,11 +20,11 @@ inline constexpr std::size_t kFrameBytesMax = 1 << 20;
 inline constexpr std::size_t kBatchEventsMax = 10'000;
 inline constexpr std::size_t kDatagramBytesMax = 65'536;
 inline constexpr std::size_t kProducerConnectionsMax = 256;
-inline constexpr std::size_t kFramesInFlightMax = 32;    // per connection, before reading pauses
-inline constexpr std::size_t kPendingKeysMax = 100'000;  // distinct buckets in one commit window
-inline constexpr std::size_t kPendingIdsMax = 200'000;   // identified events in one commit window
-inline constexpr std::size_t kProducersMax = 100'000;    // stored (producer, sequence) cursors
-inline constexpr std::uint64_t kSeenIdsMax = 2'000'000;
+inline constexpr std::size_t kFramesInFlightMax = 32;          // per connection, before reading pauses
+inline constexpr std::size_t kPendingKeysMax = 100'000;        // distinct buckets in one commit window
+inline constexpr std::size_t kPendingIdsMax = 200'000;         // identified events in one commit window
+inline constexpr std::size_t kProducersMax = 100'000;          // stored (producer, sequence) cursors
+inline constexpr std::uint64_t kRememberedIdsMax = 1'600'000;  // 10 bytes of memory each
 
 // HTTP on the device.
 inline constexpr std::size_t kHttpHeaderBytesMax = 16 * 1024;

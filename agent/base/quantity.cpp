@@ -1,6 +1,7 @@
 #include "agent/base/quantity.hpp"
 
 #include <algorithm>
+#include <optional>
 
 namespace meterd {
 namespace {
@@ -12,16 +13,36 @@ constexpr std::array<std::uint32_t, 10> kPowers{1,       10,        100,        
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
+// A whole number that fits 64 bits whatever its digits; nullopt: read it the long way.
+std::optional<std::uint64_t> plain_units(std::string_view text) {
+  constexpr std::size_t kDigitsMax = 19;
+  if (text.empty() || text.size() > kDigitsMax) return std::nullopt;
+  std::uint64_t units = 0;
+  for (const char c : text) {
+    if (!is_digit(c)) return std::nullopt;
+    units = units * 10 + static_cast<std::uint64_t>(c - '0');
+  }
+  return units;
+}
+
 }  // namespace
 
+// Works on 32-bit halves, because 32-bit ARM has no 128-bit integer. 10^38 has four of them.
 Quantity Quantity::of(std::uint64_t units) {
-  Quantity q;
-  q.limbs_[0] = units;
-  for (int places = kPlaces; places > 0;) {
-    const int step = std::min(places, kChunkDigits);
-    q.multiply_add(kPowers[static_cast<std::size_t>(step)], 0);
-    places -= step;
+  constexpr std::array<std::uint64_t, 4> kOne{0x00000000, 0x098a2240, 0x5a86c47a, 0x4b3b4ca8};  // 10^38
+  const std::array<std::uint64_t, 2> factor{units & 0xFFFFFFFFU, units >> 32U};
+  std::array<std::uint64_t, 6> halves{};
+  for (std::size_t i = 0; i < factor.size(); ++i) {
+    std::uint64_t carry = 0;
+    for (std::size_t k = 0; k < kOne.size(); ++k) {
+      const std::uint64_t sum = halves[i + k] + factor[i] * kOne[k] + carry;
+      halves[i + k] = sum & 0xFFFFFFFFU;
+      carry = sum >> 32U;
+    }
+    halves[i + kOne.size()] = carry;
   }
+  Quantity q;
+  for (std::size_t i = 0; i < halves.size() / 2; ++i) q.limbs_[i] = halves[2 * i] | halves[2 * i + 1] << 32U;
   return q;
 }
 
@@ -31,6 +52,7 @@ Result<Quantity> Quantity::parse_total(std::string_view text) { return parse_at_
 Result<Quantity> Quantity::parse_at_most(std::string_view text, std::size_t length_max) {
   if (text.size() > length_max)
     return Error{Code::invalid, "quantity is longer than " + std::to_string(length_max) + " characters"};
+  if (const auto units = plain_units(text)) return of(*units);  // what nearly all events carry
   std::string_view rest = text;
   const bool negative = rest.starts_with('-');
   if (negative) rest.remove_prefix(1);

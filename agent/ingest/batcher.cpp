@@ -1,6 +1,7 @@
 #include "agent/ingest/batcher.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "agent/base/limits.hpp"
 #include "agent/base/text.hpp"
@@ -10,6 +11,10 @@ namespace meterd::ingest {
 
 using meter::Refusal;
 
+namespace {
+constexpr std::int64_t kSliceSeconds = 60;
+}
+
 Batcher::Batcher(Dependencies dependencies, const IngestRules& rules)
     : deps_(std::move(dependencies)),
       rules_(rules),
@@ -17,7 +22,7 @@ Batcher::Batcher(Dependencies dependencies, const IngestRules& rules)
       slices_at_once_(kSlicesPerCommit),
       last_trusted_stored_(deps_.journal.last_trusted_at_open()),
       trust_noted_(deps_.journal.trusted_offset_at_open().has_value()),
-      seen_ids_(deps_.journal.seen_ids_at_open()),
+      remembered_ids_(deps_.journal.remembered_ids().blocks().ids),
       summarised_at_(deps_.clock.boot()) {}
 
 Batcher::Counted Batcher::count(const meter::EventView& event, const platform::WallReading& now) {
@@ -31,42 +36,31 @@ Batcher::Counted Batcher::count(const meter::EventView& event, const platform::W
   std::optional<Refusal> refusal;
   Route* route = find_route(event, refusal);
   if (route == nullptr) return refused(*refusal);
+  const bool identified = !event.id.empty();
+  if (identified && (above_watermark_ || remembered_ids_ >= limits::kRememberedIdsMax ||
+                     window_.identified.size() >= limits::kPendingIdsMax))
+    return refused(Refusal::full);
 
-  const meter::Tally tally{event.quantity, 1};
-  if (event.id.empty()) {
-    // Every leg is checked before any is added: an event counts in all of its meters or in none.
-    const bool crowded = window_.tallies.size() + route->size() > limits::kPendingKeysMax;
-    if (above_watermark_ || crowded)
-      for (auto& leg : *route)
-        if (!may_open(place_of(leg, at, now), crowded)) return refused(Refusal::full);
-    for (auto& leg : *route) {
-      const bool same_day =
-          now.trusted && at.seconds().count() >= leg.bounds.start && at.seconds().count() < leg.bounds.end;
-      if (leg.window != window_number_ || !same_day) {
-        leg.tally = tally_index(place_of(leg, at, now), leg.meter);
-        leg.window =
-            now.trusted ? window_number_ : 0;  // a slice is looked up every time: it ends within a minute
-      }
-      window_.tallies[leg.tally].tally += tally;
+  const auto at_ms = now.trusted ? at.since_epoch.count() : deps_.clock.boot().since_boot.count();
+  if (route->window != window_number_ || !route->span.covers(now.trusted, at_ms)) {
+    if (!open_sum(*route, at, now)) {
+      if (route->window == 0) routes_.drop_last();  // it was made for this event
+      return refused(Refusal::full);
     }
-    ++stats_.events;
+  }
+  ++stats_.events;
+  if (!identified) {
+    route->tally += {event.quantity, 1};
     return {};
   }
-  if (above_watermark_ || seen_ids_ >= limits::kSeenIdsMax ||
-      window_.identified.size() >= limits::kPendingIdsMax)
-    return refused(Refusal::full);
-  IdentifiedEvent identified{meter::event_hash(event.producer, event.id), {}};
-  for (auto& leg : *route) identified.legs.push_back({place_of(leg, at, now), leg.meter, tally});
-  window_.identified.push_back(std::move(identified));
-  ++stats_.events;
+  window_.identified.push_back({route->sum, event.quantity});
+  window_.ids.push_back(hash_(event.producer, event.id));
   return {std::nullopt, window_.identified.size() - 1};
 }
 
 std::optional<Refusal> Batcher::refusal_at_any_time(const meter::EventView& event) {
   if (auto refusal = judge_content(event)) return refusal;
-  std::optional<Refusal> refusal;
-  find_route(event, refusal);
-  return refusal;
+  return deps_.catalog->resolve(event.name, event.subscription).refusal;
 }
 
 std::optional<Refusal> Batcher::judge_content(const meter::EventView& event) {
@@ -90,48 +84,76 @@ std::optional<Refusal> Batcher::judge(const meter::EventView& event, const platf
   return std::nullopt;
 }
 
-Batcher::Route* Batcher::find_route(const meter::EventView& event, std::optional<Refusal>& refusal) {
-  route_key_.assign(event.name).append(1, '\0').append(event.subscription);
-  const auto found = routes_.find(route_key_);
-  if (found != routes_.end()) return &found->second;
+Route* Batcher::find_route(const meter::EventView& event, std::optional<Refusal>& refusal) {
+  if (Route* known = routes_.find(event.name, event.subscription)) return known;
   auto resolved = deps_.catalog->resolve(event.name, event.subscription);
-  if (resolved.refusal) {
-    refusal = resolved.refusal;
-    return nullptr;
-  }
-  if (routes_.size() >= limits::kPendingKeysMax) routes_.clear();
-  Route route;
-  for (auto& leg : resolved.legs) route.push_back({std::move(leg.series), leg.meter, {}, {}, 0, 0});
-  return &routes_.emplace(route_key_, std::move(route)).first->second;
+  refusal = resolved.refusal;
+  if (refusal) return nullptr;
+  return &routes_.add(event.name, event.subscription, std::move(resolved.legs));
 }
 
-Place Batcher::place_of(Leg& leg, WallTime at, const platform::WallReading& now) const {
-  if (!now.trusted) {
-    const auto second = std::chrono::floor<Seconds>(deps_.clock.boot().since_boot).count();
-    return {std::nullopt, static_cast<std::uint32_t>(second - second % 60), leg.series};
+// Binds the route to its sum for that time, a new one if there is none in this window. An event counts in all
+// of its meters or in none: nullopt if one of the places may not be opened.
+std::optional<std::uint32_t> Batcher::open_sum(Route& route, WallTime at, const platform::WallReading& now) {
+  std::vector<PlacedSum::Leg> legs;
+  const Span span = place_legs(route, at, now, legs);
+  const bool bound = route.window == window_number_;
+  if (bound) {
+    window_.sums[route.sum].tally += std::exchange(route.tally, {});
+    other_spans_[{&route, route.span.dated, route.span.from_ms}] = {route.span, route.sum};
   }
-  if (at.seconds().count() < leg.bounds.start || at.seconds().count() >= leg.bounds.end) {
-    const auto& zone = deps_.catalog->rule(leg.meter).zone;
-    leg.window = 0;  // its tally is of the day that it leaves
-    leg.day = zone.day_of(at);
-    leg.bounds = zone.bounds(leg.day);
+  const auto other = other_spans_.find({&route, span.dated, span.from_ms});
+  if (other != other_spans_.end()) {
+    std::tie(route.span, route.sum) = other->second;
+    return route.sum;
   }
-  return {leg.day, 0, leg.series};
+  if (!may_open(legs)) return std::nullopt;
+  if (!bound) open_routes_.push_back(&route);
+  route.window = window_number_;
+  route.span = span;
+  route.sum = static_cast<std::uint32_t>(window_.sums.size());
+  open_places_ += legs.size();
+  window_.sums.push_back({std::move(legs), {}});
+  return route.sum;
 }
 
-bool Batcher::may_open(const Place& place, bool crowded) const {
-  return tally_by_place_.contains(place) || (!crowded && known_.contains(place));
+// Where the route's legs are at that time, and how long they stay there.
+Span Batcher::place_legs(const Route& route, WallTime at, const platform::WallReading& now,
+                         std::vector<PlacedSum::Leg>& legs) const {
+  Span span{now.trusted, INT64_MIN, INT64_MAX};
+  legs.reserve(route.legs.size());
+  for (const auto& leg : route.legs) {
+    Place place{std::nullopt, 0, leg.series};
+    std::int64_t from_ms = 0;
+    std::int64_t until_ms = 0;
+    if (now.trusted) {
+      const auto& zone = deps_.catalog->rule(leg.meter).zone;
+      place.day = zone.day_of(at);
+      const auto bounds = zone.bounds(*place.day);
+      from_ms = bounds.start * 1'000;
+      until_ms = bounds.end * 1'000;
+    } else {
+      const auto second = std::chrono::floor<Seconds>(deps_.clock.boot().since_boot).count();
+      place.slice_second = static_cast<std::uint32_t>(second - second % kSliceSeconds);
+      from_ms = std::int64_t{place.slice_second} * 1'000;
+      until_ms = from_ms + kSliceSeconds * 1'000;
+    }
+    span.from_ms = std::max(span.from_ms, from_ms);
+    span.until_ms = std::min(span.until_ms, until_ms);
+    legs.push_back({std::move(place), leg.meter});
+  }
+  return span;
+}
+
+bool Batcher::may_open(const std::vector<PlacedSum::Leg>& legs) const {
+  if (open_places_ + legs.size() > limits::kPendingKeysMax) return false;
+  const auto known = [&](const PlacedSum::Leg& leg) { return known_.contains(leg.place); };
+  return !above_watermark_ || std::all_of(legs.begin(), legs.end(), known);
 }
 
 void Batcher::learn_known_buckets(const std::vector<journal::BucketRow>& rows) {
   known_.clear();
-  for (const auto& row : rows) known_[{row.key.day, 0, row.key.series}] = true;
-}
-
-std::size_t Batcher::tally_index(const Place& place, std::size_t meter) {
-  const auto [found, fresh] = tally_by_place_.try_emplace(place, window_.tallies.size());
-  if (fresh) window_.tallies.push_back({place, meter, {}});
-  return found->second;
+  for (const auto& row : rows) known_.insert({row.key.day, 0, row.key.series});
 }
 
 void Batcher::note_producer(const std::string& producer, std::uint64_t sequence) {

@@ -8,14 +8,18 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "agent/base/log.hpp"
+#include "agent/ingest/route_table.hpp"
 #include "agent/ingest/stats.hpp"
 #include "agent/ingest/window.hpp"
 #include "agent/journal/committer.hpp"
@@ -101,15 +105,6 @@ class Batcher {
   Milliseconds stuck_for() const { return stuck_ ? deps_.clock.boot() - stuck_since_ : Milliseconds(0); }
 
  private:
-  struct Leg {
-    meter::SeriesKey series;
-    std::size_t meter = 0;
-    UsageDay day;
-    meter::DayBounds bounds;   // of `day` in the meter's zone; empty at first
-    std::uint64_t window = 0;  // the window in which `tally` is valid
-    std::size_t tally = 0;     // index into window_.tallies
-  };
-  using Route = std::vector<Leg>;
   struct Closed {  // a window on its way to the journal
     Window window;
     WindowContext context;
@@ -121,9 +116,11 @@ class Batcher {
   std::optional<meter::Refusal> judge(const meter::EventView& event, const platform::WallReading& now,
                                       WallTime& at) const;
   Route* find_route(const meter::EventView& event, std::optional<meter::Refusal>& refusal);
-  Place place_of(Leg& leg, WallTime at, const platform::WallReading& now) const;
-  bool may_open(const Place& place, bool crowded) const;
-  std::size_t tally_index(const Place& place, std::size_t meter);
+  std::optional<std::uint32_t> open_sum(Route& route, WallTime at, const platform::WallReading& now);
+  Span place_legs(const Route& route, WallTime at, const platform::WallReading& now,
+                  std::vector<PlacedSum::Leg>& legs) const;
+  bool may_open(const std::vector<PlacedSum::Leg>& legs) const;
+  Window close_window();
   WindowContext context_for(const platform::WallReading& now);
   boost::asio::awaitable<void> commit_window();
   boost::asio::awaitable<void> date_slices(const platform::WallReading& now);
@@ -134,11 +131,14 @@ class Batcher {
   std::unique_ptr<platform::Alarm> alarm_;
   std::vector<std::unique_ptr<CounterSource>> sources_;
 
-  std::unordered_map<std::string, Route> routes_;  // a cache: event name, NUL, subscription
-  std::string route_key_;
+  RouteTable routes_;
   Window window_;
   std::uint64_t window_number_ = 1;
-  std::map<Place, std::size_t> tally_by_place_;  // of the open window
+  std::vector<Route*> open_routes_;  // that have a tally in the open window
+  // Sums of the open window beside their routes' own: of events with another time, or under another clock.
+  std::map<std::tuple<const Route*, bool, std::int64_t>, std::pair<Span, std::uint32_t>> other_spans_;
+  std::size_t open_places_ = 0;
+  meter::EventHasher hash_;
   std::vector<Done> waiting_;
   std::unique_ptr<Closed> stuck_;  // refused by the journal for now
   bool in_flight_ = false;
@@ -151,10 +151,10 @@ class Batcher {
   bool above_watermark_ = false;
   bool trusted_ = false;
   bool slices_may_exist_ = true;
-  std::map<Place, bool> known_;  // filled only while above the watermark
+  std::set<Place> known_;  // filled only while above the watermark
   WallTime last_trusted_stored_;
   bool trust_noted_;  // in this boot
-  std::uint64_t seen_ids_ = 0;
+  std::uint64_t remembered_ids_ = 0;
   std::uint64_t placed_ = 0;
   IngestStats stats_;
   IngestStats summarised_;

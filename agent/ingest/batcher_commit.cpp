@@ -16,6 +16,7 @@ constexpr Milliseconds kRetryAfterFailure{1'000};
 constexpr Milliseconds kTrustedTimeStep{3'600'000};
 constexpr Milliseconds kSummaryInterval{60'000};
 constexpr std::int64_t kDaySeconds = 86'400;
+constexpr std::size_t kRoutesKept = 32'768;  // from one window to the next
 }  // namespace
 
 asio::awaitable<void> Batcher::run() {
@@ -31,7 +32,7 @@ asio::awaitable<void> Batcher::run() {
     for (auto& source : sources_) source->harvest(*this, now);
     // Ids expire by day, with a commit; a day on which nothing is counted gets one for that alone.
     const auto day = now.time.seconds().count() / kDaySeconds;
-    const bool prune = now.trusted && seen_ids_ > 0 && day > pruned_day_;
+    const bool prune = now.trusted && remembered_ids_ > 0 && day > pruned_day_;
     if (stuck_ || !window_.empty() || !waiting_.empty() || prune) co_await commit_window();
     // After the commit: what this window held of untrusted time is dated with the rest.
     const auto then = deps_.clock.wall();
@@ -57,9 +58,9 @@ WindowContext Batcher::context_for(const platform::WallReading& now) {
   const auto day = now.trusted ? std::max(now.time.seconds().count() / kDaySeconds, stored_day) : stored_day;
   const auto kept_days =
       ((rules_.remember_ids + rules_.accept_future).count() + kDaySeconds - 1) / kDaySeconds;
-  context.seen.today = static_cast<std::uint32_t>(std::max<std::int64_t>(day, 0));
-  context.seen.dated = now.trusted;
-  context.seen.oldest = static_cast<std::uint32_t>(std::max<std::int64_t>(day - kept_days, 0));
+  context.ids.today = static_cast<std::uint32_t>(std::max<std::int64_t>(day, 0));
+  context.ids.dated = now.trusted;
+  context.ids.oldest = static_cast<std::uint32_t>(std::max<std::int64_t>(day - kept_days, 0));
   for (std::size_t i = 0; i < deps_.catalog->size(); ++i) {
     const auto& zone = deps_.catalog->rule(i).zone;
     const auto due = meter::seal_due(zone, deps_.seal_rules[i], deps_.device, now.time);
@@ -72,18 +73,30 @@ WindowContext Batcher::context_for(const platform::WallReading& now) {
   return context;
 }
 
+Window Batcher::close_window() {
+  for (auto* route : open_routes_) {
+    window_.sums[route->sum].tally += route->tally;
+    route->tally = {};
+  }
+  open_routes_.clear();
+  other_spans_.clear();
+  if (routes_.size() > kRoutesKept) routes_.clear();
+  // A place may be a new bucket; ids are stored many to a page.
+  constexpr std::size_t kIdsPerPlace = 64;
+  placed_ += open_places_ + window_.identified.size() / kIdsPerPlace;
+  open_places_ = 0;
+  ++window_number_;
+  return std::exchange(window_, {});
+}
+
 asio::awaitable<void> Batcher::commit_window() {
   std::unique_ptr<Closed> closed = std::move(stuck_);
   if (!closed) {
     closed = std::make_unique<Closed>();
-    closed->window = std::move(window_);
+    closed->window = close_window();
     closed->waiting = std::move(waiting_);
     closed->context = context_for(deps_.clock.wall());
-    placed_ += closed->window.tallies.size() + closed->window.identified.size();
-    window_ = {};
     waiting_.clear();
-    tally_by_place_.clear();
-    ++window_number_;
   }
   Closed* shared = closed.get();
   in_flight_ = true;
@@ -97,7 +110,7 @@ asio::awaitable<void> Batcher::commit_window() {
       last_trusted_stored_ = closed->context.now;
       trust_noted_ = true;
     }
-    seen_ids_ = closed->outcome.seen_ids;
+    remembered_ids_ = closed->outcome.remembered_ids;
     if (closed->context.trusted) pruned_day_ = closed->context.now.seconds().count() / kDaySeconds;
     if (closed->outcome.more_to_prune) urgent_ = true;
     if (closed->outcome.wrote_slices) slices_may_exist_ = true;

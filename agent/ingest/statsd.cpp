@@ -25,13 +25,12 @@ void read_tags(std::string_view tags, meter::EventView& event) {
 
 }  // namespace
 
-std::variant<meter::EventView, Refusal> parse_statsd_line(std::string_view line) {
+std::optional<Refusal> parse_statsd_line(std::string_view line, meter::EventView& out) {
   if (line.size() > limits::kDatagramBytesMax) return Refusal::too_large;
-  meter::EventView event;
   const auto colon = line.find(':');
   if (colon == std::string_view::npos || colon == 0) return Refusal::malformed;
-  event.name = line.substr(0, colon);
-  if (event.name.size() > limits::kEventNameMax) return Refusal::bad_id;
+  out.name = line.substr(0, colon);
+  if (out.name.size() > limits::kEventNameMax) return Refusal::bad_id;
   auto rest = line.substr(colon + 1);
   const auto value = take(rest, '|');
   const auto type = take(rest, '|');
@@ -39,15 +38,15 @@ std::variant<meter::EventView, Refusal> parse_statsd_line(std::string_view line)
   while (!rest.empty()) {
     const auto part = take(rest, '|');
     if (part.starts_with('#')) {
-      read_tags(part.substr(1), event);
+      read_tags(part.substr(1), out);
     } else if (part != "@1" && part != "@1.0") {
       return Refusal::malformed;
     }
   }
   auto quantity = Quantity::parse(value);
   if (!quantity) return Refusal::bad_quantity;
-  event.quantity = *quantity;
-  return event;
+  out.quantity = *quantity;
+  return std::nullopt;
 }
 
 }  // namespace meterd::ingest

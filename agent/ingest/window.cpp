@@ -5,7 +5,7 @@
 namespace meterd::ingest {
 namespace {
 
-constexpr std::size_t kPrunedIdsPerCommit = 512;
+constexpr std::size_t kIdBlocksPerCommit = 32;  // dated or forgotten
 
 struct Sum {
   meter::Tally tally;
@@ -13,10 +13,18 @@ struct Sum {
 };
 using Sums = std::map<Place, Sum>;  // sorted: the journal is written in the order of its keys
 
-void add(Sums& sums, const PlacedTally& placed) {
-  auto& sum = sums[placed.place];
-  sum.tally += placed.tally;
-  sum.meter = placed.meter;
+// Several routes may lead to one place: their sums are one write.
+Sums by_place(const Window& window, const std::vector<meter::Tally>& tallies) {
+  Sums out;
+  for (std::size_t i = 0; i < tallies.size(); ++i) {
+    if (tallies[i].events == 0) continue;  // all that it was opened for were duplicates
+    for (const auto& leg : window.sums[i].legs) {
+      auto& sum = out[leg.place];
+      sum.tally += tallies[i];
+      sum.meter = leg.meter;
+    }
+  }
+  return out;
 }
 
 Status add_part(const meter::BucketKey& bucket, const meter::Tally& part,
@@ -84,17 +92,17 @@ Status add_to_bucket(const meter::BucketKey& bucket, const meter::Tally& tally,
 Status apply(const Window& window, const WindowContext& context, journal::WriteTransaction& txn,
              WindowOutcome& outcome) {
   outcome = {};
-  Sums sums;
-  for (const auto& placed : window.tallies) add(sums, placed);
-  for (const auto& event : window.identified) {
-    auto seen = txn.remember_id(event.hash, context.seen);
-    if (!seen) return seen.error();
-    const bool known = *seen == journal::WriteTransaction::Seen::known;
-    outcome.duplicate.push_back(known);
-    if (known) continue;
-    for (const auto& leg : event.legs) add(sums, leg);
+  std::vector<meter::Tally> tallies;  // a copy: this may run twice
+  tallies.reserve(window.sums.size());
+  for (const auto& sum : window.sums) tallies.push_back(sum.tally);
+  if (!window.ids.empty()) {
+    auto known = txn.remember_ids(window.ids, context.ids);
+    if (!known) return known.error();
+    outcome.duplicate = std::move(*known);
+    for (std::size_t i = 0; i < window.identified.size(); ++i)
+      if (!outcome.duplicate[i]) tallies[window.identified[i].sum] += {window.identified[i].quantity, 1};
   }
-  if (auto s = write_sums(sums, context, txn, outcome); !s) return s;
+  if (auto s = write_sums(by_place(window, tallies), context, txn, outcome); !s) return s;
   for (const auto& [source, cursor] : window.counters)
     if (auto s = txn.put_counter(source, cursor); !s) return s;
   for (const auto& [producer, sequence] : window.producers)
@@ -104,15 +112,13 @@ Status apply(const Window& window, const WindowContext& context, journal::WriteT
         !s)
       return s;
   if (context.trusted) {
-    auto dated = txn.date_seen_ids(context.seen, kPrunedIdsPerCommit);
+    auto dated = txn.date_ids(context.ids, kIdBlocksPerCommit);
     if (!dated) return dated.error();
-    auto pruned = txn.prune_seen_ids(context.seen.oldest, kPrunedIdsPerCommit);
-    if (!pruned) return pruned.error();
-    outcome.more_to_prune = *pruned == kPrunedIdsPerCommit || *dated == kPrunedIdsPerCommit;
+    auto forgotten = txn.forget_ids(context.ids.oldest, kIdBlocksPerCommit);
+    if (!forgotten) return forgotten.error();
+    outcome.more_to_prune = *forgotten == kIdBlocksPerCommit || *dated == kIdBlocksPerCommit;
   }
-  auto seen_ids = txn.seen_ids();
-  if (!seen_ids) return seen_ids.error();
-  outcome.seen_ids = *seen_ids;
+  outcome.remembered_ids = txn.remembered_ids();
   return {};
 }
 

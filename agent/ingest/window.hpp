@@ -1,4 +1,4 @@
-// What one commit carries of ingest: the tallies of the window, the ids to remember, the cursors. Plain data;
+// What one commit carries of ingest: the sums of the window, the ids to remember, the cursors. Plain data;
 // the batcher fills it on the loop thread, apply() writes it on the journal thread.
 #pragma once
 
@@ -11,6 +11,7 @@
 
 #include "agent/journal/committer.hpp"
 #include "agent/meter/bucket.hpp"
+#include "agent/meter/identity.hpp"
 
 namespace meterd::ingest {
 
@@ -23,25 +24,28 @@ struct Place {
   auto operator<=>(const Place&) const = default;
 };
 
-struct PlacedTally {
-  Place place;
-  std::size_t meter = 0;  // whose zone and seal rule apply
-  meter::Tally tally;
+// What one event name and subscription counted into for one day: one leg for each of its meters.
+struct PlacedSum {
+  struct Leg {
+    Place place;
+    std::size_t meter = 0;  // whose zone and seal rule apply
+  };
+  std::vector<Leg> legs;
+  meter::Tally tally;  // of events without an id: the others are added once the journal knows which are new
 };
 
 struct IdentifiedEvent {
-  std::string hash;  // of producer and event id
-  std::vector<PlacedTally> legs;
+  std::uint32_t sum = 0;  // where it is added: index into Window::sums
+  Quantity quantity;
 };
 
 struct Window {
-  std::vector<PlacedTally> tallies;
+  std::vector<PlacedSum> sums;
   std::vector<IdentifiedEvent> identified;
+  std::vector<meter::EventHash> ids;                       // of `identified`, in the same order
   std::map<std::string, std::uint64_t> producers;          // producer -> highest sequence counted
   std::map<std::string, journal::CounterCursor> counters;  // source -> cursor
-  bool empty() const {
-    return tallies.empty() && identified.empty() && producers.empty() && counters.empty();
-  }
+  bool empty() const { return sums.empty() && producers.empty() && counters.empty(); }
 };
 
 // What apply() needs beside the window; fixed when the window is closed.
@@ -50,7 +54,7 @@ struct WindowContext {
   bool trusted = false;
   std::uint32_t boot_number = 0;
   BootTime boot;
-  journal::WriteTransaction::SeenWindow seen;
+  journal::WriteTransaction::IdWindow ids;
   std::vector<journal::WriteTransaction::Opening> openings;  // by meter
   std::vector<std::string> zones;                            // by meter
   bool note_trusted_time = false;  // the stored last trusted time is over an hour old, or of another boot
@@ -60,8 +64,8 @@ struct WindowContext {
 
 struct WindowOutcome {
   std::vector<bool> duplicate;  // by position in Window::identified
-  std::uint64_t seen_ids = 0;
-  bool more_to_prune = false;  // as many ids were forgotten as one commit takes
+  std::uint64_t remembered_ids = 0;
+  bool more_to_prune = false;  // as many were forgotten as one commit takes
   bool wrote_slices = false;   // something of it waits for trusted time
 };
 

@@ -12,6 +12,7 @@
 #include <filesystem>
 
 #include "agent/journal/records.hpp"
+#include "agent/journal/write_transaction.hpp"
 
 namespace meterd::journal {
 namespace {
@@ -173,11 +174,15 @@ Status Journal::start(platform::Random& random) {
     state.set_boot_id(options_.boot_id);
     if (state.next_sequence() == 0) state.set_next_sequence(1);
     if (auto s = store(*txn, general_key(), state); !s) return s;
-    if (auto s = txn->commit(); !s) return s;
   }
+  WriteTransaction write(std::move(*txn), &remembered_ids_);
+  if (auto s = write.load_ids(); !s) return s;
+  if (!new_boot && !write.set_ids_aside())
+    remembered_ids_.set_blocks(write.id_blocks());  // nothing to write
+  else if (auto s = write.commit(); !s)
+    return s;
   epoch_ = (*stamp)->epoch();
   boot_number_ = state.boot_number();
-  seen_ids_ = state.seen_ids();
   if (state.trusted_boot() == boot_number_) trusted_offset_ = Milliseconds(state.trusted_offset_ms());
   last_trusted_ = WallTime{Milliseconds(state.last_trusted_ms())};
 

@@ -13,6 +13,7 @@
 #include "agent/base/result.hpp"
 #include "agent/base/usage_day.hpp"
 #include "agent/journal/lmdb.hpp"
+#include "agent/journal/remembered_ids.hpp"
 #include "platform/disk.hpp"
 #include "platform/random.hpp"
 
@@ -63,7 +64,8 @@ class Journal {
   WallTime last_trusted_at_open() const { return last_trusted_; }
   // Wall time minus time since boot when the clock was last trusted; nullopt: not yet in this boot.
   std::optional<Milliseconds> trusted_offset_at_open() const { return trusted_offset_; }
-  std::uint64_t seen_ids_at_open() const { return seen_ids_; }
+  // Which event ids are known. Journal thread.
+  RememberedIds& remembered_ids() { return remembered_ids_; }
   const std::string& directory() const { return options_.directory; }
 
   // Any thread. Costs a walk of the free list and of the open buckets.
@@ -85,7 +87,7 @@ class Journal {
   std::string epoch_;
   std::uint32_t boot_number_ = 0;
   WallTime last_trusted_;
-  std::uint64_t seen_ids_ = 0;
+  RememberedIds remembered_ids_;
   mutable std::atomic<std::uint64_t> reads_{0};
   std::optional<Milliseconds> trusted_offset_;
 };

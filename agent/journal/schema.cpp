@@ -140,10 +140,7 @@ std::string counter_key(std::string_view source) { return KeyWriter(Kind::counte
 std::string producer_key(std::string_view producer) {
   return KeyWriter(Kind::producer).text(producer).take();
 }
-std::string seen_id_prefix(std::uint32_t partition) { return KeyWriter(Kind::seen_id).u32(partition).take(); }
-std::string seen_id_key(std::uint32_t partition, std::string_view hash) {
-  return KeyWriter(Kind::seen_id).u32(partition).raw(hash).take();
-}
+std::string id_block_key(std::uint32_t number) { return KeyWriter(Kind::id_block).u32(number).take(); }
 std::string slice_prefix(std::uint32_t boot_number) { return KeyWriter(Kind::slice).u32(boot_number).take(); }
 std::string slice_key(std::uint32_t boot_number, std::uint32_t second, const meter::SeriesKey& series) {
   return KeyWriter(Kind::slice).u32(boot_number).u32(second).series(series).take();
@@ -204,11 +201,34 @@ Result<SliceFields> parse_slice_key(std::string_view key) {
   return parsed(reader, std::move(out));
 }
 
-Result<std::uint32_t> parse_seen_partition(std::string_view key) {
-  KeyReader reader(Kind::seen_id, key);
-  const auto partition = reader.u32();
-  reader.raw(16);
-  return parsed(reader, partition);
+Result<std::uint32_t> parse_id_block_key(std::string_view key) {
+  KeyReader reader(Kind::id_block, key);
+  const auto number = reader.u32();
+  return parsed(reader, number);
+}
+
+namespace {
+constexpr std::size_t kPartitionBytes = 4;
+constexpr std::size_t kHashBytes = 16;
+}  // namespace
+
+std::string id_block_value(const IdBlock& block) {
+  std::string out;
+  out.reserve(kPartitionBytes + block.hashes.size());
+  for (int shift = 24; shift >= 0; shift -= 8)
+    out.push_back(static_cast<char>((block.partition >> static_cast<unsigned>(shift)) & 255U));
+  out += block.hashes;
+  return out;
+}
+
+Result<IdBlock> parse_id_block(std::string_view payload) {
+  if (payload.size() < kPartitionBytes || (payload.size() - kPartitionBytes) % kHashBytes != 0)
+    return Error{Code::corrupt, "a block of event ids has the wrong size"};
+  IdBlock out;
+  for (const char c : payload.substr(0, kPartitionBytes))
+    out.partition = (out.partition << 8U) | static_cast<unsigned char>(c);
+  out.hashes = payload.substr(kPartitionBytes);
+  return out;
 }
 
 std::string number_value(std::uint64_t number) {

@@ -19,7 +19,7 @@ enum class Kind : char {
   balance = 'B',
   counter = 'C',
   seal_due = 'D',
-  seen_id = 'E',
+  id_block = 'E',
   general = 'G',
   history = 'H',
   usage_id = 'I',
@@ -68,8 +68,7 @@ std::string taken_key(const meter::SeriesKey& series, std::int64_t usage_date);
 std::string upstream_key(const UpstreamName& upstream);
 std::string counter_key(std::string_view source);
 std::string producer_key(std::string_view producer);
-std::string seen_id_prefix(std::uint32_t partition);
-std::string seen_id_key(std::uint32_t partition, std::string_view hash);
+std::string id_block_key(std::uint32_t number);
 std::string slice_prefix(std::uint32_t boot_number);
 std::string slice_key(std::uint32_t boot_number, std::uint32_t second, const meter::SeriesKey& series);
 
@@ -98,7 +97,15 @@ struct SliceFields {
   meter::SeriesKey series;
 };
 Result<SliceFields> parse_slice_key(std::string_view key);
-Result<std::uint32_t> parse_seen_partition(std::string_view key);
+Result<std::uint32_t> parse_id_block_key(std::string_view key);
+
+// Remembered event ids of one day of arrival, 16 bytes each.
+struct IdBlock {
+  std::uint32_t partition = 0;
+  std::string_view hashes;
+};
+std::string id_block_value(const IdBlock& block);
+Result<IdBlock> parse_id_block(std::string_view payload);  // a view into `payload`
 
 std::string number_value(std::uint64_t number);  // payload of index records
 Result<std::uint64_t> parse_number(std::string_view payload);

@@ -99,32 +99,6 @@ Status WriteTransaction::put_producer(std::string_view producer, std::uint64_t s
   return store(txn_, producer_key(producer), cursor);
 }
 
-Result<WriteTransaction::Seen> WriteTransaction::remember_id(std::string_view hash,
-                                                             const SeenWindow& window) {
-  auto undated = txn_.get(seen_id_key(kUndatedIds, hash));
-  if (!undated) return undated.error();
-  if (undated->has_value()) return Seen::known;
-  for (std::uint32_t partition = window.today;; --partition) {
-    auto found = txn_.get(seen_id_key(partition, hash));
-    if (!found) return found.error();
-    if (found->has_value()) return Seen::known;
-    if (partition <= window.oldest) break;
-  }
-  if (auto s = store_empty(txn_, seen_id_key(window.dated ? window.today : kUndatedIds, hash)); !s)
-    return s.error();
-  auto general = this->general();
-  if (!general) return general.error();
-  general->set_seen_ids(general->seen_ids() + 1);
-  if (auto s = put_general(*general); !s) return s.error();
-  return Seen::fresh;
-}
-
-Result<std::uint64_t> WriteTransaction::seen_ids() const {
-  auto general = this->general();
-  if (!general) return general.error();
-  return general->seen_ids();
-}
-
 Result<v0::General> WriteTransaction::general() const {
   auto general = load<v0::General>(txn_, general_key());
   if (!general) return general.error();

@@ -1,4 +1,4 @@
-// Forgetting: delivered history beyond its time, and ids that are no longer remembered. Sums stay.
+// Forgetting: delivered history beyond its time. Sums stay.
 #include "agent/journal/records.hpp"
 #include "agent/journal/write_transaction.hpp"
 
@@ -37,40 +37,6 @@ Result<std::size_t> WriteTransaction::prune_usages(std::int64_t before_s, std::s
       if (auto s = txn_.erase(gone); !s) return s.error();
   }
   return ended.size();
-}
-
-Result<std::size_t> WriteTransaction::date_seen_ids(const SeenWindow& window, std::size_t at_most) {
-  const auto undated = seen_id_prefix(kUndatedIds);
-  std::vector<std::string> hashes;
-  auto scanned = txn_.scan(undated, "", [&](std::string_view key, std::string_view) {
-    hashes.emplace_back(key.substr(undated.size()));
-    return hashes.size() < at_most;
-  });
-  if (!scanned) return scanned.error();
-  for (const auto& hash : hashes) {
-    if (auto s = txn_.erase(seen_id_key(kUndatedIds, hash)); !s) return s.error();
-    if (auto s = store_empty(txn_, seen_id_key(window.today, hash)); !s) return s.error();
-  }
-  return hashes.size();
-}
-
-Result<std::size_t> WriteTransaction::prune_seen_ids(std::uint32_t oldest_kept, std::size_t at_most) {
-  std::vector<std::string> old;
-  auto scanned = txn_.scan(prefix(Kind::seen_id), "", [&](std::string_view key, std::string_view) {
-    auto partition = parse_seen_partition(key);
-    if (!partition || *partition >= oldest_kept) return false;
-    old.emplace_back(key);
-    return old.size() < at_most;
-  });
-  if (!scanned) return scanned.error();
-  if (old.empty()) return std::size_t{0};
-  for (const auto& key : old)
-    if (auto s = txn_.erase(key); !s) return s.error();
-  auto general = this->general();
-  if (!general) return general.error();
-  general->set_seen_ids(general->seen_ids() - old.size());
-  if (auto s = put_general(*general); !s) return s.error();
-  return old.size();
 }
 
 }  // namespace meterd::journal

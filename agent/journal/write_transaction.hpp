@@ -7,14 +7,17 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "agent/journal/balance.hpp"
 #include "agent/journal/lmdb.hpp"
+#include "agent/journal/remembered_ids.hpp"
 #include "agent/journal/schema.hpp"
 #include "agent/meter/bucket.hpp"
+#include "agent/meter/identity.hpp"
 #include "agent/meter/usage.hpp"
 #include "meterd/journal/v0/records.pb.h"
 
@@ -44,7 +47,11 @@ struct Moment {
 
 class WriteTransaction {
  public:
-  explicit WriteTransaction(Transaction txn) : txn_(std::move(txn)) {}
+  // `ids`: the journal's index; without it remember_ids() must not be called.
+  explicit WriteTransaction(Transaction txn, RememberedIds* ids = nullptr)
+      : txn_(std::move(txn)),
+        ids_(ids),
+        id_blocks_(ids != nullptr ? ids->blocks() : RememberedIds::Blocks{}) {}
 
   // --- counting
   struct Opening {  // used when the bucket is empty so far
@@ -59,19 +66,20 @@ class WriteTransaction {
 
   Status put_counter(std::string_view source, const CounterCursor& cursor);
   Status put_producer(std::string_view producer, std::uint64_t sequence);
-  enum class Seen : std::uint8_t { fresh, known };
-  // `hash`: 16 bytes. Partitions are days of arrival; ids are looked up in [oldest, today] and kept in
-  // `today`.
-  // An id that comes under an untrusted clock has no day yet: a partition of its own, which is always looked
-  // into.
-  struct SeenWindow {
+  // Partitions are days of arrival: ids are looked up in `oldest` and later ones and kept in `today`. One
+  // that comes under an untrusted clock has no day yet: a partition of its own, which is always looked into.
+  struct IdWindow {
     std::uint32_t oldest = 0;
     std::uint32_t today = 0;
     bool dated = true;
   };
   static constexpr std::uint32_t kUndatedIds = UINT32_MAX;
-  Result<Seen> remember_id(std::string_view hash, const SeenWindow& window);
-  Result<std::uint64_t> seen_ids() const;  // how many are remembered
+  // For each whether it was known; the others are remembered from now on.
+  Result<std::vector<bool>> remember_ids(std::span<const meter::EventHash> hashes, const IdWindow& window);
+  std::uint64_t remembered_ids() const { return id_blocks_.ids; }
+  const RememberedIds::Blocks& id_blocks() const { return id_blocks_; }
+  Status load_ids();  // once, at the start: fills the index; unreadable blocks are set aside
+  bool set_ids_aside() const { return unreadable_ids_; }
   Status put_last_trusted(const Moment& now);
 
   // --- dating what was counted under an untrusted clock
@@ -124,9 +132,10 @@ class WriteTransaction {
   // --- history
   // Forgets, one by one, usages that ended before `before_s`; their sums stay. Returns how many.
   Result<std::size_t> prune_usages(std::int64_t before_s, std::size_t at_most);
-  // Moves ids out of the undated partition into today's, now that there is one. Returns how many.
-  Result<std::size_t> date_seen_ids(const SeenWindow& window, std::size_t at_most);
-  Result<std::size_t> prune_seen_ids(std::uint32_t oldest_kept, std::size_t at_most);
+  // Moves ids out of the undated partition into today's, now that there is one. Returns how many blocks.
+  Result<std::size_t> date_ids(const IdWindow& window, std::size_t at_most);
+  // Those that came before `oldest_kept`. Returns how many blocks.
+  Result<std::size_t> forget_ids(std::uint32_t oldest_kept, std::size_t at_most);
 
   // --- repair: a record whose checksum fails does not stop the rest
   // Moves a record that cannot be read out of the way, under a key of its own, and counts it.
@@ -140,9 +149,22 @@ class WriteTransaction {
   // How often a balance did not hold after a change of this transaction. Must be 0; exported.
   std::uint64_t conservation_errors() const { return conservation_errors_; }
 
-  Status commit() { return txn_.commit(); }
+  Status commit() {
+    auto committed = txn_.commit();
+    if (committed && ids_ != nullptr) ids_->set_blocks(id_blocks_);
+    return committed;
+  }
 
  private:
+  struct NewIds {  // the block that is being filled
+    std::uint32_t block = 0;
+    std::size_t full_bytes = 0;
+    std::string hashes;
+  };
+  Result<NewIds> begin_new_ids(std::uint32_t partition);
+  Result<bool> remembers(const meter::EventHash& hash, const IdWindow& window, const NewIds& fresh);
+  Result<std::optional<IdBlock>> id_block(std::uint32_t number) const;
+  Status put_id_block(std::uint32_t number, std::uint32_t partition, std::string_view hashes);
   Status put_balance(const meter::BucketKey& bucket, const Balance& balance);
   Status insert_usage(const meter::Usage& usage, const RequestRecord& request, const Moment& now,
                       std::uint32_t supersedes);
@@ -156,6 +178,9 @@ class WriteTransaction {
                       std::optional<UsageState> to);
 
   Transaction txn_;
+  RememberedIds* ids_;
+  RememberedIds::Blocks id_blocks_;
+  bool unreadable_ids_ = false;
   std::uint64_t conservation_errors_ = 0;
 };
 

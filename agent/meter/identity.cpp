@@ -1,9 +1,13 @@
 #include "agent/meter/identity.hpp"
 
+#include <openssl/evp.h>
 #include <openssl/sha.h>
 
+#include <algorithm>
 #include <array>
 #include <span>
+
+#include "agent/base/result.hpp"
 
 namespace meterd::meter {
 namespace {
@@ -54,12 +58,25 @@ UsageId usage_id(const UsageIdentity& identity) {
   return UsageId(device_prefix(identity.device) + "-" + base32(sha256(fields)).substr(0, 26));
 }
 
-std::string event_hash(std::string_view producer, std::string_view event_id) {
-  std::string fields;
-  append_field(fields, producer);
-  append_field(fields, event_id);
-  const auto digest = sha256(fields);
-  return {reinterpret_cast<const char*>(digest.data()), 16};
+void EventHasher::Free::operator()(evp_md_ctx_st* context) const { EVP_MD_CTX_free(context); }
+
+EventHasher::EventHasher() : context_(EVP_MD_CTX_new()) {
+  check(context_ && EVP_DigestInit_ex2(context_.get(), EVP_sha256(), nullptr) == 1, "OpenSSL has SHA-256");
+}
+
+EventHash EventHasher::operator()(std::string_view producer, std::string_view event_id) {
+  fields_.clear();
+  append_field(fields_, producer);
+  append_field(fields_, event_id);
+  Digest digest{};
+  // Without a type: the same digest again.
+  const bool hashed = EVP_DigestInit_ex2(context_.get(), nullptr, nullptr) == 1 &&
+                      EVP_DigestUpdate(context_.get(), fields_.data(), fields_.size()) == 1 &&
+                      EVP_DigestFinal_ex(context_.get(), digest.data(), nullptr) == 1;
+  check(hashed, "a digest of bytes in memory cannot fail");
+  EventHash hash{};
+  std::copy_n(digest.begin(), hash.size(), hash.begin());
+  return hash;
 }
 
 std::uint64_t device_hash(const DeviceId& device, const std::string& purpose) {

@@ -1,6 +1,7 @@
 #include <sys/timex.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -68,17 +69,27 @@ class LinuxClock final : public Clock {
   WallReading wall() const override {
     const WallTime now = read_wall();
     if (rule_.always_trusted) return {now, true};
-    const bool vouched = now >= rule_.not_before && (started_from_rtc_ || synchronised());
-    return {now, latch_.trusts(vouched, now, boot())};
+    const BootTime since = boot();
+    const bool vouched = now >= rule_.not_before && (started_from_rtc_ || synchronised(now, since));
+    return {now, latch_.trusts(vouched, now, since)};
   }
   BootTime boot() const override { return {read(CLOCK_BOOTTIME)}; }
   std::string boot_id() const override { return boot_id_; }
   std::unique_ptr<Alarm> make_alarm() override { return std::make_unique<TimerAlarm>(loop_); }
 
  private:
-  static bool synchronised() {
-    timex state{};
-    return adjtimex(&state) != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
+  // A system call, and every datagram's time is read: asked once a second, and at once after a step.
+  bool synchronised(WallTime now, BootTime since) const {
+    const std::int64_t offset = (now.since_epoch - since.since_boot).count();
+    const std::int64_t age = since.since_boot.count() - asked_at_ms_;
+    const std::int64_t step = offset - asked_offset_ms_;
+    if (age < 0 || age > kAskAgainMs || step > kAskAgainMs || step < -kAskAgainMs) {
+      timex state{};
+      synchronised_ = adjtimex(&state) != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
+      asked_at_ms_ = since.since_boot.count();
+      asked_offset_ms_ = offset;
+    }
+    return synchronised_;
   }
 
   asio::any_io_executor loop_;
@@ -86,6 +97,10 @@ class LinuxClock final : public Clock {
   std::string boot_id_;
   bool started_from_rtc_;
   mutable TrustLatch latch_;
+  static constexpr std::int64_t kAskAgainMs = 1'000;
+  mutable std::atomic<bool> synchronised_{false};
+  mutable std::atomic<std::int64_t> asked_at_ms_{-kAskAgainMs - 1};
+  mutable std::atomic<std::int64_t> asked_offset_ms_{0};
 };
 
 }  // namespace

@@ -176,35 +176,50 @@ bool peer_allowed(int fd, const SocketAccess& access) {
   });
 }
 
-DatagramReader::DatagramReader(std::size_t count, std::size_t bytes_each)
-    : count_(count), bytes_each_(bytes_each), buffer_(count * bytes_each), sizes_(count), truncated_(count) {}
-
-Result<std::size_t> DatagramReader::receive(int fd) {
-  std::vector<iovec> parts(count_);
-  std::vector<mmsghdr> messages(count_);
+struct DatagramReader::Messages {
   struct alignas(cmsghdr) Control {
     char bytes[CMSG_SPACE(sizeof(std::uint32_t))];
   };
-  std::vector<Control> controls(count_);
-  for (std::size_t i = 0; i < count_; ++i) {
-    parts[i] = {buffer_.data() + i * bytes_each_, bytes_each_};
-    messages[i].msg_hdr.msg_iov = &parts[i];
-    messages[i].msg_hdr.msg_iovlen = 1;
-    messages[i].msg_hdr.msg_control = controls[i].bytes;
-    messages[i].msg_hdr.msg_controllen = sizeof controls[i].bytes;
+  Messages(std::size_t count, std::size_t each)
+      : bytes_each(each), buffer(count * each), parts(count), headers(count), controls(count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      parts[i] = {buffer.data() + i * each, each};
+      headers[i].msg_hdr.msg_iov = &parts[i];
+      headers[i].msg_hdr.msg_iovlen = 1;
+      headers[i].msg_hdr.msg_control = controls[i].bytes;
+      headers[i].msg_hdr.msg_controllen = sizeof controls[i].bytes;
+    }
   }
-  const int got = recvmmsg(fd, messages.data(), static_cast<unsigned>(count_), MSG_DONTWAIT, nullptr);
+  std::size_t bytes_each;
+  std::vector<char> buffer;
+  std::vector<iovec> parts;
+  std::vector<mmsghdr> headers;
+  std::vector<Control> controls;
+};
+
+DatagramReader::DatagramReader(std::size_t count, std::size_t bytes_each)
+    : messages_(std::make_unique<Messages>(count, bytes_each)) {}
+DatagramReader::~DatagramReader() = default;
+
+DatagramReader::Datagram DatagramReader::at(std::size_t index) const {
+  const auto& header = messages_->headers[index];
+  return {{static_cast<const char*>(messages_->parts[index].iov_base), header.msg_len},
+          (header.msg_hdr.msg_flags & MSG_TRUNC) != 0};
+}
+
+Result<std::size_t> DatagramReader::receive(int fd) {
+  auto& headers = messages_->headers;
+  const int got = recvmmsg(fd, headers.data(), static_cast<unsigned>(headers.size()), MSG_DONTWAIT, nullptr);
   if (got < 0) {
     if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return std::size_t{0};
     return failed("datagram socket");
   }
   for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) {
-    sizes_[i] = messages[i].msg_len;
-    truncated_[i] = (messages[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
-    for (auto* header = CMSG_FIRSTHDR(&messages[i].msg_hdr); header != nullptr;
-         header = CMSG_NXTHDR(&messages[i].msg_hdr, header))
+    auto& message = headers[i].msg_hdr;
+    for (auto* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header))
       if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SO_RXQ_OVFL)
         std::memcpy(&dropped_, CMSG_DATA(header), sizeof dropped_);
+    message.msg_controllen = sizeof(Messages::Control);  // the kernel wrote what it used
   }
   return static_cast<std::size_t>(got);
 }

@@ -95,11 +95,11 @@ TEST(EventIds, AreForgottenAfterRememberIdsAndLeaveTheTable) {
   Bench bench;
   for (int i = 0; i < 100; ++i) EXPECT_FALSE(bench.with_id("old-" + std::to_string(i)).refusal);
   test::must(bench.commit());
-  EXPECT_EQ(bench.outcome.seen_ids, 100U);
+  EXPECT_EQ(bench.outcome.remembered_ids, 100U);
   bench.advance(10 * kDay);
   EXPECT_FALSE(bench.with_id("new").refusal);
   test::must(bench.commit());
-  EXPECT_EQ(bench.outcome.seen_ids, 1U);
+  EXPECT_EQ(bench.outcome.remembered_ids, 1U);
   EXPECT_FALSE(bench.with_id("old-1").refusal);
   test::must(bench.commit());
   EXPECT_EQ(bench.accepted(), q("102"));

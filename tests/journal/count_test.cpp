@@ -7,7 +7,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-using Seen = WriteTransaction::Seen;
 
 class JournalAdd : public JournalTest {
  protected:
@@ -159,54 +158,6 @@ TEST_F(JournalCursors, AreStoredWithTheDeltaTheyGave) {
     must(write.put_producer("app", 43));
   }
   EXPECT_EQ(must(read_producer(*journal_, "app")), 42U);
-}
-
-class JournalRememberId : public JournalAdd {
- protected:
-  Seen remember(char which, std::uint32_t oldest, std::uint32_t today) {
-    Seen seen{};
-    step([&](WriteTransaction& w) { seen = must(w.remember_id(std::string(16, which), {oldest, today})); });
-    return seen;
-  }
-};
-
-TEST_F(JournalRememberId, KnowsAnIdInEveryPartitionOfTheWindow) {
-  EXPECT_EQ(remember('a', 94, 100), Seen::fresh);
-  EXPECT_EQ(remember('a', 94, 100), Seen::known);
-  EXPECT_EQ(remember('a', 95, 101), Seen::known);
-  EXPECT_EQ(remember('a', 100, 106), Seen::known);
-  EXPECT_EQ(remember('b', 100, 106), Seen::fresh);
-  EXPECT_EQ(count(prefix(Kind::seen_id)), 2U) << "a known id is not stored again";
-}
-
-TEST_F(JournalRememberId, ForgetsAnIdOnceItsPartitionLeftTheWindow) {
-  EXPECT_EQ(remember('a', 94, 100), Seen::fresh);
-  EXPECT_EQ(remember('a', 101, 107), Seen::fresh);
-}
-
-TEST_F(JournalRememberId, TakesAWindowThatStartsAtTheFirstPartition) {
-  EXPECT_EQ(remember('a', 0, 0), Seen::fresh);
-  EXPECT_EQ(remember('a', 0, 3), Seen::known);
-}
-
-TEST_F(JournalRememberId, PrunesOldPartitionsOnlyAndInBoundedSteps) {
-  for (const char which : {'a', 'b', 'c'}) remember(which, 90, 90);
-  remember('d', 90, 96);
-  step([&](WriteTransaction& w) { EXPECT_EQ(must(w.prune_seen_ids(96, 2)), 2U); });
-  step([&](WriteTransaction& w) { EXPECT_EQ(must(w.prune_seen_ids(96, 2)), 1U); });
-  step([&](WriteTransaction& w) { EXPECT_EQ(must(w.prune_seen_ids(96, 2)), 0U); });
-  EXPECT_EQ(count(prefix(Kind::seen_id)), 1U);
-  EXPECT_EQ(remember('d', 90, 96), Seen::known);
-}
-
-TEST_F(JournalRememberId, CountsHowManyItRemembers) {
-  EXPECT_EQ(must(begin().seen_ids()), 0U);
-  for (const char which : {'a', 'b', 'a'}) remember(which, 90, 90);
-  EXPECT_EQ(must(begin().seen_ids()), 2U);
-  remember('c', 91, 97);
-  step([&](WriteTransaction& w) { must(w.prune_seen_ids(91, 100)); });
-  EXPECT_EQ(must(begin().seen_ids()), 1U);
-  EXPECT_EQ(count(prefix(Kind::seen_id)), 1U);
 }
 
 }  // namespace

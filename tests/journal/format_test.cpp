@@ -104,7 +104,7 @@ TEST(FormatDocument, ListsEveryKindOnce) {
                                           {"balance", Kind::balance},
                                           {"counter", Kind::counter},
                                           {"seal_due", Kind::seal_due},
-                                          {"seen_id", Kind::seen_id},
+                                          {"id_block", Kind::id_block},
                                           {"general", Kind::general},
                                           {"history", Kind::history},
                                           {"usage_id", Kind::usage_id},

@@ -70,7 +70,9 @@ class JournalTest : public ::testing::Test {
     reopen();
   }
 
-  WriteTransaction begin() { return WriteTransaction(must(journal_->begin_write())); }
+  WriteTransaction begin() {
+    return WriteTransaction(must(journal_->begin_write()), &journal_->remembered_ids());
+  }
 
   template <class Verbs>
   void step(Verbs&& verbs) {

@@ -104,7 +104,7 @@ TEST(OtherKeys, ParseBackToTheirFields) {
   EXPECT_EQ(slice->boot_number, 3U);
   EXPECT_EQ(slice->second, 60U);
   EXPECT_EQ(slice->series, bucket(0).series);
-  EXPECT_EQ(*parse_seen_partition(seen_id_key(20'779, std::string(16, 'h'))), 20'779U);
+  EXPECT_EQ(*parse_id_block_key(id_block_key(0x01020304)), 0x01020304U);
 }
 
 TEST(ParsedKeys, OfAnotherKindCutOrTooLongAreCorrupt) {
@@ -121,7 +121,19 @@ TEST(ParsedKeys, OfAnotherKindCutOrTooLongAreCorrupt) {
   EXPECT_FALSE(parse_history_key(usage_key(1)).ok());
   EXPECT_FALSE(parse_taken_date(good).ok());
   EXPECT_FALSE(parse_slice_key(good).ok());
-  EXPECT_FALSE(parse_seen_partition(seen_id_key(1, "short")).ok());
+  EXPECT_FALSE(parse_id_block_key(id_block_key(1) + "x").ok());
+}
+
+TEST(IdBlockValue, IsItsPartitionAndWholeHashes) {
+  const std::string hashes = std::string(16, 'a') + std::string(16, 'b');
+  const std::string value = id_block_value({0x01020304, hashes});
+  EXPECT_EQ(value, "\x01\x02\x03\x04" + hashes);
+  const auto block = parse_id_block(value);
+  ASSERT_TRUE(block.ok());
+  EXPECT_EQ(block->partition, 0x01020304U);
+  EXPECT_EQ(block->hashes, hashes);
+  EXPECT_EQ(parse_id_block(value.substr(0, value.size() - 1)).error().code, Code::corrupt);
+  EXPECT_EQ(parse_id_block("123").error().code, Code::corrupt);
 }
 
 TEST(NumberValue, IsEightBytesBigEndian) {
