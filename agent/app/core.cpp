@@ -103,9 +103,10 @@ Status Core::wire() {
         context_, context_->targets.at(upstream.name), std::move(client), journal_, committer_,
         around_.reader, around_.clock, around_.random, around_.log}));
   }
-  committer_.observe([this] {
-    sealer_->wake();
-    for (auto& flusher : flushers_) flusher->wake();
+  committer_.observe([this](const journal::Committer::Changes& changed) {
+    if (changed.seals) sealer_->wake();
+    if (changed.outbox)
+      for (auto& flusher : flushers_) flusher->wake();
     // Far from the watermark every ten seconds are enough; not if what was let in since may have used half of
     // the room that was left.
     const auto room = space_.watermark_bytes - std::min(space_.watermark_bytes, space_.use.used_bytes);

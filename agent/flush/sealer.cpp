@@ -129,15 +129,16 @@ asio::awaitable<void> Sealer::run() {
   }
 }
 
-// Only a commit changes it; a wall clock that was stepped is noticed without reading.
+// Only a commit that says so changes it; a wall clock that was stepped is noticed without reading.
 asio::awaitable<void> Sealer::read_next_seal() {
-  const auto commits = deps_.committer.stats().commits;
-  if (read_at_commit_ == commits) co_return;
+  if (!stale_) co_return;
+  stale_ = false;
   const auto read = [&journal = deps_.journal] { return journal::read_next_seal(journal); };
   auto next = co_await platform::run_on(deps_.reader, read);
-  if (!next) co_return;
-  next_seal_s_ = *next;
-  read_at_commit_ = commits;
+  if (next)
+    next_seal_s_ = *next;
+  else
+    stale_ = true;
 }
 
 asio::awaitable<Status> Sealer::seal_all() {

@@ -67,7 +67,11 @@ class Sealer {
 
   boost::asio::awaitable<void> run();  // until stop()
   void stop();
-  void wake() { alarm_->notify(); }  // a bucket was opened, or the clock became trusted
+  // Which buckets are to be sealed, or when, has changed.
+  void wake() {
+    stale_ = true;
+    alarm_->notify();
+  }
   // The journal is above its watermark: the oldest delivered history goes now, whatever its age, before
   // ingest refuses more. One commit's worth a call.
   void make_room();
@@ -91,8 +95,8 @@ class Sealer {
   BootTime pruned_at_;
   std::uint64_t pruned_at_commit_ = 0;
   bool complained_ = false;
-  std::optional<std::int64_t> next_seal_s_;  // as of the commit of that number
-  std::optional<std::uint64_t> read_at_commit_;
+  std::optional<std::int64_t> next_seal_s_;
+  bool stale_ = true;  // next_seal_s_ is from before a change
   bool room_wanted_ = false;
   std::optional<BootTime> nothing_left_at_;  // when pruning for room found nothing
 };

@@ -46,6 +46,8 @@ Committer::Outcome Committer::commit_group(Group& group) {
   for (std::size_t i = 0; i < group.size() && !sum.fatal; ++i) {
     const Outcome one = commit_range(group, i, i + 1);
     sum.committed |= one.committed;
+    sum.changes.seals |= one.changes.seals;
+    sum.changes.outbox |= one.changes.outbox;
     sum.conservation_errors += one.conservation_errors;
     sum.fatal = one.fatal;
   }
@@ -68,6 +70,8 @@ Committer::Outcome Committer::commit_range(Group& group, std::size_t first, std:
   }
   Outcome outcome;
   outcome.conservation_errors = write.conservation_errors();
+  outcome.changes = {write.changed(Kind::seal_due),
+                     write.changed(Kind::outbox) || write.changed(Kind::upstream)};
   if (auto committed = write.commit(); !committed) return fail_all(committed.error());
   outcome.committed = true;
   return outcome;
@@ -88,7 +92,7 @@ void Committer::finish(Group group, const Outcome& outcome) {
   }
   for (auto& pending : group) pending.done(std::move(pending.result));
   if (outcome.committed)
-    for (const auto& observer : observers_) observer();
+    for (const auto& observer : observers_) observer(outcome.changes);
   if (!queue_.empty() && !running_) start();
 }
 

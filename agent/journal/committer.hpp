@@ -41,8 +41,14 @@ class Committer {
   void submit(Operation operation, std::function<void(Status)> done);
   boost::asio::awaitable<Status> submit(Operation operation);
 
+  // What a commit changed that somebody may wait for.
+  struct Changes {
+    bool seals = false;   // which buckets are to be sealed, and when
+    bool outbox = false;  // what waits to be sent, or what is known of its upstream
+  };
   // Called on the loop thread after every successful commit.
-  void observe(std::function<void()> observer) { observers_.push_back(std::move(observer)); }
+  using Observer = std::function<void(const Changes&)>;
+  void observe(Observer observer) { observers_.push_back(std::move(observer)); }
 
   bool idle() const { return !running_ && queue_.empty(); }
   const CommitterStats& stats() const { return stats_; }
@@ -56,6 +62,7 @@ class Committer {
   using Group = std::vector<Pending>;
   struct Outcome {
     bool committed = false;
+    Changes changes;
     std::uint64_t conservation_errors = 0;
     std::optional<Error> fatal;
   };
@@ -69,7 +76,7 @@ class Committer {
   Executors executors_;
   Log& log_;
   std::function<void(const Error&)> on_fatal_;
-  std::vector<std::function<void()>> observers_;
+  std::vector<Observer> observers_;
   Group queue_;
   bool running_ = false;
   CommitterStats stats_;

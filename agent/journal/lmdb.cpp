@@ -117,7 +117,7 @@ class Cursor {
 }  // namespace
 
 Transaction::Transaction(Transaction&& other) noexcept
-    : env_(other.env_), txn_(std::exchange(other.txn_, nullptr)) {}
+    : env_(other.env_), txn_(std::exchange(other.txn_, nullptr)), changed_(other.changed_) {}
 
 Transaction::~Transaction() {
   if (txn_ != nullptr) mdb_txn_abort(txn_);
@@ -137,6 +137,7 @@ Status Transaction::put(std::string_view key, std::string_view value) {
   MDB_val v = val(value);
   const int rc = mdb_put(txn_, kMain, &k, &v, 0);
   if (rc != 0) return error_of(rc, "journal write");
+  note_change(key);
   return {};
 }
 
@@ -144,6 +145,7 @@ Status Transaction::erase(std::string_view key) {
   MDB_val k = val(key);
   const int rc = mdb_del(txn_, kMain, &k, nullptr);
   if (rc != 0 && rc != MDB_NOTFOUND) return error_of(rc, "journal erase");
+  note_change(key);
   return {};
 }
 

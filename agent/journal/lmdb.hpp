@@ -38,11 +38,16 @@ class Transaction {
   // Code::full: no space in the map or on the disk; Code::io: the disk refused, the process should end.
   Status commit();
 
+  // Whether it changed records whose key begins with this capital letter.
+  bool changed(char letter) const { return (changed_ >> static_cast<unsigned>(letter - 'A') & 1U) != 0; }
+
  private:
   friend class Environment;
   Transaction(MDB_env* env, MDB_txn* txn) : env_(env), txn_(txn) {}
+  void note_change(std::string_view key) { changed_ |= 1U << static_cast<unsigned>(key.front() - 'A'); }
   MDB_env* env_ = nullptr;
   MDB_txn* txn_ = nullptr;
+  std::uint32_t changed_ = 0;  // bit 0: 'A'
 };
 
 struct SpaceUse {

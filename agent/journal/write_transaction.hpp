@@ -146,6 +146,8 @@ class WriteTransaction {
   // What was open in it is only in the record that was set aside. `zone`: what cuts the bucket's day.
   Status rebuild_balance(const meter::BucketKey& bucket, const std::string& zone);
 
+  bool changed(Kind kind) const { return txn_.changed(static_cast<char>(kind)); }
+
   // How often a balance did not hold after a change of this transaction. Must be 0; exported.
   std::uint64_t conservation_errors() const { return conservation_errors_; }
 

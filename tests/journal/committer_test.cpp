@@ -117,9 +117,27 @@ TEST_F(CommitterTest, LetsALaterOperationSeeAnEarlierOneOfItsGroup) {
   EXPECT_EQ(balance_of(bucket()).waiting, q("1"));
 }
 
+TEST_F(CommitterTest, TellsObserversWhatACommitChanged) {
+  std::vector<Committer::Changes> told;
+  committer_->observe([&](const Committer::Changes& changed) { told.push_back(changed); });
+  submit(adding(bucket()), "opens the bucket");
+  run();
+  submit(adding(bucket()), "adds to it");
+  run();
+  submit([this](WriteTransaction& w) { return seal(w, bucket()), Status{}; }, "seals it");
+  run();
+  ASSERT_EQ(told.size(), 3U);
+  EXPECT_TRUE(told[0].seals);
+  EXPECT_FALSE(told[0].outbox);
+  EXPECT_FALSE(told[1].seals) << "nobody need look again";
+  EXPECT_FALSE(told[1].outbox);
+  EXPECT_TRUE(told[2].seals);
+  EXPECT_TRUE(told[2].outbox);
+}
+
 TEST_F(CommitterTest, TellsObserversAfterASuccessfulCommitOnly) {
   int told = 0;
-  committer_->observe([&] { ++told; });
+  committer_->observe([&](const Committer::Changes&) { ++told; });
   submit(adding(bucket()), "a");
   run();
   EXPECT_EQ(told, 1);
