@@ -1,0 +1,65 @@
+# Completion of meterctl(1) for bash. Needs nothing but bash 4; works with and without the bash-completion package.
+# tests/manual compares it with `meterctl --help`.
+
+# What a verb takes beside the options that every verb takes.
+_meterctl_options() {
+    case $1 in
+        report) echo --subscription --quantity --id --time --ack --source ;;
+        buckets) echo --balances ;;
+        flush) echo --now ;;
+    esac
+}
+
+_meterctl() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+    local verbs='status report buckets outbox flush verify'
+    local everywhere='--socket --timeout --json --help'
+    local verb='' word i choices
+    COMPREPLY=()
+
+    # "--ack=received" comes as three words.
+    if [[ $cur == = ]]; then
+        cur=
+    elif [[ $prev == = ]]; then
+        prev=${COMP_WORDS[COMP_CWORD - 2]}
+    fi
+
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        word=${COMP_WORDS[i]}
+        case $word in
+            --socket | --timeout)
+                ((i++))
+                [[ ${COMP_WORDS[i]} == = ]] && ((i++))
+                ;;
+            -*) ;;
+            *)
+                verb=$word
+                break
+                ;;
+        esac
+    done
+
+    case $prev in
+        --socket)
+            compopt -o filenames 2>/dev/null
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            return
+            ;;
+        --ack)
+            mapfile -t COMPREPLY < <(compgen -W 'received committed' -- "$cur")
+            return
+            ;;
+        --timeout | --subscription | --quantity | --id | --time | --source) return ;;
+    esac
+
+    if [[ -z $verb ]]; then
+        choices="$everywhere --version"
+        [[ $cur == -* ]] || choices=$verbs
+    else
+        choices="$(_meterctl_options "$verb") $everywhere"
+        [[ $verb == report && $cur != -* ]] && return  # an event's name
+    fi
+    mapfile -t COMPREPLY < <(compgen -W "$choices" -- "$cur")
+}
+
+complete -F _meterctl meterctl

@@ -1,0 +1,42 @@
+#compdef meterctl
+# Completion of meterctl(1) for zsh. tests/manual compares it with `meterctl --help`.
+
+_meterctl() {
+    local state line
+    local -a everywhere verbs words_of
+    everywhere=(
+        '--socket[the API socket of meterd]:socket:_files'
+        '--timeout[how long to wait for meterd]:time, such as 200ms, 10s, 2m: '
+        '--json[print JSON]'
+        '--help[print the options]'
+    )
+    verbs=(
+        'status:is it counting, what waits, what is wrong, what to do'
+        'report:count an event'
+        'buckets:the totals that are not sealed yet'
+        'outbox:the usages that are not delivered yet'
+        'flush:commit what is counted and send now'
+        'verify:check the whole journal'
+    )
+    _arguments -C $everywhere '--version[print the version]' '1: :->verb' '*:: :->rest'
+    if [[ $state == verb ]]; then
+        _describe verb verbs
+        return
+    fi
+    case $line[1] in
+        report) words_of=(
+            '--subscription[the subscription to bill]:subscription: '
+            '--quantity[a decimal above zero]:quantity: '
+            '--id[an id of your own]:id: '
+            '--time[when it happened]:time in RFC 3339: '
+            '--ack[what the answer promises]:acknowledgement:(received committed)'
+            '--source[who reports]:name: '
+            '1:event: '
+        ) ;;
+        buckets) words_of=('--balances[what became of what was accepted]') ;;
+        flush) words_of=('--now[seal the open buckets first]') ;;
+    esac
+    _arguments $everywhere $words_of
+}
+
+_meterctl "$@"
