@@ -9,6 +9,7 @@ class Notify {
  public:
   virtual ~Notify() = default;
   virtual void ready() = 0;
+  virtual void reloading() = 0;  // until ready() is called again
   virtual void stopping() = 0;
 };
 

@@ -55,6 +55,12 @@ Result<std::string> from_environment(const std::string& name) {
 }  // namespace
 
 Result<std::string> read_small_file(const std::string& path, std::size_t size_max) {
+  std::error_code unknown;  // the open below says what is wrong
+  const auto kind = std::filesystem::status(path, unknown).type();
+  if (!unknown && kind != std::filesystem::file_type::regular &&
+      kind != std::filesystem::file_type::not_found)
+    return Error{Code::io,
+                 path + " cannot be read: it is not a file"};  // a pipe would be waited for without end
   errno = 0;
   std::ifstream file(path, std::ios::binary);
   std::string bytes(size_max + 1, '\0');

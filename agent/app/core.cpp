@@ -1,7 +1,10 @@
 #include "agent/app/core.hpp"
 
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "agent/app/config_reload.hpp"
 #include "agent/base/limits.hpp"
-#include "agent/ingest/interface_source.hpp"
 #include "agent/upstream/chargebee/chargebee.hpp"
 #include "agent/upstream/ledger/ledger.hpp"
 #include "platform/run_on.hpp"
@@ -38,6 +41,16 @@ std::vector<UpstreamConfig> upstreams_of(const Config& config) {
   return {ledger};
 }
 
+ingest::InterfaceSourceRule rule_of(const InterfaceSourceConfig& source) {
+  return {source.interface_name, source.event, source.subscription, source.direction != "tx",
+          source.direction != "rx"};
+}
+
+flush::Sealer::Settings sealing_of(const Config& config,
+                                   const std::shared_ptr<const flush::SealContext>& context) {
+  return {context, config.retain_delivered, !config.upstreams.empty()};
+}
+
 }  // namespace
 
 Core::Core(const Config& config, journal::Journal& journal, const Surroundings& surroundings)
@@ -45,6 +58,7 @@ Core::Core(const Config& config, journal::Journal& journal, const Surroundings& 
       journal_(journal),
       around_(surroundings),
       committer_(journal, {surroundings.loop, surroundings.journal}, surroundings.log, surroundings.on_fatal),
+      deliveries_(around_, journal, committer_),
       space_alarm_(surroundings.clock.make_alarm()),
       tasks_(surroundings.loop, surroundings.clock),
       started_(surroundings.clock.boot()) {}
@@ -57,56 +71,21 @@ Result<std::unique_ptr<Core>> Core::make(const Config& config, journal::Journal&
 }
 
 Status Core::wire() {
-  context_ = std::make_shared<flush::SealContext>();
-  context_->device = config_.device_id;
-  context_->epoch = journal_.epoch();
-  const auto upstreams = upstreams_of(config_);
-  for (const auto& upstream : upstreams) context_->targets.emplace(upstream.name, target_of(upstream));
-
-  std::vector<meter::MeterRule> meters;
-  std::vector<meter::SealRule> seal_rules;
-  for (const auto& meter : config_.meters) {
-    auto zone = meter::TimeZone::load(meter.time_zone.empty() ? config_.time_zone : meter.time_zone);
-    if (!zone) return zone.error();
-    const auto target = context_->targets.find(meter.upstream);
-    if (target == context_->targets.end())
-      return Error{Code::invalid,
-                   "a meter names the upstream " + meter.upstream.value() + ", which is not configured"};
-    seal_rules.push_back(target->second.seal);
-    meters.push_back({meter.event, meter.upstream, meter.item_price, meter.subscription, *zone});
-  }
-  std::vector<meter::SubscriptionRule> subscriptions;
-  for (const auto& one : config_.subscriptions) subscriptions.push_back({one.id, one.item_prices});
-
-  const auto seal_early = [context = context_, &clock = around_.clock, boot = journal_.boot_number()](
-                              journal::WriteTransaction& txn, const meter::BucketKey& bucket) -> Status {
-    const journal::Moment now{clock.wall().time, {boot, clock.boot().since_boot.count()}};
-    auto sealed = flush::seal_bucket(txn, *context, bucket, now);
-    if (!sealed) return sealed.error();
-    return {};
-  };
+  auto wiring = make_wiring(config_);
+  if (!wiring) return wiring.error();
+  context_ = wiring->context;
   batcher_ = std::make_unique<ingest::Batcher>(
-      ingest::Batcher::Dependencies{journal_, committer_, around_.clock, around_.log,
-                                    std::make_shared<meter::Catalog>(std::move(meters), subscriptions),
-                                    std::move(seal_rules), config_.device_id, seal_early},
-      ingest::IngestRules{config_.commit_interval, config_.accept_past, config_.accept_future,
-                          config_.remember_ids});
-  if (auto added = add_sources(); !added) return added;
-
+      ingest::Batcher::Dependencies{journal_, committer_, around_.clock, around_.log, config_.device_id},
+      std::move(wiring->settings));
+  auto stored = stored_cursors(config_.interfaces);
+  if (!stored) return stored.error();
+  put_sources(*stored);
   sealer_ = std::make_unique<flush::Sealer>(
-      flush::Sealer::Dependencies{context_, journal_, committer_, around_.reader, around_.clock, around_.log,
-                                  config_.retain_delivered, !config_.upstreams.empty()});
-  for (const auto& upstream : upstreams) {
-    auto client = upstream.kind == UpstreamKind::ledger ? upstream::ledger::make_client()
-                                                        : around_.make_client(upstream);
-    flushers_.push_back(std::make_unique<flush::Flusher>(flush::Flusher::Dependencies{
-        context_, context_->targets.at(upstream.name), std::move(client), journal_, committer_,
-        around_.reader, around_.clock, around_.random, around_.log}));
-  }
+      flush::Sealer::Dependencies{journal_, committer_, around_.reader, around_.clock, around_.log},
+      sealing_of(config_, context_));
   committer_.observe([this](const journal::Committer::Changes& changed) {
     if (changed.seals) sealer_->wake();
-    if (changed.outbox)
-      for (auto& flusher : flushers_) flusher->wake();
+    if (changed.outbox) deliveries_.wake();
     // Far from the watermark every ten seconds are enough; not if what was let in since may have used half of
     // the room that was left.
     const auto room = space_.watermark_bytes - std::min(space_.watermark_bytes, space_.use.used_bytes);
@@ -115,25 +94,112 @@ Status Core::wire() {
   return {};
 }
 
-Status Core::add_sources() {
-  for (const auto& source : config_.interfaces) {
-    const auto name = "interface:" + source.interface_name + ":" + source.event.value();
+Result<Core::Wiring> Core::make_wiring(const Config& config) const {
+  auto context = std::make_shared<flush::SealContext>();
+  context->device = config.device_id;
+  context->epoch = journal_.epoch();
+  for (const auto& upstream : upstreams_of(config))
+    context->targets.emplace(upstream.name, target_of(upstream));
+
+  std::vector<meter::MeterRule> meters;
+  std::vector<meter::SealRule> seal_rules;
+  for (const auto& meter : config.meters) {
+    auto zone = meter::TimeZone::load(meter.time_zone.empty() ? config.time_zone : meter.time_zone);
+    if (!zone) return zone.error();
+    const auto target = context->targets.find(meter.upstream);
+    if (target == context->targets.end())
+      return Error{Code::invalid,
+                   "a meter names the upstream " + meter.upstream.value() + ", which is not configured"};
+    seal_rules.push_back(target->second.seal);
+    meters.push_back({meter.event, meter.upstream, meter.item_price, meter.subscription, *zone});
+  }
+  std::vector<meter::SubscriptionRule> subscriptions;
+  for (const auto& one : config.subscriptions) subscriptions.push_back({one.id, one.item_prices});
+
+  const auto seal_early = [context, &clock = around_.clock, boot = journal_.boot_number()](
+                              journal::WriteTransaction& txn, const meter::BucketKey& bucket) -> Status {
+    const journal::Moment now{clock.wall().time, {boot, clock.boot().since_boot.count()}};
+    auto sealed = flush::seal_bucket(txn, *context, bucket, now);
+    if (!sealed) return sealed.error();
+    return {};
+  };
+  return Wiring{context,
+                {std::make_shared<meter::Catalog>(std::move(meters), subscriptions),
+                 std::move(seal_rules),
+                 seal_early,
+                 {config.commit_interval, config.accept_past, config.accept_future, config.remember_ids}}};
+}
+
+Result<Core::Cursors> Core::stored_cursors(const std::vector<InterfaceSourceConfig>& sources) const {
+  Cursors out;
+  for (const auto& source : sources) {
+    const auto name = rule_of(source).cursor_name();
     auto stored = journal::read_counter(journal_, name);
     if (!stored) return stored.error();
-    ingest::InterfaceSourceRule rule{source.interface_name, source.event, source.subscription,
-                                     source.direction != "tx", source.direction != "rx"};
-    batcher_->add_source(std::make_unique<ingest::InterfaceSource>(
-        std::move(rule), around_.links, around_.log, around_.clock.boot_id(), *stored));
-    source_names_.push_back("interface " + source.interface_name + " -> " + source.event.value());
+    if (stored->has_value()) out[name] = **stored;
   }
-  return {};
+  return out;
+}
+
+// As config_ says. A source that was there before goes on where it is, whatever it counts for from now on.
+void Core::put_sources(const Cursors& stored) {
+  std::vector<std::shared_ptr<ingest::InterfaceSource>> sources;
+  for (const auto& source : config_.interfaces) {
+    auto rule = rule_of(source);
+    std::optional<journal::CounterCursor> cursor;
+    if (const auto found = stored.find(rule.cursor_name()); found != stored.end()) cursor = found->second;
+    for (const auto& before : interfaces_)
+      if (before->rule().cursor_name() == rule.cursor_name()) cursor = before->cursor();
+    sources.push_back(std::make_shared<ingest::InterfaceSource>(std::move(rule), around_.links, around_.log,
+                                                                around_.clock.boot_id(), std::move(cursor)));
+  }
+  interfaces_ = std::move(sources);
+  batcher_->set_sources({interfaces_.begin(), interfaces_.end()});
 }
 
 void Core::start() {
   tasks_.spawn(batcher_->run());
   tasks_.spawn(sealer_->run());
-  for (auto& flusher : flushers_) tasks_.spawn(flusher->run());
+  deliveries_.start(upstreams_of(config_), context_);
   tasks_.spawn(watch_space());
+}
+
+asio::awaitable<Status> Core::reload(Config next) {
+  if (auto may = may_reload(config_, next); !may) co_return may;
+  auto wiring = make_wiring(next);
+  if (!wiring) co_return wiring.error();
+  const auto read = [this, sources = next.interfaces] { return stored_cursors(sources); };
+  auto stored = co_await platform::run_on(around_.reader, read);
+  if (!stored) co_return stored.error();
+  const Status swapped = co_await swap(std::move(next), std::move(*wiring), std::move(*stored));
+  if (swapped) co_await deliveries_.replace(upstreams_of(config_), context_);
+  co_return swapped;
+}
+
+// All at one moment, between two windows of the batcher.
+asio::awaitable<Status> Core::swap(Config next, Wiring wiring, Cursors stored) {
+  auto initiate = [this](auto handler, Config config, Wiring wired, Cursors cursors) {
+    struct Shared {
+      decltype(handler) done;
+      Config config;
+      Wiring wired;
+      Cursors cursors;
+    };
+    auto shared = std::make_shared<Shared>(
+        Shared{std::move(handler), std::move(config), std::move(wired), std::move(cursors)});
+    batcher_->at_turn([this, shared](const Status& turn) {
+      if (turn) {
+        config_ = std::move(shared->config);
+        context_ = shared->wired.context;
+        batcher_->adopt(std::move(shared->wired.settings));
+        put_sources(shared->cursors);
+        sealer_->adopt(sealing_of(config_, context_));
+      }
+      std::move(shared->done)(turn);
+    });
+  };
+  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(Status)>(
+      initiate, asio::use_awaitable, std::move(next), std::move(wiring), std::move(stored));
 }
 
 asio::awaitable<bool> Core::stop(Milliseconds at_most) {
@@ -141,12 +207,14 @@ asio::awaitable<bool> Core::stop(Milliseconds at_most) {
   batcher_->stop();
   sealer_->stop();
   space_alarm_->notify();
-  for (auto& flusher : flushers_) flusher->stop();
+  deliveries_.stop();
+  const auto end = around_.clock.boot() + at_most;
   const bool polite = co_await tasks_.join(at_most);
-  if (polite) co_return true;
+  if (co_await deliveries_.join(end - around_.clock.boot()) && polite) co_return true;
   // The upstream does not answer in time: the exchange is cut, its intent stays, a restart asks again by id.
-  for (auto& flusher : flushers_) flusher->abandon();
-  co_return co_await tasks_.join(at_most);
+  deliveries_.abandon();
+  const bool ended = co_await tasks_.join(at_most);
+  co_return co_await deliveries_.join(at_most) && ended;
 }
 
 asio::awaitable<void> Core::watch_space() {
@@ -200,12 +268,12 @@ asio::awaitable<Result<api::Routes::Dependencies::Flushed>> Core::flush(bool sea
     if (!sealed) co_return sealed.error();
     out.sealed = sealer_->sealed() - before;
   }
-  for (const auto& flusher : flushers_) {
-    const Status cleared = co_await clear_backoff(flusher->name());
+  for (const auto& upstream : upstreams_of(config_)) {  // a copy: a reload may come between
+    const Status cleared = co_await clear_backoff(upstream.name);
     if (!cleared) co_return cleared.error();
-    out.cleared.push_back(flusher->name().value());
-    flusher->wake();
+    out.cleared.push_back(upstream.name.value());
   }
+  deliveries_.wake();
   co_return out;
 }
 
@@ -238,7 +306,8 @@ asio::awaitable<Result<api::Status>> Core::status() {
   s.ingest = batcher_->stats();
   s.uncommitted = batcher_->holds_uncommitted();
   s.commit_interval = config_.commit_interval;
-  s.sources = source_names_;
+  for (const auto& source : config_.interfaces)
+    s.sources.push_back("interface " + source.interface_name + " -> " + source.event.value());
   s.journal_directory = journal_.directory();
   s.epoch = journal_.epoch();
   s.space = *space;

@@ -3,8 +3,8 @@
 // of it on one thread under a virtual clock.
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
-#include <functional>
+#include <boost/asio/awaitable.hpp>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,27 +12,16 @@
 #include "agent/api/routes.hpp"
 #include "agent/api/status.hpp"
 #include "agent/app/config.hpp"
-#include "agent/flush/flusher.hpp"
+#include "agent/app/deliveries.hpp"
+#include "agent/app/surroundings.hpp"
 #include "agent/flush/sealer.hpp"
 #include "agent/ingest/batcher.hpp"
+#include "agent/ingest/interface_source.hpp"
 #include "agent/journal/committer.hpp"
 #include "agent/journal/journal.hpp"
-#include "platform/links.hpp"
 #include "platform/task_group.hpp"
 
 namespace meterd::app {
-
-struct Surroundings {
-  boost::asio::any_io_executor loop;
-  boost::asio::any_io_executor journal;  // one thread; may be the loop's own
-  boost::asio::any_io_executor reader;   // one thread; may be the loop's own
-  platform::Clock& clock;
-  platform::Random& random;
-  platform::Links& links;
-  Log& log;
-  std::function<std::unique_ptr<upstream::HttpClient>(const UpstreamConfig&)> make_client;
-  std::function<void(const Error&)> on_fatal;
-};
 
 class Core {
  public:
@@ -40,6 +29,11 @@ class Core {
   static Result<std::unique_ptr<Core>> make(const Config& config, journal::Journal& journal,
                                             const Surroundings& surroundings);
   void start();
+
+  // Puts another configuration in force, as a whole or not at all: what was counted before is placed by the
+  // old one, what comes after by the new one. Code::rejected for what cannot change while running
+  // (config_reload.hpp). One at a time.
+  boost::asio::awaitable<Status> reload(Config next);
 
   // Polite: commits what is counted, lets the exchange in flight end, commits its outcome. True if all of it
   // ended within `at_most`.
@@ -53,12 +47,21 @@ class Core {
 
   ingest::Batcher& batcher() { return *batcher_; }
   journal::Committer& committer() { return committer_; }
-  const std::vector<std::unique_ptr<flush::Flusher>>& flushers() const { return flushers_; }
 
  private:
   Core(const Config& config, journal::Journal& journal, const Surroundings& surroundings);
+  // All that follows from a configuration alone.
+  struct Wiring {
+    std::shared_ptr<const flush::SealContext> context;
+    ingest::Batcher::Settings settings;
+  };
+  using Cursors = std::map<std::string, journal::CounterCursor>;  // by counter source
+
   Status wire();
-  Status add_sources();
+  Result<Wiring> make_wiring(const Config& config) const;
+  Result<Cursors> stored_cursors(const std::vector<InterfaceSourceConfig>& sources) const;
+  void put_sources(const Cursors& stored);
+  boost::asio::awaitable<Status> swap(Config next, Wiring wiring, Cursors stored);
   // Keeps the reserve on the disk and ingest below the watermark.
   boost::asio::awaitable<void> watch_space();
   boost::asio::awaitable<void> look_at_space();
@@ -68,11 +71,11 @@ class Core {
   journal::Journal& journal_;
   Surroundings around_;
   journal::Committer committer_;
-  std::shared_ptr<flush::SealContext> context_;
+  std::shared_ptr<const flush::SealContext> context_;
   std::unique_ptr<ingest::Batcher> batcher_;
   std::unique_ptr<flush::Sealer> sealer_;
-  std::vector<std::unique_ptr<flush::Flusher>> flushers_;
-  std::vector<std::string> source_names_;
+  Deliveries deliveries_;
+  std::vector<std::shared_ptr<ingest::InterfaceSource>> interfaces_;
   std::unique_ptr<platform::Alarm> space_alarm_;
   platform::TaskGroup tasks_;
   BootTime started_;

@@ -18,6 +18,7 @@
 #include "agent/ingest/framed_server.hpp"
 #include "agent/upstream/http.hpp"
 #include "platform/linux/linux.hpp"
+#include "platform/run_on.hpp"
 
 namespace meterd::app {
 
@@ -60,8 +61,9 @@ std::string basic_authorization(const std::string& user) {
 
 class Daemon {
  public:
-  Daemon(const Config& config, Log& log)
-      : config_(config),
+  Daemon(Config config, const Start& start, Log& log)
+      : config_(std::move(config)),
+        start_(start),
         log_(log),
         journal_thread_(1),
         reader_thread_(1),
@@ -196,10 +198,30 @@ class Daemon {
       auto [error, number] = co_await signals.async_wait(asio::as_tuple(asio::use_awaitable));
       if (error) continue;
       if (number != SIGHUP) break;
-      log_.warning("reload_unavailable",
-                   {{"do", "restart the service to apply meterd.toml; a restart loses nothing"}});
+      notify_->reloading();
+      const Status reloaded = co_await reload();
+      notify_->ready();
+      if (reloaded)
+        log_.info("reloaded", {{"meters", config_.meters.size()}, {"upstreams", config_.upstreams.size()}});
+      else
+        log_.error("reload_refused",
+                   {{"error", reloaded.error().message},
+                    {"do", "nothing has changed: correct meterd.toml and reload again, or restart"}});
     }
     co_await stop();
+  }
+
+  // The file and its secrets are read on the reader thread: nothing blocks the loop.
+  asio::awaitable<Status> reload() {
+    const auto load = [this] { return load_config(start_.config_path, start_.sources); };
+    auto loaded = co_await platform::run_on(reader_thread_.get_executor(), load);
+    if (!loaded) co_return loaded.error();
+    Config next = std::move(*loaded);
+    const Status reloaded = co_await core_->reload(next);
+    if (!reloaded) co_return reloaded;
+    for (const auto& warning : next.warnings) log_.warning("configuration", {{"what", warning}});
+    config_ = std::move(next);
+    co_return reloaded;
   }
 
   // Polite, in the direction of the flow: first no more events, then their commit, then the flush's last
@@ -239,7 +261,8 @@ class Daemon {
     return code;
   }
 
-  const Config& config_;
+  Config config_;  // in force
+  const Start& start_;
   Log& log_;
   asio::io_context loop_{1};
   asio::thread_pool journal_thread_;
@@ -262,6 +285,8 @@ class Daemon {
 
 }  // namespace
 
-int run_daemon(const Config& config, Log& log) { return Daemon(config, log).run(); }
+int run_daemon(Config config, const Start& start, Log& log) {
+  return Daemon(std::move(config), start, log).run();
+}
 
 }  // namespace meterd::app

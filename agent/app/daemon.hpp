@@ -14,6 +14,12 @@ inline constexpr int kExitConfiguration = 2;  // meterd.toml, a secret, or the c
 inline constexpr int kExitJournal = 3;        // in use, unreadable, newer, or no room: nothing was touched
 inline constexpr int kExitSocket = 4;         // an address is taken or not allowed
 
-int run_daemon(const Config& config, Log& log);
+// Where the configuration came from: a reload (SIGHUP) reads it again.
+struct Start {
+  std::string config_path;
+  ConfigSources sources;
+};
+
+int run_daemon(Config config, const Start& start, Log& log);
 
 }  // namespace meterd::app

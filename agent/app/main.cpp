@@ -64,7 +64,7 @@ int run(const std::string& path, bool check_only) {
     return meterd::app::kExitConfiguration;
   }
   for (const auto& warning : config->warnings) log.warning("configuration", {{"what", warning}});
-  return meterd::app::run_daemon(*config, log);
+  return meterd::app::run_daemon(std::move(*config), {path, sources}, log);
 }
 
 }  // namespace

@@ -28,10 +28,11 @@ Milliseconds paused_for(const journal::UpstreamState& state, const journal::Mome
 
 }  // namespace
 
-Flusher::Flusher(Dependencies dependencies)
+Flusher::Flusher(Dependencies dependencies, const FlushStats& so_far)
     : deps_(std::move(dependencies)),
       alarm_(deps_.clock.make_alarm()),
-      journal_alarm_(deps_.clock.make_alarm()) {}
+      journal_alarm_(deps_.clock.make_alarm()),
+      stats_(so_far) {}
 
 void Flusher::stop() {
   stopping_ = true;

@@ -39,7 +39,8 @@ class Flusher {
     platform::Random& random;
     Log& log;
   };
-  explicit Flusher(Dependencies dependencies);
+  // `so_far`: what a flusher of this upstream did before.
+  explicit Flusher(Dependencies dependencies, const FlushStats& so_far = {});
 
   boost::asio::awaitable<void> run();  // until stop(); ends after the exchange in flight and its commit
   void stop();

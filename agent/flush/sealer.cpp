@@ -89,8 +89,16 @@ Result<bool> seal_bucket(journal::WriteTransaction& txn, const SealContext& cont
   return true;
 }
 
-Sealer::Sealer(Dependencies dependencies)
-    : deps_(std::move(dependencies)), alarm_(deps_.clock.make_alarm()), pruned_at_(deps_.clock.boot()) {}
+Sealer::Sealer(Dependencies dependencies, Settings settings)
+    : deps_(std::move(dependencies)),
+      settings_(std::move(settings)),
+      alarm_(deps_.clock.make_alarm()),
+      pruned_at_(deps_.clock.boot()) {}
+
+void Sealer::adopt(Settings settings) {
+  settings_ = std::move(settings);
+  wake();  // a bucket may have got its upstream
+}
 
 void Sealer::stop() {
   stopping_ = true;
@@ -117,11 +125,11 @@ asio::awaitable<void> Sealer::run() {
         wait = std::min(wait, until);
       }
     }
-    if (deps_.prunes && room_wanted_) {
+    if (settings_.prunes && room_wanted_) {
       room_wanted_ = false;
       co_await prune(INT64_MAX, Extent::one_commit);
-    } else if (deps_.prunes && now.trusted && prune_is_due()) {
-      co_await prune((now.time - deps_.retain_delivered).seconds().count(), Extent::all);
+    } else if (settings_.prunes && now.trusted && prune_is_due()) {
+      co_await prune((now.time - settings_.retain_delivered).seconds().count(), Extent::all);
       pruned_at_ = deps_.clock.boot();
       pruned_at_commit_ = deps_.committer.stats().commits;
     }
@@ -159,7 +167,7 @@ asio::awaitable<Status> Sealer::seal_due(bool all) {
     auto progress = std::make_shared<Progress>();
     const auto now = moment(deps_.clock, deps_.journal.boot_number());
     journal::Operation operation = [progress, now, all, at_most,
-                                    context = deps_.context](journal::WriteTransaction& txn) -> Status {
+                                    context = settings_.context](journal::WriteTransaction& txn) -> Status {
       *progress = {};
       auto due = all ? txn.open_buckets(at_most) : txn.due_buckets(now.wall, at_most);
       if (!due) return due.error();

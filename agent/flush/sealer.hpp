@@ -54,16 +54,20 @@ Result<bool> seal_bucket(journal::WriteTransaction& txn, const SealContext& cont
 class Sealer {
  public:
   struct Dependencies {
-    std::shared_ptr<const SealContext> context;
     const journal::Journal& journal;
     journal::Committer& committer;
     boost::asio::any_io_executor reader;
     platform::Clock& clock;
     Log& log;
+  };
+  // What a reload replaces.
+  struct Settings {
+    std::shared_ptr<const SealContext> context;
     Seconds retain_delivered{400 * 86'400};
     bool prunes = true;  // a device that is its own ledger keeps everything
   };
-  explicit Sealer(Dependencies dependencies);
+  Sealer(Dependencies dependencies, Settings settings);
+  void adopt(Settings settings);
 
   boost::asio::awaitable<void> run();  // until stop()
   void stop();
@@ -89,6 +93,7 @@ class Sealer {
   boost::asio::awaitable<void> prune(std::int64_t before_s, Extent extent);
 
   Dependencies deps_;
+  Settings settings_;
   std::unique_ptr<platform::Alarm> alarm_;
   bool stopping_ = false;
   std::uint64_t sealed_ = 0;

@@ -15,9 +15,9 @@ namespace {
 constexpr std::int64_t kSliceSeconds = 60;
 }
 
-Batcher::Batcher(Dependencies dependencies, const IngestRules& rules)
-    : deps_(std::move(dependencies)),
-      rules_(rules),
+Batcher::Batcher(const Dependencies& dependencies, Settings settings)
+    : deps_(dependencies),
+      settings_(std::move(settings)),
       alarm_(deps_.clock.make_alarm()),
       slices_at_once_(kSlicesPerCommit),
       last_trusted_stored_(deps_.journal.last_trusted_at_open()),
@@ -60,7 +60,7 @@ Batcher::Counted Batcher::count(const meter::EventView& event, const platform::W
 
 std::optional<Refusal> Batcher::refusal_at_any_time(const meter::EventView& event) {
   if (auto refusal = judge_content(event)) return refusal;
-  return deps_.catalog->resolve(event.name, event.subscription).refusal;
+  return settings_.catalog->resolve(event.name, event.subscription).refusal;
 }
 
 std::optional<Refusal> Batcher::judge_content(const meter::EventView& event) {
@@ -77,16 +77,16 @@ std::optional<Refusal> Batcher::judge(const meter::EventView& event, const platf
   at = now.time;
   if (!event.time) return std::nullopt;
   if (!now.trusted) return Refusal::clock_untrusted;
-  if (*event.time < now.time - rules_.accept_past) return Refusal::too_old;
-  if (!event.id.empty() && *event.time < now.time - rules_.remember_ids) return Refusal::too_old;
-  if (*event.time > now.time + rules_.accept_future) return Refusal::in_future;
+  if (*event.time < now.time - settings_.rules.accept_past) return Refusal::too_old;
+  if (!event.id.empty() && *event.time < now.time - settings_.rules.remember_ids) return Refusal::too_old;
+  if (*event.time > now.time + settings_.rules.accept_future) return Refusal::in_future;
   at = *event.time;
   return std::nullopt;
 }
 
 Route* Batcher::find_route(const meter::EventView& event, std::optional<Refusal>& refusal) {
   if (Route* known = routes_.find(event.name, event.subscription)) return known;
-  auto resolved = deps_.catalog->resolve(event.name, event.subscription);
+  auto resolved = settings_.catalog->resolve(event.name, event.subscription);
   refusal = resolved.refusal;
   if (refusal) return nullptr;
   return &routes_.add(event.name, event.subscription, std::move(resolved.legs));
@@ -127,7 +127,7 @@ Span Batcher::place_legs(const Route& route, WallTime at, const platform::WallRe
     std::int64_t from_ms = 0;
     std::int64_t until_ms = 0;
     if (now.trusted) {
-      const auto& zone = deps_.catalog->rule(leg.meter).zone;
+      const auto& zone = settings_.catalog->rule(leg.meter).zone;
       place.day = zone.day_of(at);
       const auto bounds = zone.bounds(*place.day);
       from_ms = bounds.start * 1'000;
@@ -172,6 +172,19 @@ void Batcher::commit_soon(Done done) {
   waiting_.push_back(std::move(done));
   urgent_ = true;
   alarm_->notify();
+}
+
+void Batcher::at_turn(Turn turn) {
+  if (ended_) return turn(Error{Code::cancelled, "meterd is stopping"});
+  turns_.push_back(std::move(turn));
+  urgent_ = true;
+  alarm_->notify();
+}
+
+void Batcher::adopt(Settings settings) {
+  check(window_.empty(), "a window is counted by one set of settings");
+  settings_ = std::move(settings);
+  routes_.clear();
 }
 
 void Batcher::stop() {

@@ -56,12 +56,16 @@ class Batcher {
     journal::Committer& committer;
     platform::Clock& clock;
     Log& log;
+    DeviceId device;
+  };
+  // What a reload replaces.
+  struct Settings {
     std::shared_ptr<const meter::Catalog> catalog;
     std::vector<meter::SealRule> seal_rules;  // by meter
-    DeviceId device;
     std::function<Status(journal::WriteTransaction&, const meter::BucketKey&)> seal_early;
+    IngestRules rules;
   };
-  Batcher(Dependencies dependencies, const IngestRules& rules);
+  Batcher(const Dependencies& dependencies, Settings settings);
 
   platform::WallReading now() const { return deps_.clock.wall(); }
 
@@ -84,7 +88,14 @@ class Batcher {
   using Done = std::function<void(const Status&, const WindowOutcome&)>;
   void commit_soon(Done done);
 
-  void add_source(std::unique_ptr<CounterSource> source) { sources_.push_back(std::move(source)); }
+  void set_sources(std::vector<std::shared_ptr<CounterSource>> sources) { sources_ = std::move(sources); }
+
+  // Calls `turn` once, as soon as no event is counted that is not on its way to the journal: what came before
+  // was counted by the present settings, what comes after by those that `turn` adopts. With an error, and
+  // without effect, if the journal refuses what was counted so far, or the batcher has ended.
+  using Turn = std::function<void(const Status&)>;
+  void at_turn(Turn turn);
+  void adopt(Settings settings);  // within a turn only
 
   // The coroutine that commits windows; returns after stop(), when the last window is committed or refused.
   boost::asio::awaitable<void> run();
@@ -124,12 +135,13 @@ class Batcher {
   WindowContext context_for(const platform::WallReading& now);
   boost::asio::awaitable<void> commit_window();
   boost::asio::awaitable<void> date_slices(const platform::WallReading& now);
+  void take_turns();
   void summarise_refusals();
 
   Dependencies deps_;
-  IngestRules rules_;
+  Settings settings_;
   std::unique_ptr<platform::Alarm> alarm_;
-  std::vector<std::unique_ptr<CounterSource>> sources_;
+  std::vector<std::shared_ptr<CounterSource>> sources_;
 
   RouteTable routes_;
   Window window_;
@@ -140,6 +152,7 @@ class Batcher {
   std::size_t open_places_ = 0;
   meter::EventHasher hash_;
   std::vector<Done> waiting_;
+  std::vector<Turn> turns_;
   std::unique_ptr<Closed> stuck_;  // refused by the journal for now
   bool in_flight_ = false;
   bool urgent_ = false;

@@ -22,7 +22,7 @@ constexpr std::size_t kRoutesKept = 32'768;  // from one window to the next
 asio::awaitable<void> Batcher::run() {
   for (;;) {
     if (!urgent_ && !stopping_)
-      co_await alarm_->wait_for(stuck_ ? kRetryAfterFailure : rules_.commit_interval);
+      co_await alarm_->wait_for(stuck_ ? kRetryAfterFailure : settings_.rules.commit_interval);
     urgent_ = false;
     const auto now = deps_.clock.wall();
     if (now.trusted != trusted_) {
@@ -33,7 +33,10 @@ asio::awaitable<void> Batcher::run() {
     // Ids expire by day, with a commit; a day on which nothing is counted gets one for that alone.
     const auto day = now.time.seconds().count() / kDaySeconds;
     const bool prune = now.trusted && remembered_ids_ > 0 && day > pruned_day_;
-    if (stuck_ || !window_.empty() || !waiting_.empty() || prune) co_await commit_window();
+    if (stuck_ || !window_.empty() || !waiting_.empty() || prune)
+      co_await commit_window();
+    else
+      take_turns();
     // After the commit: what this window held of untrusted time is dated with the rest.
     const auto then = deps_.clock.wall();
     if (then.trusted && slices_may_exist_ && !stuck_) co_await date_slices(then);
@@ -42,6 +45,7 @@ asio::awaitable<void> Batcher::run() {
     if (stopping_ && (stuck_ || (window_.empty() && waiting_.empty()))) break;
   }
   ended_ = true;
+  for (const auto& turn : std::exchange(turns_, {})) turn(Error{Code::cancelled, "meterd is stopping"});
   for (const auto& done : std::exchange(waiting_, {})) done(Error{Code::cancelled, "meterd is stopping"}, {});
 }
 
@@ -57,19 +61,20 @@ WindowContext Batcher::context_for(const platform::WallReading& now) {
   const auto stored_day = last_trusted_stored_.seconds().count() / kDaySeconds;
   const auto day = now.trusted ? std::max(now.time.seconds().count() / kDaySeconds, stored_day) : stored_day;
   const auto kept_days =
-      ((rules_.remember_ids + rules_.accept_future).count() + kDaySeconds - 1) / kDaySeconds;
+      ((settings_.rules.remember_ids + settings_.rules.accept_future).count() + kDaySeconds - 1) /
+      kDaySeconds;
   context.ids.today = static_cast<std::uint32_t>(std::max<std::int64_t>(day, 0));
   context.ids.dated = now.trusted;
   context.ids.oldest = static_cast<std::uint32_t>(std::max<std::int64_t>(day - kept_days, 0));
-  for (std::size_t i = 0; i < deps_.catalog->size(); ++i) {
-    const auto& zone = deps_.catalog->rule(i).zone;
-    const auto due = meter::seal_due(zone, deps_.seal_rules[i], deps_.device, now.time);
+  for (std::size_t i = 0; i < settings_.catalog->size(); ++i) {
+    const auto& zone = settings_.catalog->rule(i).zone;
+    const auto due = meter::seal_due(zone, settings_.seal_rules[i], deps_.device, now.time);
     context.openings.push_back({now.time, due.seconds().count(), zone.name()});
     context.zones.push_back(zone.name());
   }
   context.note_trusted_time = now.trusted && (now.time - last_trusted_stored_ > kTrustedTimeStep ||
                                               day > stored_day || !trust_noted_);
-  context.seal_early = deps_.seal_early;
+  context.seal_early = settings_.seal_early;
   return context;
 }
 
@@ -89,6 +94,11 @@ Window Batcher::close_window() {
   return std::exchange(window_, {});
 }
 
+// The window is empty: it has just been closed, or nothing was counted.
+void Batcher::take_turns() {
+  for (const auto& turn : std::exchange(turns_, {})) turn({});
+}
+
 asio::awaitable<void> Batcher::commit_window() {
   std::unique_ptr<Closed> closed = std::move(stuck_);
   if (!closed) {
@@ -97,6 +107,7 @@ asio::awaitable<void> Batcher::commit_window() {
     closed->waiting = std::move(waiting_);
     closed->context = context_for(deps_.clock.wall());
     waiting_.clear();
+    take_turns();
   }
   Closed* shared = closed.get();
   in_flight_ = true;
@@ -114,7 +125,7 @@ asio::awaitable<void> Batcher::commit_window() {
     if (closed->context.trusted) pruned_day_ = closed->context.now.seconds().count() / kDaySeconds;
     if (closed->outcome.more_to_prune) urgent_ = true;
     if (closed->outcome.wrote_slices) slices_may_exist_ = true;
-    if (!waiting_.empty()) urgent_ = true;  // they came while this window was on its way
+    if (!waiting_.empty() || !turns_.empty()) urgent_ = true;  // they came while this window was on its way
     const auto& flags = closed->outcome.duplicate;
     const auto known = static_cast<std::uint64_t>(std::count(flags.begin(), flags.end(), true));
     stats_.duplicates += known;
@@ -123,6 +134,8 @@ asio::awaitable<void> Batcher::commit_window() {
   auto waiting = std::move(closed->waiting);
   closed->waiting.clear();
   if (!committed) {
+    for (const auto& turn : std::exchange(turns_, {}))
+      turn(Error{Code::full, "the journal has no room for what was counted so far; free space first"});
     // Whoever waits for the window behind it would wait as long as it is stuck.
     std::move(waiting_.begin(), waiting_.end(), std::back_inserter(waiting));
     waiting_.clear();
@@ -166,10 +179,10 @@ asio::awaitable<void> Batcher::date_slices(const platform::WallReading& now) {
   };
   auto shared = std::make_shared<Shared>();
   shared->context = context_for(now);
-  shared->catalog = deps_.catalog;
+  shared->catalog = settings_.catalog;
   shared->boot_began = now.time - deps_.clock.boot().since_boot;
-  for (std::size_t i = 0; i < deps_.catalog->size(); ++i) {
-    const auto& zone = deps_.catalog->rule(i).zone;
+  for (std::size_t i = 0; i < settings_.catalog->size(); ++i) {
+    const auto& zone = settings_.catalog->rule(i).zone;
     shared->zones.emplace(zone.name(), zone);
   }
   journal::Operation operation = [shared,

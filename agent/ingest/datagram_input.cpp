@@ -14,9 +14,7 @@ namespace asio = boost::asio;
 
 namespace {
 constexpr std::size_t kDatagramsPerCall = 64;
-// Longer ones are refused whole: half a line must not count. Not a power of two, or all buffers would begin
-// in the same set of the processor's cache.
-constexpr std::size_t kDatagramBytes = 8 * 1024 + 64;
+constexpr std::size_t kDatagramBytes = 8 * 1024;  // longer ones are refused whole: half a line must not count
 constexpr int kCallsPerTurn = 8;
 constexpr int kTurnsAtStop = 64;
 }  // namespace

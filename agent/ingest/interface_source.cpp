@@ -56,7 +56,7 @@ void InterfaceSource::harvest(Batcher& batcher, const platform::WallReading& now
   if (bytes == 0 && !first && !step.reset) return;  // nothing new: write nothing
   if (step.reset) ++batcher.stats().counter_resets;
   cursor_ = step.next;
-  batcher.note_counter("interface:" + rule_.interface_name + ":" + rule_.event.value(), step.next);
+  batcher.note_counter(rule_.cursor_name(), step.next);
 }
 
 }  // namespace meterd::ingest

@@ -20,6 +20,8 @@ struct InterfaceSourceRule {
   SubscriptionId subscription;
   bool rx = true;
   bool tx = true;
+  // What the journal keeps its cursor under.
+  std::string cursor_name() const { return "interface:" + interface_name + ":" + event.value(); }
 };
 
 // Pure: what the step from cursor to sample counts.
@@ -36,6 +38,9 @@ class InterfaceSource final : public CounterSource {
   InterfaceSource(InterfaceSourceRule rule, platform::Links& links, Log& log, std::string boot_id,
                   std::optional<journal::CounterCursor> stored);
   void harvest(Batcher& batcher, const platform::WallReading& now) override;
+  const InterfaceSourceRule& rule() const { return rule_; }
+  // What was counted last, which may not be committed yet.
+  const std::optional<journal::CounterCursor>& cursor() const { return cursor_; }
 
  private:
   InterfaceSourceRule rule_;

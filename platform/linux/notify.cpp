@@ -1,5 +1,9 @@
 #include <systemd/sd-daemon.h>
 
+#include <cstdint>
+#include <ctime>
+#include <string>
+
 #include "platform/linux/linux.hpp"
 
 namespace meterd::platform {
@@ -8,6 +12,12 @@ namespace {
 class SystemdNotify final : public Notify {
  public:
   void ready() override { sd_notify(0, "READY=1"); }
+  void reloading() override {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    const auto us = std::int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1'000;
+    sd_notify(0, ("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(us)).c_str());
+  }
   void stopping() override { sd_notify(0, "STOPPING=1"); }
 };
 

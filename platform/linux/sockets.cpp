@@ -181,16 +181,17 @@ struct DatagramReader::Messages {
     char bytes[CMSG_SPACE(sizeof(std::uint32_t))];
   };
   Messages(std::size_t count, std::size_t each)
-      : bytes_each(each), buffer(count * each), parts(count), headers(count), controls(count) {
+      : buffer(count * (each + kApart)), parts(count), headers(count), controls(count) {
     for (std::size_t i = 0; i < count; ++i) {
-      parts[i] = {buffer.data() + i * each, each};
+      parts[i] = {buffer.data() + i * (each + kApart), each};
       headers[i].msg_hdr.msg_iov = &parts[i];
       headers[i].msg_hdr.msg_iovlen = 1;
       headers[i].msg_hdr.msg_control = controls[i].bytes;
       headers[i].msg_hdr.msg_controllen = sizeof controls[i].bytes;
     }
   }
-  std::size_t bytes_each;
+  // Buffers a power of two apart would all begin in the same set of the processor's cache.
+  static constexpr std::size_t kApart = 64;
   std::vector<char> buffer;
   std::vector<iovec> parts;
   std::vector<mmsghdr> headers;

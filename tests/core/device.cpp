@@ -125,16 +125,18 @@ void Device::start() {
                                        disk_, random);
   check(opened.ok(), "the test's journal opens");
   journal = std::move(*opened);
-  const app::Surroundings surroundings{
-      loop->get_executor(),
-      loop->get_executor(),
-      loop->get_executor(),
-      *clock,
-      random,
-      links,
-      log_,
-      [this](const app::UpstreamConfig&) { return std::make_unique<BillingClient>(billing); },
-      [](const Error&) { check(false, "the test's disk does not fail"); }};
+  const app::Surroundings surroundings{loop->get_executor(),
+                                       loop->get_executor(),
+                                       loop->get_executor(),
+                                       *clock,
+                                       random,
+                                       links,
+                                       log_,
+                                       [this](const app::UpstreamConfig& upstream) {
+                                         clients.push_back(upstream.host);
+                                         return std::make_unique<BillingClient>(billing);
+                                       },
+                                       [](const Error&) { check(false, "the test's disk does not fail"); }};
   auto made = app::Core::make(config, *journal, surroundings);
   check(made.ok(), "the test's configuration is right");
   core = std::move(*made);
@@ -210,6 +212,8 @@ Status Device::flush(bool seal_now) {
   if (!*flushed) return flushed->error();
   return {};
 }
+
+Status Device::reload(const app::Config& next) { return *run_now(*this, wrapped(core->reload(next))); }
 
 journal::CheckReport Device::verify() { return *journal::check_journal(*journal); }
 std::vector<journal::StoredUsage> Device::outbox() { return *journal::read_outbox(*journal, 10'000); }

@@ -89,11 +89,13 @@ class Device {
   std::vector<journal::StoredUsage> outbox();
   std::vector<journal::BalanceRow> balances();
   Status flush(bool seal_now);
+  Status reload(const app::Config& next);  // as SIGHUP; `config` stays what a restart would read
 
   app::Config config;
   Billing billing;
   FakeLinks links;
   QuietRandom random;
+  std::vector<std::string> clients;  // the hosts of the connections that were made
   std::unique_ptr<boost::asio::io_context> loop;
   std::unique_ptr<platform::FakeClock> clock;
   std::unique_ptr<journal::Journal> journal;

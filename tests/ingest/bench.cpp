@@ -23,11 +23,19 @@ Bench::Life::~Life() {
   loop.reset();
 }
 
-Bench::Bench(BenchOptions options) : options_(std::move(options)) {
-  options_.seal_rules.resize(options_.meters.size());
+Bench::Bench(BenchOptions given) : options(std::move(given)) {
+  options.seal_rules.resize(options.meters.size());
   begin(std::nullopt);
 }
 Bench::~Bench() = default;
+
+ingest::Batcher::Settings Bench::settings() {
+  const auto seal = [this](journal::WriteTransaction& txn, const meter::BucketKey& bucket) {
+    return seal_early(txn, bucket);
+  };
+  return {std::make_shared<meter::Catalog>(options.meters, options.subscriptions), options.seal_rules, seal,
+          options.rules};
+}
 
 void Bench::begin(const std::optional<Instant>& at) {
   life_ = std::make_unique<Life>();
@@ -40,21 +48,16 @@ void Bench::begin(const std::optional<Instant>& at) {
     life.clock->set_wall(at->wall);
     life.clock->set_trusted(at->trusted);
   }
-  const journal::JournalOptions options{directory_ / "journal", options_.size_max, options_.reserve, boot_id_,
-                                        life.clock->wall().time};
-  life.journal = must(journal::Journal::open(options, disk_, random_));
+  const journal::JournalOptions journal_options{directory_ / "journal", options.size_max, options.reserve,
+                                                boot_id_, life.clock->wall().time};
+  life.journal = must(journal::Journal::open(journal_options, disk_, random_));
   const asio::any_io_executor loop = life.loop->get_executor();
-  const journal::Committer::Executors executors{loop, options_.journal ? options_.journal : loop};
+  const journal::Committer::Executors executors{loop, options.journal ? options.journal : loop};
   life.committer = std::make_unique<journal::Committer>(
       *life.journal, executors, log, [](const Error& error) { ADD_FAILURE() << "fatal: " << error.message; });
-  const auto seal = [this](journal::WriteTransaction& txn, const meter::BucketKey& bucket) {
-    return seal_early(txn, bucket);
-  };
   life.batcher = std::make_unique<ingest::Batcher>(
-      ingest::Batcher::Dependencies{*life.journal, *life.committer, *life.clock, log,
-                                    std::make_shared<meter::Catalog>(options_.meters, options_.subscriptions),
-                                    options_.seal_rules, DeviceId("gw-0042"), seal},
-      options_.rules);
+      ingest::Batcher::Dependencies{*life.journal, *life.committer, *life.clock, log, DeviceId("gw-0042")},
+      settings());
   asio::co_spawn(*life.loop, life.batcher->run(), asio::detached);
   settle();
 }

@@ -82,7 +82,8 @@ class Bench {
   }
   ingest::Batcher::Counted sms(std::string_view quantity = "1", std::string_view subscription = "sub_1");
   ingest::Batcher::Counted with_id(std::string_view id, std::optional<WallTime> time = std::nullopt);
-  Status commit();  // what is open now, at once; the outcome is kept below
+  ingest::Batcher::Settings settings();  // of `options`, which a test may change for a reload
+  Status commit();                       // what is open now, at once; the outcome is kept below
   ingest::WindowOutcome outcome;
 
   // "2027-01-15 sub_1 sms-usd" -> quantity, for what is committed: in buckets, and in usages sealed already.
@@ -104,6 +105,8 @@ class Bench {
   ingest::Batcher& batcher() { return *life_->batcher; }
   RecordingLog log;
 
+  BenchOptions options;
+
  private:
   struct Life {
     ~Life();
@@ -121,7 +124,6 @@ class Bench {
   void begin(const std::optional<Instant>& at);
   Status seal_early(journal::WriteTransaction& txn, const meter::BucketKey& bucket);
 
-  BenchOptions options_;
   std::string boot_id_ = "boot-1";
   journal::TempDirectory directory_;
   journal::FakeDisk disk_;

@@ -81,8 +81,8 @@ class InterfaceSourceTest : public ::testing::Test {
   InterfaceSourceTest() { attach(); }
   void attach() {
     auto stored = test::must(journal::read_counter(bench_.journal(), kSource));
-    bench_.batcher().add_source(
-        std::make_unique<InterfaceSource>(rule_, links_, bench_.log, bench_.clock().boot_id(), stored));
+    bench_.batcher().set_sources(
+        {std::make_shared<InterfaceSource>(rule_, links_, bench_.log, bench_.clock().boot_id(), stored)});
   }
   void interval() { bench_.advance(Milliseconds(10'000)); }
   void traffic(std::uint64_t rx, std::uint64_t tx) {
@@ -196,8 +196,8 @@ TEST(InterfaceSourceDirection, CountsOnlyTheConfiguredOne) {
   Bench bench;
   FakeLinks links;
   InterfaceSourceRule rule{"wwan0", EventName("data.bytes"), SubscriptionId("rx"), true, false};
-  bench.batcher().add_source(
-      std::make_unique<InterfaceSource>(rule, links, bench.log, "boot-1", std::nullopt));
+  bench.batcher().set_sources(
+      {std::make_shared<InterfaceSource>(rule, links, bench.log, "boot-1", std::nullopt)});
   bench.advance(Milliseconds(10'000));
   links.now->rx_bytes += 3;
   links.now->tx_bytes += 1'000;

@@ -1,0 +1,55 @@
+// One flusher for each upstream, and their exchange when a reload changes where an upstream is. Loop thread.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/app/config.hpp"
+#include "agent/app/surroundings.hpp"
+#include "agent/flush/flusher.hpp"
+#include "agent/flush/sealer.hpp"
+#include "agent/journal/committer.hpp"
+#include "agent/journal/journal.hpp"
+#include "platform/task_group.hpp"
+
+namespace meterd::app {
+
+class Deliveries {
+ public:
+  Deliveries(const Surroundings& surroundings, journal::Journal& journal, journal::Committer& committer)
+      : around_(surroundings), journal_(journal), committer_(committer) {}
+
+  // Each upstream must be among the context's targets.
+  void start(const std::vector<UpstreamConfig>& upstreams,
+             const std::shared_ptr<const flush::SealContext>& context);
+  // Those that stay where they are go on; the others end first, within a few seconds, and never two of one
+  // name are at work. What an exchange that was cut came to is asked again, by key and id.
+  boost::asio::awaitable<void> replace(const std::vector<UpstreamConfig>& upstreams,
+                                       const std::shared_ptr<const flush::SealContext>& context);
+  void wake();
+
+  void stop();
+  boost::asio::awaitable<bool> join(Milliseconds at_most);  // each for itself
+  void abandon();
+
+  std::vector<const flush::Flusher*> flushers() const;
+
+ private:
+  struct Delivery {
+    UpstreamConfig config;
+    std::unique_ptr<flush::Flusher> flusher;
+    std::unique_ptr<platform::TaskGroup> task;  // the flusher's only coroutine
+  };
+  void add(const UpstreamConfig& upstream, const std::shared_ptr<const flush::SealContext>& context,
+           const flush::FlushStats& so_far);
+
+  const Surroundings& around_;
+  journal::Journal& journal_;
+  journal::Committer& committer_;
+  std::vector<std::unique_ptr<Delivery>> deliveries_;
+  bool stopping_ = false;
+};
+
+}  // namespace meterd::app

@@ -1,0 +1,30 @@
+// Everything that the core needs from outside of it: executors, clocks, the network. The daemon has the real
+// ones, a test or the simulator others.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <functional>
+#include <memory>
+
+#include "agent/app/config.hpp"
+#include "agent/base/log.hpp"
+#include "agent/upstream/upstream.hpp"
+#include "platform/clock.hpp"
+#include "platform/links.hpp"
+#include "platform/random.hpp"
+
+namespace meterd::app {
+
+struct Surroundings {
+  boost::asio::any_io_executor loop;
+  boost::asio::any_io_executor journal;  // one thread; may be the loop's own
+  boost::asio::any_io_executor reader;   // one thread; may be the loop's own
+  platform::Clock& clock;
+  platform::Random& random;
+  platform::Links& links;
+  Log& log;
+  std::function<std::unique_ptr<upstream::HttpClient>(const UpstreamConfig&)> make_client;
+  std::function<void(const Error&)> on_fatal;
+};
+
+}  // namespace meterd::app
