@@ -109,6 +109,7 @@ TEST_F(ReloadTest, MovesAnUpstreamWithWhatWaitsForIt) {
   device.billing.script.assign(100,
                                upstream::TransportError{upstream::TransportError::Stage::connect, "down"});
   count("sms.sent", "5");
+  ASSERT_TRUE(device.commit());
   ASSERT_TRUE(device.flush(true));
   device.clock->settle();
   ASSERT_THAT(device.outbox(), SizeIs(1));
