@@ -1,5 +1,5 @@
 // What the device's API answers: from a request to a response. Loop thread; the journal is read on the reader
-// thread. /status and /healthz are for everyone who reaches the socket; counting and operators' verbs need
+// thread. /status, /metrics and /healthz are for everyone who reaches the socket; counting and operators' verbs need
 // the local socket.
 #pragma once
 
@@ -35,6 +35,7 @@ class Routes {
 
  private:
   boost::asio::awaitable<Response> status();
+  boost::asio::awaitable<Response> metrics();
   boost::asio::awaitable<Response> events(Request request);
   boost::asio::awaitable<Response> operators(Request request);
   boost::asio::awaitable<Response> flush(Request request);

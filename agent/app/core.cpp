@@ -38,13 +38,19 @@ std::vector<UpstreamConfig> upstreams_of(const Config& config) {
   return {ledger};
 }
 
+api::Deliveries deliveries_of(const flush::FlushStats& stats) {
+  return {stats.attempts,   stats.delivered, stats.retries, stats.read_backs,
+          stats.superseded, stats.parked,    stats.held,    stats.exchange};
+}
+
 }  // namespace
 
 Core::Core(const Config& config, journal::Journal& journal, const Surroundings& surroundings)
     : config_(config),
       journal_(journal),
       around_(surroundings),
-      committer_(journal, {surroundings.loop, surroundings.journal}, surroundings.log, surroundings.on_fatal),
+      committer_(journal, {surroundings.loop, surroundings.journal}, surroundings.log, surroundings.on_fatal,
+                 &surroundings.clock),
       space_alarm_(surroundings.clock.make_alarm()),
       tasks_(surroundings.loop, surroundings.clock),
       started_(surroundings.clock.boot()) {}
@@ -129,6 +135,7 @@ Status Core::add_sources() {
 }
 
 void Core::start() {
+  if (around_.process != nullptr) written_before_ = around_.process->use().written_bytes.value_or(0);
   tasks_.spawn(batcher_->run());
   tasks_.spawn(sealer_->run());
   for (auto& flusher : flushers_) tasks_.spawn(flusher->run());
@@ -244,9 +251,9 @@ asio::awaitable<Result<api::Status>> Core::status() {
   s.commits = committer_.stats();
   std::map<UpstreamName, api::UpstreamStatus> upstreams;
   for (const auto& upstream : upstreams_of(config_))
-    upstreams[upstream.name] = {upstream.name.value(), std::string(name_of(upstream.kind)), true, {}, 0, {}};
+    upstreams[upstream.name] = {upstream.name.value(), std::string(name_of(upstream.kind)), true, {}, 0, {}, {}};
   for (const auto& row : overview->upstreams) {
-    auto& one = upstreams.try_emplace(row.name, api::UpstreamStatus{row.name.value(), "-", false, {}, 0, {}})
+    auto& one = upstreams.try_emplace(row.name, api::UpstreamStatus{row.name.value(), "-", false, {}, 0, {}, {}})
                     .first->second;
     one.state = row.state;
     one.oldest_waiting_ms = row.oldest_waiting_ms;
@@ -254,7 +261,11 @@ asio::awaitable<Result<api::Status>> Core::status() {
       one.paused_for = std::max(Milliseconds(0),
                                 Milliseconds(row.state.paused_until_ms()) - around_.clock.boot().since_boot);
   }
+  for (const auto& flusher : flushers_)
+    upstreams.at(flusher->name()).deliveries = deliveries_of(flusher->stats());
   for (auto& [name, one] : upstreams) s.upstreams.push_back(std::move(one));
+  if (around_.process != nullptr) s.process = around_.process->use();
+  s.written_before = written_before_;
   s.stuck_for = batcher_->stuck_for();
   s.reserve_kept = reserve_kept_;
   s.last_trusted = journal_.last_trusted_at_open();

@@ -18,6 +18,7 @@
 #include "agent/journal/committer.hpp"
 #include "agent/journal/journal.hpp"
 #include "platform/links.hpp"
+#include "platform/process.hpp"
 #include "platform/task_group.hpp"
 
 namespace meterd::app {
@@ -32,6 +33,7 @@ struct Surroundings {
   Log& log;
   std::function<std::unique_ptr<upstream::HttpClient>(const UpstreamConfig&)> make_client;
   std::function<void(const Error&)> on_fatal;
+  const platform::Process* process = nullptr;  // for the status; without one it says that it does not know
 };
 
 class Core {
@@ -76,6 +78,7 @@ class Core {
   std::unique_ptr<platform::Alarm> space_alarm_;
   platform::TaskGroup tasks_;
   BootTime started_;
+  std::uint64_t written_before_ = 0;  // by this process, when it began to count
   journal::Space space_;
   bool reserve_kept_ = true;
   bool refusing_new_ = false;  // new keys: above the watermark, or without a reserve

@@ -146,6 +146,14 @@ asio::awaitable<void> Flusher::commit_all(std::vector<Settled> settled) {
   }
 }
 
+asio::awaitable<upstream::Exchange> Flusher::exchange(const upstream::HttpRequest& request,
+                                                      bool idempotent) {
+  const auto began = deps_.clock.ticks();
+  auto answer = co_await deps_.client->exchange(request, idempotent);
+  stats_.exchange.observe(deps_.clock.ticks() - began);
+  co_return answer;
+}
+
 asio::awaitable<Flusher::Settled> Flusher::attempt(const journal::StoredUsage& stored,
                                                    std::uint32_t failures) {
   const auto& vendor = *deps_.target.vendor;
@@ -155,7 +163,7 @@ asio::awaitable<Flusher::Settled> Flusher::attempt(const journal::StoredUsage& s
                           stored.record.supersedes(), deps_.random.next()};
   ++stats_.attempts;
 
-  const auto answer = co_await deps_.client->exchange(request_of(stored.record.request()), traits.idempotent);
+  const auto answer = co_await exchange(request_of(stored.record.request()), traits.idempotent);
   auto verdict = vendor.judge_create(usage, answer);
   Settled out{stored.sequence,
               stored.record,
@@ -168,7 +176,7 @@ asio::awaitable<Flusher::Settled> Flusher::attempt(const journal::StoredUsage& s
   if (out.decision.step != Step::look_up) co_return out;
 
   ++stats_.read_backs;
-  const auto looked = co_await deps_.client->exchange(vendor.encode_retrieve(usage), true);
+  const auto looked = co_await exchange(vendor.encode_retrieve(usage), true);
   auto found = vendor.judge_retrieve(usage, looked);
   out.decision = after_look_up(found, input);
   out.detail = out.decision.step == Step::settle ? found.verdict.receipt
@@ -270,7 +278,8 @@ void Flusher::report(const std::vector<Settled>& settled) {
     if (!one.sent) continue;
     const auto& decision = one.decision;
     stats_.delivered += decision.step == Step::settle ? 1 : 0;
-    stats_.retries += decision.step == Step::retry ? 1 : 0;
+    stats_.retries += decision.step == Step::retry || decision.step == Step::look_again ? 1 : 0;
+    stats_.held += decision.step == Step::hold || decision.step == Step::look_up ? 1 : 0;
     stats_.superseded += decision.step == Step::supersede ? 1 : 0;
     if (decision.step == Step::park) {
       ++stats_.parked;

@@ -71,6 +71,7 @@ Result<Overview> read_overview(const Journal& journal) {
   auto general = load<v0::General>(*txn, general_key());
   if (!general) return general.error();
   if (general->has_value()) out.set_aside = (*general)->set_aside();
+  if (general->has_value()) out.remembered_ids = (*general)->seen_ids();
   return out;
 }
 

@@ -43,6 +43,7 @@ struct Overview {
   std::vector<UpstreamRow> upstreams;
   std::uint64_t set_aside = 0;
   std::uint64_t undated_slices = 0;
+  std::uint64_t remembered_ids = 0;  // event ids, for de-duplication
 };
 
 Result<Overview> read_overview(const Journal& journal);

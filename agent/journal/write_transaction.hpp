@@ -140,6 +140,7 @@ class WriteTransaction {
   // How often a balance did not hold after a change of this transaction. Must be 0; exported.
   std::uint64_t conservation_errors() const { return conservation_errors_; }
 
+  std::uint64_t bytes_put() const { return txn_.bytes_put(); }
   Status commit() { return txn_.commit(); }
 
  private:
