@@ -237,7 +237,7 @@ class Daemon {
   }
 
   int refuse(std::string_view event, const Error& error, int code) {
-    log_.error(event, {{"error", error.message}});
+    log_.error(event, {{"error", error.message}, {"do", "do what the error says, then start meterd again"}});
     return code;
   }
 

@@ -57,7 +57,9 @@ asio::awaitable<Milliseconds> Flusher::round() {
   };
   auto plan = co_await platform::run_on(deps_.reader, read);
   if (!plan) {
-    deps_.log.error("outbox_unreadable", {{"upstream", name().value()}, {"error", plan.error().message}});
+    deps_.log.error("outbox_unreadable", {{"upstream", name().value()},
+                                          {"error", plan.error().message},
+                                          {"do", "run meterctl verify; the next commit tries again"}});
     co_return kLongestWait;
   }
   const auto pause = paused_for(plan->state, now());
@@ -139,7 +141,9 @@ asio::awaitable<void> Flusher::commit_all(std::vector<Settled> settled) {
     }
     if (!complained)
       deps_.log.error("receipts_uncommitted",
-                      {{"upstream", name().value()}, {"error", committed.error().message}});
+                      {{"upstream", name().value()},
+                       {"error", committed.error().message},
+                       {"do", "free space on the journal's file system; the receipts wait in memory"}});
     complained = true;
     if (stopping_) co_return;  // a restart asks the upstream again, by key and id
     co_await journal_alarm_->wait_for(kJournalRetry);
@@ -193,7 +197,10 @@ asio::awaitable<void> Flusher::repair(Settled& one) {
     return txn.repair_usage(name, sequence);
   };
   const Status repaired = co_await deps_.committer.submit(std::move(operation));
-  if (!repaired) deps_.log.error("repair_failed", {{"error", repaired.error().message}});
+  if (!repaired) 
+    deps_.log.error("repair_failed", {{"upstream", name().value()},
+                                      {"error", repaired.error().message},
+                                      {"do", "run meterctl verify; it is tried again"}});
 }
 
 asio::awaitable<Status> Flusher::commit(std::vector<Settled> settled) {
