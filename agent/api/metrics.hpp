@@ -1,8 +1,8 @@
 // GET /metrics: the same moment as /status in Prometheus' text format 0.0.4. Pure.
 //
 // Names begin with `meterd_`, base units, `_total` for what only rises while the process lives; the standard
-// names `process_...` where there are such. Labels: upstream (as many as were ever configured), reason, state,
-// version; never a subscription or another thing that producers name. What is not known has no sample.
+// names `process_...` where there are such. Labels: upstream (as many as were ever configured), reason,
+// state, version; never a subscription or another thing that producers name. What is not known has no sample.
 #pragma once
 
 #include <string>

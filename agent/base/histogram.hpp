@@ -13,7 +13,8 @@ namespace meterd {
 
 class Histogram {
  public:
-  // The upper bounds of the steps, inclusive, in microseconds: from an SSD's commit to an upstream's deadline.
+  // The upper bounds of the steps, inclusive, in microseconds: from an SSD's commit to an upstream's
+  // deadline.
   static constexpr std::array<std::int64_t, 16> kBounds = {
       500,     1'000,   2'500,     5'000,     10'000,    25'000,     50'000,     100'000,
       250'000, 500'000, 1'000'000, 2'500'000, 5'000'000, 10'000'000, 30'000'000, 60'000'000};

@@ -3,8 +3,8 @@
 // the next line of any kind, behind the last of those that were left out and how long ago that was
 // (`ago_s`): so the last word on a state is never lost. No timer: an idle daemon stays idle.
 //
-// One kind: the same level and event and, where they are given, the same upstream, interface, socket, what, reason,
-// outcome and error. So an error hides only its own repeats; numbers and ids do not make a kind.
+// One kind: the same level and event and, where they are given, the same upstream, interface, socket, what,
+// reason, outcome and error. So an error hides only its own repeats; numbers and ids do not make a kind.
 #pragma once
 
 #include <cstddef>

@@ -150,8 +150,7 @@ asio::awaitable<void> Flusher::commit_all(std::vector<Settled> settled) {
   }
 }
 
-asio::awaitable<upstream::Exchange> Flusher::exchange(const upstream::HttpRequest& request,
-                                                      bool idempotent) {
+asio::awaitable<upstream::Exchange> Flusher::exchange(const upstream::HttpRequest& request, bool idempotent) {
   const auto began = deps_.clock.ticks();
   auto answer = co_await deps_.client->exchange(request, idempotent);
   stats_.exchange.observe(deps_.clock.ticks() - began);
@@ -197,7 +196,7 @@ asio::awaitable<void> Flusher::repair(Settled& one) {
     return txn.repair_usage(name, sequence);
   };
   const Status repaired = co_await deps_.committer.submit(std::move(operation));
-  if (!repaired) 
+  if (!repaired)
     deps_.log.error("repair_failed", {{"upstream", name().value()},
                                       {"error", repaired.error().message},
                                       {"do", "run meterctl verify; it is tried again"}});

@@ -41,9 +41,9 @@ class LogSummary : public ::testing::Test {
 
 TEST_F(LogSummary, WritesTheFirstOfAMinuteAsTheyAre) {
   repeat(5);
-  EXPECT_THAT(lines_.text, ElementsAre("4 event=refused limit=0", "4 event=refused limit=1",
-                                       "4 event=refused limit=2", "4 event=refused limit=3",
-                                       "4 event=refused limit=4"));
+  EXPECT_THAT(lines_.text,
+              ElementsAre("4 event=refused limit=0", "4 event=refused limit=1", "4 event=refused limit=2",
+                          "4 event=refused limit=3", "4 event=refused limit=4"));
 }
 
 TEST_F(LogSummary, SaysWithTheNextLineOfTheKindHowManyWereLeftOut) {
@@ -149,8 +149,7 @@ TEST_F(LogSummary, LosesNoLineOfManyThreads) {
   for (auto& thread : threads) thread.join();
   log_.flush();
   ASSERT_THAT(lines_.text, SizeIs(SummarisingLog::kShownPerMinute + 1));
-  EXPECT_EQ(lines_.text.back(),
-            "4 event=refused suppressed=" + std::to_string(4 * kEach - 5) + " ago_s=0");
+  EXPECT_EQ(lines_.text.back(), "4 event=refused suppressed=" + std::to_string(4 * kEach - 5) + " ago_s=0");
 }
 
 // The negative control: the same storm without the summary.

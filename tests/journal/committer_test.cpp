@@ -203,8 +203,8 @@ class RisingClock final : public platform::Clock {
 
 TEST_F(CommitterTest, MeasuresHowLongUntilDurableOfWhatIsKeptAndEveryTransaction) {
   const RisingClock clock;
-  Committer committer(*journal_, {loop_.get_executor(), loop_.get_executor()}, log_, [](const Error&) {},
-                      &clock);
+  Committer committer(
+      *journal_, {loop_.get_executor(), loop_.get_executor()}, log_, [](const Error&) {}, &clock);
   const auto ignore = [](const Status&) {};
   committer.submit(adding(bucket("a")), ignore);
   run();
