@@ -112,7 +112,7 @@ const Single kCounting[] = {
     {{"meterd_datagrams_dropped_total", kCounter, Unit::one,
       "UDP datagrams that the kernel dropped before they were read."},
      [](const Status& s) -> Number { return s.ingest.datagrams_dropped; }},
-    {{"meterd_counter_resets_total", kCounter, Unit::one, "Resets seen in counters of interfaces."},
+    {{"meterd_interface_resets_total", kCounter, Unit::one, "Resets seen in counters of interfaces."},
      [](const Status& s) -> Number { return s.ingest.counter_resets; }},
     {{"meterd_producers_connected", kGauge, Unit::one, "Connections to the ingest socket."},
      [](const Status& s) -> Number { return s.producers_connected; }},

@@ -44,7 +44,7 @@ TEST(Metrics, ShowEachNumberUnderItsOwnName) {
                            "meterd_sequence_gaps_total 103",
                            "meterd_datagrams_total 104",
                            "meterd_datagrams_dropped_total 105",
-                           "meterd_counter_resets_total 106",
+                           "meterd_interface_resets_total 106",
                            "meterd_producers_connected 107",
                            "meterd_open_buckets 108",
                            "meterd_records_set_aside 109",
