@@ -97,7 +97,7 @@ constexpr const char* kHistogram = "histogram";
 
 // Events and duplicates may not stand alone as counters: an event with an id is counted at once, and taken
 // back when its commit finds it a duplicate. Their sum never falls.
-const Single kCounting[] = {
+constexpr Single kCounting[] = {
     {{"meterd_events_reported_total", kCounter, Unit::one,
       "Events reported and not refused. Counted: this minus meterd_events_duplicate_total."},
      [](const Status& s) -> Number { return s.ingest.events + s.ingest.duplicates; }},
@@ -131,7 +131,7 @@ const Single kCounting[] = {
      [](const Status& s) -> Number { return s.overview.undated_slices; }},
 };
 
-const Single kJournal[] = {
+constexpr Single kJournal[] = {
     {{"meterd_commits_total", kCounter, Unit::one, "Commits of the journal."},
      [](const Status& s) -> Number { return s.commits.commits; }},
     {{"meterd_commits_failed_total", kCounter, Unit::one, "Commits of which nothing was kept."},
@@ -165,7 +165,7 @@ const Single kJournal[] = {
      [](const Status& s) -> Number { return s.overview.set_aside; }},
 };
 
-const Single kProcess[] = {
+constexpr Single kProcess[] = {
     {{"meterd_clock_trusted", kGauge, Unit::one, "1 while the wall clock is trusted."},
      [](const Status& s) -> Number { return s.clock.trusted; }},
     {{"meterd_attention", kGauge, Unit::one, "Things that need a person; /status names them."},
@@ -191,7 +191,7 @@ const Single kProcess[] = {
      [](const Status& s) -> Number { return s.process ? Number(s.process->open_files_max) : std::nullopt; }},
 };
 
-const PerUpstream kUpstream[] = {
+constexpr PerUpstream kUpstream[] = {
     {{"meterd_usages_delivered_total", kCounter, Unit::one,
       "Usages with a receipt, since the journal was made."},
      [](const UpstreamStatus& u, const Status&) -> Number { return u.state.delivered(); }},

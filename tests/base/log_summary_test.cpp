@@ -35,7 +35,7 @@ class LogSummary : public ::testing::Test {
   }
 
   Lines lines_;
-  Milliseconds now_{0};
+  Milliseconds now_{1'000'000};
   SummarisingLog log_{lines_, [this] { return now_; }};
 };
 

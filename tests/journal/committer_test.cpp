@@ -218,6 +218,26 @@ TEST_F(CommitterTest, MeasuresHowLongUntilDurableOfWhatIsKeptAndEveryTransaction
   EXPECT_EQ(committer.stats().durable.count(), 1U) << "what failed is not durable";
 }
 
+TEST_F(CommitterTest, MeasuresWhatIsKeptOfAGroupThatIsTakenApart) {
+  const RisingClock clock;
+  Committer committer(
+      *journal_, {loop_.get_executor(), loop_.get_executor()}, log_, [](const Error&) {}, &clock);
+  const auto ignore = [](const Status&) {};
+  committer.submit(adding(bucket("first")), ignore);
+  committer.submit(adding(bucket("other")), ignore);
+  committer.submit(failing(Code::invalid), ignore);
+  committer.submit(adding(bucket("third")), ignore);
+  run();
+  EXPECT_EQ(committer.stats().commit.count(), 3U);
+  EXPECT_EQ(committer.stats().durable.count(), 3U);
+  const auto bytes = committer.stats().bytes;
+  Committer plain(*journal_, {loop_.get_executor(), loop_.get_executor()}, log_, [](const Error&) {});
+  plain.submit(adding(bucket("forth")), ignore);
+  run();
+  EXPECT_EQ(bytes, 3 * plain.stats().bytes);
+  EXPECT_EQ(plain.stats().commit.count(), 0U) << "without a clock nothing is measured";
+}
+
 TEST_F(CommitterTest, CountsTheBytesOfWhatIsCommittedAndOfNothingElse) {
   const auto put = [](std::size_t size) {
     return [size](WriteTransaction& w) { return w.put_counter(std::string(10, 'c'), cursor_of(size)); };
