@@ -30,6 +30,8 @@ class Clock {
   virtual ~Clock() = default;
   virtual WallReading wall() const = 0;
   virtual BootTime boot() const = 0;
+  // For how long something took: only the difference of two readings means anything. Any thread.
+  virtual Microseconds ticks() const { return boot().since_boot; }
   // Differs between any two boots of the device; constant within one.
   virtual std::string boot_id() const = 0;
   virtual std::unique_ptr<Alarm> make_alarm() = 0;

@@ -94,6 +94,21 @@ def check_closures_in_co_await(name, text):
             yield f"{name}:{text[:start.start()].count(chr(10)) + 1}: name the lambda before the co_await"
 
 
+def check_logging(name, text):
+    """What an operator reads: an error says what to do, and no line holds what may be secret or personal."""
+    for call in re.finditer(r"\blog_?\.(error|warning|info)\(", text):
+        depth, end = 1, call.end()
+        while end < len(text) and depth:
+            depth += (text[end] == "(") - (text[end] == ")")
+            end += 1
+        arguments, line = text[call.end():end], text[:call.start()].count("\n") + 1
+        if call.group(1) == "error" and '{"do",' not in arguments:
+            yield f'{name}:{line}: an error needs an operator: say what to do in a field "do", or make it a warning'
+        found = re.search(r'\{"(subscription\w*|event_id|url|key|token|body|payload)",', arguments)
+        if found:
+            yield f"{name}:{line}: {found.group(1)} does not belong in the log (agent/base/log.hpp)"
+
+
 def check_text(name, text):
     for number, line in enumerate(text.split("\n"), 1):
         for pattern, advice, where in FORBIDDEN:
@@ -113,6 +128,8 @@ def check_file(name, text):
     if re.search(r"\.(cpp|hpp)$", name):
         yield from check_includes(name, text)
         yield from check_closures_in_co_await(name, text)
+    if re.search(r"^(agent|platform)/.*\.(cpp|hpp)$", name):
+        yield from check_logging(name, text)
 
 
 def check_tests_are_built(names):
@@ -139,6 +156,8 @@ def self_test():
         "agent/meter/x.cpp": '#include "agent/journal/journal.hpp"\n',
         "agent/ingest/x.cpp": "#include <lmdb.h>\n",
         "agent/flush/x.cpp": "void f() { co_await run_on(e, [a] { return 1; }); }\n",
+        "agent/flush/y.cpp": 'log_.error("sealing (all) failed", {{"error", text("do")}});\n',
+        "agent/api/y.cpp": 'deps.log.info("counted", {{"subscription", id}});\n',
         "agent/base/x.hpp": "double quantity;\n",
         "agent/base/y.cpp": "// TODO\n",
         "tests/base/x_test.cpp": "std::this_thread::sleep_for(1s);\n",

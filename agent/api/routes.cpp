@@ -7,6 +7,7 @@
 
 #include "agent/api/cloud_event.hpp"
 #include "agent/api/listings.hpp"
+#include "agent/api/metrics.hpp"
 #include "agent/base/limits.hpp"
 #include "platform/run_on.hpp"
 
@@ -92,6 +93,10 @@ asio::awaitable<Response> Routes::answer(Request request) {
     if (!is_get(request)) co_return not_allowed("GET");
     co_return co_await status();
   }
+  if (request.path == "/metrics") {
+    if (!is_get(request)) co_return not_allowed("GET");
+    co_return co_await metrics();
+  }
   const bool known = request.path == "/events" || request.path.starts_with("/operator/");
   if (!known) co_return error_response(404, "not_found", "There is nothing at this path; see the README.");
   if (!request.local)
@@ -106,6 +111,12 @@ asio::awaitable<Response> Routes::status() {
   auto gathered = co_await deps_.status();
   if (!gathered) co_return from_error(gathered.error());
   co_return ok(to_json(*gathered));
+}
+
+asio::awaitable<Response> Routes::metrics() {
+  auto gathered = co_await deps_.status();
+  if (!gathered) co_return from_error(gathered.error());
+  co_return Response{200, to_metrics(*gathered), std::string(kMetricsType), {}};
 }
 
 asio::awaitable<Response> Routes::events(Request request) {

@@ -1,6 +1,6 @@
 // What the device's API answers: from a request to a response. Loop thread; the journal is read on the reader
-// thread. /status and /healthz are for everyone who reaches the socket; counting and operators' verbs need
-// the local socket.
+// thread. /status, /metrics and /healthz are for everyone who reaches the socket; counting and operators'
+// verbs need the local socket.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -35,6 +35,7 @@ class Routes {
 
  private:
   boost::asio::awaitable<Response> status();
+  boost::asio::awaitable<Response> metrics();
   boost::asio::awaitable<Response> events(Request request);
   boost::asio::awaitable<Response> operators(Request request);
   boost::asio::awaitable<Response> flush(Request request);

@@ -8,9 +8,11 @@ namespace {
 
 namespace json = boost::json;
 
-// A commit writes about 20 KB to the device, whatever it carries (measured; see DESIGN.md).
+// A commit writes about 20 KB to the device, whatever it carries (measured; see DESIGN.md). For what is to be
+// expected; where the kernel counts what was written, the rate so far is that.
 constexpr std::int64_t kBytesPerCommit = 20'480;
-constexpr std::int64_t kDayMs = 86'400'000;
+constexpr std::int64_t kDayS = 86'400;
+constexpr std::int64_t kDayMs = kDayS * 1'000;
 constexpr std::uint32_t kFailuresToShow = 10;  // about half an hour: beyond what heals by itself
 
 json::value time_or_null(std::int64_t ms) {
@@ -18,13 +20,27 @@ json::value time_or_null(std::int64_t ms) {
   return json::string(rfc3339(WallTime{Milliseconds(ms)}));
 }
 
+std::int64_t written_so_far(const Status& s) {
+  if (!s.process || !s.process->written_bytes)
+    return static_cast<std::int64_t>(s.commits.commits) * kBytesPerCommit;
+  return static_cast<std::int64_t>(*s.process->written_bytes -
+                                   std::min(*s.process->written_bytes, s.written_before));
+}
+
 // At one commit per interval, or at the rate of this run so far if that is more: each `committed` report may
-// be a commit of its own.
+// be a commit of its own. In seconds: bytes times milliseconds would not fit for long.
 std::int64_t flash_per_day(const Status& s) {
-  const auto uptime = std::max<std::int64_t>(s.uptime.count(), 60'000);
-  const auto by_interval = kDayMs / s.commit_interval.count();
-  const auto so_far = static_cast<std::int64_t>(s.commits.commits) * kDayMs / uptime;
-  return std::max(by_interval, so_far) * kBytesPerCommit;
+  const auto uptime_s = std::max<std::int64_t>(s.uptime.count() / 1'000, 60);
+  const auto by_interval = kDayMs / s.commit_interval.count() * kBytesPerCommit;
+  const auto written = written_so_far(s);
+  const auto so_far = written / uptime_s * kDayS + written % uptime_s * kDayS / uptime_s;
+  return std::max(by_interval, so_far);
+}
+
+// Milliseconds, rounded up; null: nothing was measured yet.
+json::value milliseconds_or_null(std::optional<Microseconds> span) {
+  if (!span) return nullptr;
+  return std::chrono::ceil<Milliseconds>(*span).count();
 }
 
 std::string hex(const std::string& bytes) {
@@ -55,6 +71,7 @@ json::object counting(const Status& s) {
           {"datagrams", s.ingest.datagrams},
           {"datagrams_dropped", s.ingest.datagrams_dropped},
           {"refused", std::move(refused)},
+          {"remembered_ids", s.remembered_ids},
           {"loss_window_ms", (s.commit_interval + s.stuck_for).count()},
           {"uncommitted", s.uncommitted},
           {"inputs", json::array(s.inputs.begin(), s.inputs.end())},
@@ -71,6 +88,9 @@ json::object journal_part(const Status& s) {
           {"above_watermark", s.space.above_watermark()},
           {"commits", s.commits.commits},
           {"failed_commits", s.commits.failed_commits},
+          {"committed_bytes", s.commits.bytes},
+          {"commit_p50_ms", milliseconds_or_null(s.commits.durable.percentile(50))},
+          {"commit_p99_ms", milliseconds_or_null(s.commits.durable.percentile(99))},
           {"disk_full", s.stuck_for > Milliseconds(0) || !s.reserve_kept},
           {"flash_bytes_per_day_max", flash_per_day(s)},
           {"set_aside", s.overview.set_aside},
@@ -89,10 +109,31 @@ json::object upstream_part(const UpstreamStatus& u) {
           {"last_delivery", time_or_null(u.state.last_delivery_ms())},
           {"last_error", u.state.last_error()},
           {"last_error_at", time_or_null(u.state.last_error_ms())},
-          {"paused_for_ms", u.paused_for.count()}};
+          {"paused_for_ms", u.paused_for.count()},
+          {"failures", u.state.failures()},
+          {"attempts", u.deliveries.attempts},
+          {"retries", u.deliveries.retries},
+          {"exchange_p50_ms", milliseconds_or_null(u.deliveries.exchange.percentile(50))},
+          {"exchange_p99_ms", milliseconds_or_null(u.deliveries.exchange.percentile(99))}};
+}
+
+json::object process_part(const Status& s) {
+  const auto started = started_at(s);
+  json::object out{{"started", started ? json::value(rfc3339(*started)) : json::value(nullptr)},
+                   {"resident_bytes", nullptr},
+                   {"written_bytes", nullptr}};
+  if (!s.process) return out;
+  out["resident_bytes"] = s.process->resident_bytes;
+  if (s.process->written_bytes) out["written_bytes"] = *s.process->written_bytes;
+  return out;
 }
 
 }  // namespace
+
+std::optional<WallTime> started_at(const Status& s) {
+  if (!s.clock.trusted) return std::nullopt;
+  return s.clock.time - s.uptime;
+}
 
 std::vector<Attention> find_attention(const Status& s) {
   std::vector<Attention> out;
@@ -152,6 +193,7 @@ std::string to_json(const Status& s) {
                          {"device", s.device},
                          {"state", s.run_state},
                          {"uptime_seconds", s.uptime.count() / 1000},
+                         {"process", process_part(s)},
                          {"clock",
                           {{"time", rfc3339(s.clock.time)},
                            {"trusted", s.clock.trusted},

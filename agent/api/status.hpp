@@ -1,5 +1,5 @@
-// Everything that /status shows, gathered by the app at one moment. Times are UTC; the JSON is documented in
-// the README. Plain data.
+// Everything that /status and /metrics show, gathered by the app at one moment. Plain data. Times are UTC.
+// The JSON is described by status.schema.json, the metrics by metrics.hpp.
 #pragma once
 
 #include <cstdint>
@@ -7,12 +7,26 @@
 #include <string>
 #include <vector>
 
+#include "agent/base/histogram.hpp"
 #include "agent/ingest/stats.hpp"
 #include "agent/journal/committer.hpp"
 #include "agent/journal/read.hpp"
 #include "platform/clock.hpp"
+#include "platform/process.hpp"
 
 namespace meterd::api {
+
+// What was done with one upstream since the process started.
+struct Deliveries {
+  std::uint64_t attempts = 0;  // usages sent
+  std::uint64_t receipts = 0;
+  std::uint64_t retries = 0;
+  std::uint64_t read_backs = 0;
+  std::uint64_t superseded = 0;
+  std::uint64_t parked = 0;
+  std::uint64_t held = 0;  // in doubt
+  Histogram exchange;
+};
 
 struct UpstreamStatus {
   std::string name, kind;
@@ -20,6 +34,7 @@ struct UpstreamStatus {
   journal::UpstreamState state;
   std::int64_t oldest_waiting_ms = 0;
   Milliseconds paused_for{};
+  Deliveries deliveries = {};
 };
 
 struct Attention {
@@ -32,6 +47,7 @@ struct Status {
   platform::WallReading clock;
   WallTime last_trusted;  // as the journal had it when it was opened
   ingest::IngestStats ingest;
+  std::uint64_t remembered_ids = 0;  // event ids, for de-duplication
   bool uncommitted = false;
   Milliseconds stuck_for{};  // how long the journal has been refusing counts
   bool reserve_kept = true;  // of disk space beyond what the journal uses
@@ -44,7 +60,12 @@ struct Status {
   journal::Overview overview;
   std::vector<UpstreamStatus> upstreams;
   std::vector<Attention> attention;
+  std::optional<platform::ProcessUse> process;  // nullopt: not known
+  std::uint64_t written_before = 0;             // bytes that the process had written when counting began
 };
+
+// When the process started, by the wall clock of now. nullopt while that is not trusted.
+std::optional<WallTime> started_at(const Status& status);
 
 // What needs a person, from the other fields. Pure.
 std::vector<Attention> find_attention(const Status& status);

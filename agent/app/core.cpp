@@ -51,13 +51,19 @@ flush::Sealer::Settings sealing_of(const Config& config,
   return {context, config.retain_delivered, !config.upstreams.empty()};
 }
 
+api::Deliveries deliveries_of(const flush::FlushStats& stats) {
+  return {stats.attempts,   stats.delivered, stats.retries, stats.read_backs,
+          stats.superseded, stats.parked,    stats.held,    stats.exchange};
+}
+
 }  // namespace
 
 Core::Core(const Config& config, journal::Journal& journal, const Surroundings& surroundings)
     : config_(config),
       journal_(journal),
       around_(surroundings),
-      committer_(journal, {surroundings.loop, surroundings.journal}, surroundings.log, surroundings.on_fatal),
+      committer_(journal, {surroundings.loop, surroundings.journal}, surroundings.log, surroundings.on_fatal,
+                 &surroundings.clock),
       deliveries_(around_, journal, committer_),
       space_alarm_(surroundings.clock.make_alarm()),
       tasks_(surroundings.loop, surroundings.clock),
@@ -158,6 +164,7 @@ void Core::put_sources(const Cursors& stored) {
 }
 
 void Core::start() {
+  if (around_.process != nullptr) written_before_ = around_.process->use().written_bytes.value_or(0);
   tasks_.spawn(batcher_->run());
   tasks_.spawn(sealer_->run());
   deliveries_.start(upstreams_of(config_), context_);
@@ -304,6 +311,7 @@ asio::awaitable<Result<api::Status>> Core::status() {
   s.uptime = around_.clock.boot() - started_;
   s.clock = around_.clock.wall();
   s.ingest = batcher_->stats();
+  s.remembered_ids = batcher_->remembered_ids();
   s.uncommitted = batcher_->holds_uncommitted();
   s.commit_interval = config_.commit_interval;
   for (const auto& source : config_.interfaces)
@@ -314,17 +322,24 @@ asio::awaitable<Result<api::Status>> Core::status() {
   s.commits = committer_.stats();
   std::map<UpstreamName, api::UpstreamStatus> upstreams;
   for (const auto& upstream : upstreams_of(config_))
-    upstreams[upstream.name] = {upstream.name.value(), std::string(name_of(upstream.kind)), true, {}, 0, {}};
+    upstreams[upstream.name] = {
+        upstream.name.value(), std::string(name_of(upstream.kind)), true, {}, 0, {}, {}};
   for (const auto& row : overview->upstreams) {
-    auto& one = upstreams.try_emplace(row.name, api::UpstreamStatus{row.name.value(), "-", false, {}, 0, {}})
-                    .first->second;
+    auto& one =
+        upstreams.try_emplace(row.name, api::UpstreamStatus{row.name.value(), "-", false, {}, 0, {}, {}})
+            .first->second;
     one.state = row.state;
     one.oldest_waiting_ms = row.oldest_waiting_ms;
     if (row.state.paused_boot() == journal_.boot_number())
       one.paused_for = std::max(Milliseconds(0),
                                 Milliseconds(row.state.paused_until_ms()) - around_.clock.boot().since_boot);
   }
+  for (const auto* flusher : deliveries_.flushers())  // one that a reload took away may be about to end
+    if (const auto found = upstreams.find(flusher->name()); found != upstreams.end())
+      found->second.deliveries = deliveries_of(flusher->stats());
   for (auto& [name, one] : upstreams) s.upstreams.push_back(std::move(one));
+  if (around_.process != nullptr) s.process = around_.process->use();
+  s.written_before = written_before_;
   s.stuck_for = batcher_->stuck_for();
   s.reserve_kept = reserve_kept_;
   s.last_trusted = journal_.last_trusted_at_open();

@@ -79,6 +79,7 @@ class Core {
   std::unique_ptr<platform::Alarm> space_alarm_;
   platform::TaskGroup tasks_;
   BootTime started_;
+  std::uint64_t written_before_ = 0;  // by this process, when it began to count
   journal::Space space_;
   bool reserve_kept_ = true;
   bool refusing_new_ = false;  // new keys: above the watermark, or without a reserve

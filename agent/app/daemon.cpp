@@ -70,7 +70,8 @@ class Daemon {
         random_(platform::make_random()),
         disk_(platform::make_disk()),
         links_(platform::make_links()),
-        notify_(platform::make_notify()) {}
+        notify_(platform::make_notify()),
+        process_(platform::make_process()) {}
 
   int run() {
     if (const int failed = open_journal(); failed != 0) return failed;
@@ -123,7 +124,8 @@ class Daemon {
         [this](const Error&) {
           exit_ = kExitFailed;
           loop_.stop();
-        }};
+        },
+        process_.get()};
     auto core = Core::make(config_, *journal_, surroundings);
     if (!core)
       return refuse("not_started", core.error(),
@@ -257,7 +259,7 @@ class Daemon {
   }
 
   int refuse(std::string_view event, const Error& error, int code) {
-    log_.error(event, {{"error", error.message}});
+    log_.error(event, {{"error", error.message}, {"do", "do what the error says, then start meterd again"}});
     return code;
   }
 
@@ -271,6 +273,7 @@ class Daemon {
   std::unique_ptr<platform::Disk> disk_;
   std::unique_ptr<platform::Links> links_;
   std::unique_ptr<platform::Notify> notify_;
+  std::unique_ptr<platform::Process> process_;
   std::unique_ptr<journal::Journal> journal_;
   std::unique_ptr<platform::Clock> clock_;
   std::unique_ptr<platform::TaskGroup> tasks_;

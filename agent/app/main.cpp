@@ -10,6 +10,7 @@
 #include "agent/app/config.hpp"
 #include "agent/app/daemon.hpp"
 #include "agent/app/version.hpp"
+#include "agent/base/log_summary.hpp"
 #include "platform/linux/linux.hpp"
 
 namespace {
@@ -57,7 +58,8 @@ int run(const std::string& path, bool check_only) {
     std::fputs(meterd::app::describe(*config).c_str(), stdout);
     return meterd::app::kExitFine;
   }
-  meterd::StderrLog log;
+  meterd::StderrLog lines;
+  meterd::SummarisingLog log(lines, [] { return meterd::platform::read_boot().since_boot; });
   if (!raise_file_limit()) {
     log.error("not_started", {{"error", "too few open files are allowed"},
                               {"do", "allow at least 640: ulimit -n, or LimitNOFILE= in the unit"}});

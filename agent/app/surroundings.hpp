@@ -11,6 +11,7 @@
 #include "agent/upstream/upstream.hpp"
 #include "platform/clock.hpp"
 #include "platform/links.hpp"
+#include "platform/process.hpp"
 #include "platform/random.hpp"
 
 namespace meterd::app {
@@ -25,6 +26,7 @@ struct Surroundings {
   Log& log;
   std::function<std::unique_ptr<upstream::HttpClient>(const UpstreamConfig&)> make_client;
   std::function<void(const Error&)> on_fatal;
+  const platform::Process* process = nullptr;  // for the status; without one it says that it does not know
 };
 
 }  // namespace meterd::app

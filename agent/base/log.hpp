@@ -1,6 +1,7 @@
 // One logfmt line per fact, a stable event name first, with the journald priority in front ("<6>event=...").
-// error: an operator must act. warning: degraded and healing itself. info: a state changed. Pure layers never
-// log. Never pass a secret, a phone number, a URL or a payload. Thread-safe: one write per line.
+// error: an operator must act, and the field `do` says how. warning: degraded and healing itself. info: a
+// state changed. Pure layers never log. Never pass a secret, a URL, a payload, nor what producers name
+// (subscriptions, events, event ids: they may be phone numbers). Thread-safe: one write per line.
 #pragma once
 
 #include <cstdint>
@@ -29,14 +30,18 @@ class Log {
 
   virtual ~Log() = default;
 
-  void error(std::string_view event, Fields fields = {}) { write(Level::error, line(event, fields)); }
-  void warning(std::string_view event, Fields fields = {}) { write(Level::warning, line(event, fields)); }
-  void info(std::string_view event, Fields fields = {}) { write(Level::info, line(event, fields)); }
+  void error(std::string_view event, Fields fields = {}) { record(Level::error, event, fields); }
+  void warning(std::string_view event, Fields fields = {}) { record(Level::warning, event, fields); }
+  void info(std::string_view event, Fields fields = {}) { record(Level::info, event, fields); }
 
   // `event=NAME key=value ...`; values with spaces, quotes or control characters are quoted and escaped.
   static std::string line(std::string_view event, Fields fields);
 
  private:
+  friend class SummarisingLog;
+  virtual void record(Level level, std::string_view event, Fields fields) {
+    write(level, line(event, fields));
+  }
   virtual void write(Level level, const std::string& line) = 0;
 };
 

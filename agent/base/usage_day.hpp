@@ -12,6 +12,7 @@
 
 namespace meterd {
 
+using Microseconds = std::chrono::duration<std::int64_t, std::micro>;
 using Milliseconds = std::chrono::duration<std::int64_t, std::milli>;
 using Seconds = std::chrono::duration<std::int64_t>;
 

@@ -58,7 +58,9 @@ asio::awaitable<Milliseconds> Flusher::round() {
   };
   auto plan = co_await platform::run_on(deps_.reader, read);
   if (!plan) {
-    deps_.log.error("outbox_unreadable", {{"upstream", name().value()}, {"error", plan.error().message}});
+    deps_.log.error("outbox_unreadable", {{"upstream", name().value()},
+                                          {"error", plan.error().message},
+                                          {"do", "run meterctl verify; the next commit tries again"}});
     co_return kLongestWait;
   }
   const auto pause = paused_for(plan->state, now());
@@ -140,11 +142,20 @@ asio::awaitable<void> Flusher::commit_all(std::vector<Settled> settled) {
     }
     if (!complained)
       deps_.log.error("receipts_uncommitted",
-                      {{"upstream", name().value()}, {"error", committed.error().message}});
+                      {{"upstream", name().value()},
+                       {"error", committed.error().message},
+                       {"do", "free space on the journal's file system; the receipts wait in memory"}});
     complained = true;
     if (stopping_) co_return;  // a restart asks the upstream again, by key and id
     co_await journal_alarm_->wait_for(kJournalRetry);
   }
+}
+
+asio::awaitable<upstream::Exchange> Flusher::exchange(const upstream::HttpRequest& request, bool idempotent) {
+  const auto began = deps_.clock.ticks();
+  auto answer = co_await deps_.client->exchange(request, idempotent);
+  stats_.exchange.observe(deps_.clock.ticks() - began);
+  co_return answer;
 }
 
 asio::awaitable<Flusher::Settled> Flusher::attempt(const journal::StoredUsage& stored,
@@ -156,7 +167,7 @@ asio::awaitable<Flusher::Settled> Flusher::attempt(const journal::StoredUsage& s
                           stored.record.supersedes(), deps_.random.next()};
   ++stats_.attempts;
 
-  const auto answer = co_await deps_.client->exchange(request_of(stored.record.request()), traits.idempotent);
+  const auto answer = co_await exchange(request_of(stored.record.request()), traits.idempotent);
   auto verdict = vendor.judge_create(usage, answer);
   Settled out{stored.sequence,
               stored.record,
@@ -169,7 +180,7 @@ asio::awaitable<Flusher::Settled> Flusher::attempt(const journal::StoredUsage& s
   if (out.decision.step != Step::look_up) co_return out;
 
   ++stats_.read_backs;
-  const auto looked = co_await deps_.client->exchange(vendor.encode_retrieve(usage), true);
+  const auto looked = co_await exchange(vendor.encode_retrieve(usage), true);
   auto found = vendor.judge_retrieve(usage, looked);
   out.decision = after_look_up(found, input);
   out.detail = out.decision.step == Step::settle ? found.verdict.receipt
@@ -186,7 +197,10 @@ asio::awaitable<void> Flusher::repair(Settled& one) {
     return txn.repair_usage(name, sequence);
   };
   const Status repaired = co_await deps_.committer.submit(std::move(operation));
-  if (!repaired) deps_.log.error("repair_failed", {{"error", repaired.error().message}});
+  if (!repaired)
+    deps_.log.error("repair_failed", {{"upstream", name().value()},
+                                      {"error", repaired.error().message},
+                                      {"do", "run meterctl verify; it is tried again"}});
 }
 
 asio::awaitable<Status> Flusher::commit(std::vector<Settled> settled) {
@@ -271,7 +285,8 @@ void Flusher::report(const std::vector<Settled>& settled) {
     if (!one.sent) continue;
     const auto& decision = one.decision;
     stats_.delivered += decision.step == Step::settle ? 1 : 0;
-    stats_.retries += decision.step == Step::retry ? 1 : 0;
+    stats_.retries += decision.step == Step::retry || decision.step == Step::look_again ? 1 : 0;
+    stats_.held += decision.step == Step::hold || decision.step == Step::look_up ? 1 : 0;
     stats_.superseded += decision.step == Step::supersede ? 1 : 0;
     if (decision.step == Step::park) {
       ++stats_.parked;

@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "agent/base/histogram.hpp"
 #include "agent/base/limits.hpp"
 #include "agent/base/log.hpp"
 #include "agent/flush/policy.hpp"
@@ -23,7 +24,9 @@ struct FlushStats {  // since the process started; loop thread
   std::uint64_t read_backs = 0;
   std::uint64_t superseded = 0;
   std::uint64_t parked = 0;
-  std::uint64_t retries = 0;
+  std::uint64_t held = 0;     // in doubt
+  std::uint64_t retries = 0;  // usages put back to be sent, or looked for, again
+  Histogram exchange;         // from a request's start to its answer or failure, read-backs included
 };
 
 class Flusher {
@@ -62,6 +65,7 @@ class Flusher {
     std::string_view outcome;  // for the log: a detail may quote the vendor
   };
   boost::asio::awaitable<Milliseconds> round();
+  boost::asio::awaitable<upstream::Exchange> exchange(const upstream::HttpRequest& request, bool idempotent);
   boost::asio::awaitable<Settled> attempt(const journal::StoredUsage& stored, std::uint32_t failures);
   boost::asio::awaitable<Result<std::vector<journal::StoredUsage>>> begin(std::uint32_t failures);
   boost::asio::awaitable<void> commit_all(std::vector<Settled> settled);

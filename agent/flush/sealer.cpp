@@ -118,7 +118,11 @@ asio::awaitable<void> Sealer::run() {
           complained_ = false;
           continue;
         }
-        if (!complained_) deps_.log.error("seal_failed", {{"error", sealed.error().message}});
+        if (!complained_)
+          deps_.log.error(
+              "seal_failed",
+              {{"error", sealed.error().message},
+               {"do", "see meterctl status; what is counted is kept, and sealing goes on trying"}});
         complained_ = true;
         wait = kRetryAfterFailure;
       } else {

@@ -110,6 +110,7 @@ class Batcher {
   void learn_known_buckets(const std::vector<journal::BucketRow>& rows);
 
   IngestStats& stats() { return stats_; }
+  std::uint64_t remembered_ids() const { return remembered_ids_; }  // committed
   bool holds_uncommitted() const { return !window_.empty() || in_flight_ || stuck_ != nullptr; }
   // How long the journal has been refusing a window: so much longer is the loss window. Meanwhile `received`
   // cannot be promised and is refused as full.

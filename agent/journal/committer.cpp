@@ -10,11 +10,15 @@ namespace meterd::journal {
 namespace asio = boost::asio;
 
 Committer::Committer(Journal& journal, Executors executors, Log& log,
-                     std::function<void(const Error&)> on_fatal)
-    : journal_(journal), executors_(std::move(executors)), log_(log), on_fatal_(std::move(on_fatal)) {}
+                     std::function<void(const Error&)> on_fatal, const platform::Clock* clock)
+    : journal_(journal),
+      executors_(std::move(executors)),
+      log_(log),
+      on_fatal_(std::move(on_fatal)),
+      clock_(clock) {}
 
 void Committer::submit(Operation operation, std::function<void(Status)> done) {
-  queue_.push_back({std::move(operation), std::move(done), {}});
+  queue_.push_back({std::move(operation), std::move(done), {}, ticks()});
   if (!running_) start();
 }
 
@@ -49,6 +53,8 @@ Committer::Outcome Committer::commit_group(Group& group) {
     sum.changes.seals |= one.changes.seals;
     sum.changes.outbox |= one.changes.outbox;
     sum.conservation_errors += one.conservation_errors;
+    sum.bytes += one.bytes;
+    sum.commit += one.commit;
     sum.fatal = one.fatal;
   }
   return sum;
@@ -72,7 +78,10 @@ Committer::Outcome Committer::commit_range(Group& group, std::size_t first, std:
   outcome.conservation_errors = write.conservation_errors();
   outcome.changes = {write.changed(Kind::seal_due),
                      write.changed(Kind::outbox) || write.changed(Kind::upstream)};
+  outcome.bytes = write.bytes_put();
+  const auto began = ticks();
   if (auto committed = write.commit(); !committed) return fail_all(committed.error());
+  if (clock_ != nullptr) outcome.commit.observe(ticks() - began);
   outcome.committed = true;
   return outcome;
 }
@@ -81,6 +90,13 @@ void Committer::finish(Group group, const Outcome& outcome) {
   running_ = false;
   stats_.commits += outcome.committed ? 1 : 0;
   stats_.conservation_errors += outcome.conservation_errors;
+  stats_.bytes += outcome.bytes;
+  stats_.commit += outcome.commit;
+  const auto durable_at = ticks();
+  for (const auto& pending : group) {
+    if (!pending.result) ++stats_.failed_operations;
+    if (pending.result && clock_ != nullptr) stats_.durable.observe(durable_at - pending.submitted);
+  }
   if (outcome.conservation_errors > 0)
     log_.error("conservation_broken",
                {{"errors", outcome.conservation_errors}, {"do", "run meterctl verify"}});

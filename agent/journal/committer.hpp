@@ -13,18 +13,24 @@
 #include <functional>
 #include <vector>
 
+#include "agent/base/histogram.hpp"
 #include "agent/base/log.hpp"
 #include "agent/journal/journal.hpp"
 #include "agent/journal/write_transaction.hpp"
+#include "platform/clock.hpp"
 
 namespace meterd::journal {
 
 using Operation = std::function<Status(WriteTransaction&)>;
 
-struct CommitterStats {  // loop thread
+struct CommitterStats {  // since the process started; loop thread
   std::uint64_t commits = 0;
-  std::uint64_t failed_commits = 0;
+  std::uint64_t failed_commits = 0;     // of which nothing was kept
+  std::uint64_t failed_operations = 0;  // whose submitter was told an error
   std::uint64_t conservation_errors = 0;
+  std::uint64_t bytes = 0;  // keys and values put by transactions that were committed
+  Histogram durable;        // from submit to durable, of each operation that was kept
+  Histogram commit;         // LMDB's part alone, of each transaction
 };
 
 class Committer {
@@ -34,8 +40,9 @@ class Committer {
     boost::asio::any_io_executor journal;  // one thread; the simulator passes the loop's own
   };
   // `on_fatal`: the disk refused a write (EIO): the process must end and be restarted. Called on the loop
-  // thread.
-  Committer(Journal& journal, Executors executors, Log& log, std::function<void(const Error&)> on_fatal);
+  // thread. `clock`: for the histograms; without one they stay empty.
+  Committer(Journal& journal, Executors executors, Log& log, std::function<void(const Error&)> on_fatal,
+            const platform::Clock* clock = nullptr);
 
   // Loop thread. `done` is called on the loop thread, after the commit.
   void submit(Operation operation, std::function<void(Status)> done);
@@ -58,12 +65,15 @@ class Committer {
     Operation operation;
     std::function<void(Status)> done;
     Status result;
+    Microseconds submitted{};
   };
   using Group = std::vector<Pending>;
   struct Outcome {
     bool committed = false;
     Changes changes;
     std::uint64_t conservation_errors = 0;
+    std::uint64_t bytes = 0;
+    Histogram commit;
     std::optional<Error> fatal;
   };
 
@@ -71,11 +81,13 @@ class Committer {
   Outcome commit_group(Group& group);
   Outcome commit_range(Group& group, std::size_t first, std::size_t last);
   void finish(Group group, const Outcome& outcome);
+  Microseconds ticks() const { return clock_ != nullptr ? clock_->ticks() : Microseconds(0); }
 
   Journal& journal_;
   Executors executors_;
   Log& log_;
   std::function<void(const Error&)> on_fatal_;
+  const platform::Clock* clock_;
   std::vector<Observer> observers_;
   Group queue_;
   bool running_ = false;

@@ -117,7 +117,10 @@ class Cursor {
 }  // namespace
 
 Transaction::Transaction(Transaction&& other) noexcept
-    : env_(other.env_), txn_(std::exchange(other.txn_, nullptr)), changed_(other.changed_) {}
+    : env_(other.env_),
+      txn_(std::exchange(other.txn_, nullptr)),
+      changed_(other.changed_),
+      bytes_put_(other.bytes_put_) {}
 
 Transaction::~Transaction() {
   if (txn_ != nullptr) mdb_txn_abort(txn_);
@@ -138,6 +141,7 @@ Status Transaction::put(std::string_view key, std::string_view value) {
   const int rc = mdb_put(txn_, kMain, &k, &v, 0);
   if (rc != 0) return error_of(rc, "journal write");
   note_change(key);
+  bytes_put_ += key.size() + value.size();
   return {};
 }
 

@@ -35,6 +35,9 @@ class Transaction {
   using Visit = std::function<bool(std::string_view key, std::string_view value)>;
   Status scan(std::string_view prefix, std::string_view from, const Visit& visit) const;
 
+  // Of keys and values that were put, those put again counted again.
+  std::uint64_t bytes_put() const { return bytes_put_; }
+
   // Code::full: no space in the map or on the disk; Code::io: the disk refused, the process should end.
   Status commit();
 
@@ -48,6 +51,7 @@ class Transaction {
   MDB_env* env_ = nullptr;
   MDB_txn* txn_ = nullptr;
   std::uint32_t changed_ = 0;  // bit 0: 'A'
+  std::uint64_t bytes_put_ = 0;
 };
 
 struct SpaceUse {

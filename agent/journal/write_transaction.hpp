@@ -156,6 +156,7 @@ class WriteTransaction {
     if (committed && ids_ != nullptr) ids_->set_blocks(id_blocks_);
     return committed;
   }
+  std::uint64_t bytes_put() const { return txn_.bytes_put(); }
 
  private:
   struct NewIds {  // the block that is being filled

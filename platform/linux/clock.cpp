@@ -16,11 +16,12 @@ namespace {
 
 namespace asio = boost::asio;
 
-Milliseconds read(clockid_t id) {
+Microseconds read_fine(clockid_t id) {
   timespec now{};
   clock_gettime(id, &now);
-  return Seconds(now.tv_sec) + Milliseconds(now.tv_nsec / 1'000'000);
+  return Seconds(now.tv_sec) + Microseconds(now.tv_nsec / 1'000);
 }
+Milliseconds read(clockid_t id) { return std::chrono::floor<Milliseconds>(read_fine(id)); }
 
 std::string first_line(const char* path) {
   std::ifstream file(path);
@@ -73,7 +74,8 @@ class LinuxClock final : public Clock {
     const bool vouched = now >= rule_.not_before && (started_from_rtc_ || synchronised(now, since));
     return {now, latch_.trusts(vouched, now, since)};
   }
-  BootTime boot() const override { return {read(CLOCK_BOOTTIME)}; }
+  BootTime boot() const override { return read_boot(); }
+  Microseconds ticks() const override { return read_fine(CLOCK_MONOTONIC); }  // without suspend: work only
   std::string boot_id() const override { return boot_id_; }
   std::unique_ptr<Alarm> make_alarm() override { return std::make_unique<TimerAlarm>(loop_); }
 
@@ -110,6 +112,7 @@ std::unique_ptr<Clock> make_clock(asio::any_io_executor loop, const ClockRule& r
 }
 
 std::string read_boot_id() { return first_line("/proc/sys/kernel/random/boot_id"); }
+BootTime read_boot() { return {read(CLOCK_BOOTTIME)}; }
 WallTime read_wall() { return {read(CLOCK_REALTIME)}; }
 std::string read_machine_id() { return first_line("/etc/machine-id"); }
 

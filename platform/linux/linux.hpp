@@ -10,6 +10,7 @@
 #include "platform/disk.hpp"
 #include "platform/links.hpp"
 #include "platform/notify.hpp"
+#include "platform/process.hpp"
 #include "platform/random.hpp"
 
 namespace meterd::platform {
@@ -26,6 +27,7 @@ struct ClockRule {
 std::unique_ptr<Clock> make_clock(boost::asio::any_io_executor loop, const ClockRule& rule);
 std::string read_boot_id();
 WallTime read_wall();
+BootTime read_boot();
 WallTime build_date();
 std::string read_machine_id();  // empty if there is none
 
@@ -33,5 +35,6 @@ std::unique_ptr<Random> make_random();
 std::unique_ptr<Disk> make_disk();
 std::unique_ptr<Links> make_links();
 std::unique_ptr<Notify> make_notify();
+std::unique_ptr<Process> make_process();
 
 }  // namespace meterd::platform

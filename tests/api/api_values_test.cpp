@@ -8,12 +8,15 @@
 #include "agent/api/http.hpp"
 #include "agent/api/listings.hpp"
 #include "agent/api/status.hpp"
+#include "tests/api/status_samples.hpp"
 
 namespace meterd::api {
 namespace {
 
 namespace json = boost::json;
 using meter::Refusal;
+using test::busy_status;
+using test::healthy_status;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
@@ -99,25 +102,6 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{event_with(R"(,"data":{"quantity":")" + std::string(41, '9') + "\"}"), Refusal::bad_quantity,
             ""}));
 
-Status healthy() {
-  Status s;
-  s.version = "1";
-  s.device = "gw-0042";
-  s.run_state = "running";
-  s.uptime = Milliseconds(61'999);
-  s.clock = {WallTime::from_seconds(1'800'000'000), true};
-  s.commit_interval = Milliseconds(10'000);
-  s.journal_directory = "/journal";
-  s.epoch = std::string("\x00\xab", 2);
-  s.space.watermark_bytes = 1'000;
-  s.space.use.used_bytes = 500;
-  UpstreamStatus upstream;
-  upstream.name = "billing";
-  upstream.kind = "chargebee";
-  s.upstreams.push_back(upstream);
-  return s;
-}
-
 std::vector<std::string> keys_of(const json::value& object) {
   std::vector<std::string> out;
   for (const auto& member : object.as_object()) out.emplace_back(member.key());
@@ -125,21 +109,21 @@ std::vector<std::string> keys_of(const json::value& object) {
 }
 
 TEST(StatusJson, ParsesBackWithTheKeysOfTheContract) {
-  auto s = healthy();
+  auto s = healthy_status();
   s.ingest.refuse(Refusal::full, 3);
   s.attention.push_back({"what \"quoted\"", "how\nto"});
   const auto value = json::parse(to_json(s));
   EXPECT_THAT(keys_of(value),
-              UnorderedElementsAre("version", "device", "state", "uptime_seconds", "clock", "counting",
-                                   "journal", "buckets", "upstreams", "attention"));
+              UnorderedElementsAre("version", "device", "state", "uptime_seconds", "process", "clock",
+                                   "counting", "journal", "buckets", "upstreams", "attention"));
   EXPECT_EQ(value.at("uptime_seconds").as_int64(), 61);
   EXPECT_EQ(value.at("clock").at("time").as_string(), "2027-01-15T08:00:00Z");
   EXPECT_TRUE(value.at("clock").at("trusted").as_bool());
   const auto& counting = value.at("counting");
   EXPECT_THAT(keys_of(counting),
               UnorderedElementsAre("events", "duplicates", "sequence_gaps", "counter_resets", "datagrams",
-                                   "datagrams_dropped", "refused", "loss_window_ms", "uncommitted", "inputs",
-                                   "sources", "producers_connected"));
+                                   "datagrams_dropped", "refused", "remembered_ids", "loss_window_ms",
+                                   "uncommitted", "inputs", "sources", "producers_connected"));
   EXPECT_EQ(json::serialize(counting.at("refused")), R"({"full":3})") << "only reasons that occurred";
   EXPECT_EQ(counting.at("loss_window_ms").as_int64(), 10'000);
   EXPECT_EQ(value.at("journal").at("epoch").as_string(), "00ab");
@@ -150,11 +134,52 @@ TEST(StatusJson, ParsesBackWithTheKeysOfTheContract) {
   EXPECT_EQ(value.at("attention").at(0).at("do").as_string(), "how\nto");
 }
 
+TEST(StatusJson, TellsThePresentRateOfWritesIfItIsMoreThanTheIntervals) {
+  const auto flash = [](const Status& s) {
+    return json::parse(to_json(s)).at("journal").at("flash_bytes_per_day_max").as_int64();
+  };
+  constexpr std::int64_t kByInterval = 8'640LL * 20'480;
+  auto s = healthy_status();
+  s.uptime = Seconds(86'400);
+  s.commits.commits = 100'000;
+  EXPECT_EQ(flash(s), 100'000LL * 20'480)
+      << "not counted by the kernel: as many as a commit is known to cost";
+  s.process = platform::ProcessUse{};
+  s.process->written_bytes = 1'000'000'000;
+  s.written_before = 1;
+  EXPECT_EQ(flash(s), 999'999'999) << "measured, without what was written before it counted";
+  s.process->written_bytes = 1'000;
+  EXPECT_EQ(flash(s), kByInterval) << "what is to be expected stays";
+  s.written_before = 2'000;
+  EXPECT_EQ(flash(s), kByInterval);
+  s.process->written_bytes = UINT64_C(4'000'000'000'000'000);  // ten years at 12 MB/s
+  s.uptime = Seconds(10 * 365 * 86'400);
+  EXPECT_EQ(flash(s) / 1'000'000, 1'095'890) << "does not overflow";
+}
+
+TEST(StatusJson, TellsLatenciesAsBoundsInMilliseconds) {
+  const auto journal = [](const Status& s) { return json::parse(to_json(s)).at("journal"); };
+  EXPECT_TRUE(journal(healthy_status()).at("commit_p50_ms").is_null());
+  EXPECT_EQ(journal(busy_status()).at("commit_p50_ms").as_int64(), 10);
+  EXPECT_EQ(journal(busy_status()).at("commit_p99_ms").as_int64(), 2'500);
+  auto s = healthy_status();
+  s.commits.durable.observe(Microseconds(1));
+  EXPECT_EQ(journal(s).at("commit_p50_ms").as_int64(), 1) << "half a millisecond, rounded up";
+}
+
+TEST(StatusJson, TellsWhenItStartedOnlyByATrustedClock) {
+  const auto started = [](const Status& s) { return json::parse(to_json(s)).at("process").at("started"); };
+  auto s = healthy_status();
+  EXPECT_EQ(started(s).as_string(), "2027-01-15T07:58:58Z");
+  s.clock.trusted = false;
+  EXPECT_TRUE(started(s).is_null());
+}
+
 TEST(StatusJson, NamesTheStateOfEachUpstream) {
   const auto state_of = [](const Status& s) {
     return std::string(json::parse(to_json(s)).at("upstreams").at(0).at("state").as_string());
   };
-  auto s = healthy();
+  auto s = healthy_status();
   EXPECT_EQ(state_of(s), "ok");
   s.upstreams[0].paused_for = Milliseconds(5'000);
   EXPECT_EQ(state_of(s), "paused");
@@ -173,11 +198,11 @@ std::vector<std::string> attention(const Status& s) {
   return out;
 }
 
-TEST(Attention, IsNotNeededByAHealthyDaemon) { EXPECT_THAT(attention(healthy()), IsEmpty()); }
+TEST(Attention, IsNotNeededByAHealthyDaemon) { EXPECT_THAT(attention(healthy_status()), IsEmpty()); }
 
 TEST(Attention, NamesEachThingThatNeedsAPerson) {
   const auto only = [](auto change) {
-    auto s = healthy();
+    auto s = healthy_status();
     change(s);
     const auto found = attention(s);
     return found.size() == 1 ? found[0] : std::to_string(found.size()) + " of them";

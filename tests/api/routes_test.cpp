@@ -96,15 +96,26 @@ TEST_F(RoutesTest, HealthAndStatusAreForEveryone) {
   EXPECT_EQ(json::parse(status.body).at("device").as_string(), "gw-0042");
 }
 
+TEST_F(RoutesTest, MetricsAreForEveryoneInTheirOwnFormat) {
+  const auto metrics = ask("GET", "/metrics", "", false);
+  EXPECT_EQ(metrics.status, 200U);
+  EXPECT_EQ(metrics.content_type, "text/plain; version=0.0.4; charset=utf-8");
+  EXPECT_THAT(metrics.body, HasSubstr("\nmeterd_loss_window_seconds 10\n"));
+  EXPECT_EQ(ask("HEAD", "/metrics", "", false).status, 200U);
+}
+
 TEST_F(RoutesTest, AStatusThatCannotBeGatheredIsAnError) {
   broken_ = true;
-  const auto answer = ask("GET", "/status");
-  EXPECT_EQ(answer.status, 500U);
-  EXPECT_THAT(answer.body, HasSubstr("cannot be read"));
+  for (const char* path : {"/status", "/metrics"}) {
+    const auto answer = ask("GET", path);
+    EXPECT_EQ(answer.status, 500U);
+    EXPECT_THAT(answer.body, HasSubstr("cannot be read"));
+  }
 }
 
 TEST_F(RoutesTest, AnUnknownPathIs404) {
-  for (const char* path : {"/", "/statusx", "/status/", "/operator", "/api/v3/x", "/../etc/passwd"})
+  for (const char* path :
+       {"/", "/statusx", "/status/", "/metrics/", "/operator", "/api/v3/x", "/../etc/passwd"})
     EXPECT_EQ(ask("GET", path).status, 404U) << path;
   EXPECT_EQ(ask("GET", "/operator/nothing").status, 404U);
 }
@@ -115,6 +126,7 @@ TEST_F(RoutesTest, AWrongMethodIs405AndSaysWhichIsRight) {
     return response.headers.empty() ? "" : response.headers[0].first + ": " + response.headers[0].second;
   };
   EXPECT_EQ(allow(ask("POST", "/status")), "Allow: GET");
+  EXPECT_EQ(allow(ask("POST", "/metrics")), "Allow: GET");
   EXPECT_EQ(allow(ask("DELETE", "/healthz")), "Allow: GET");
   EXPECT_EQ(allow(ask("GET", "/events")), "Allow: POST");
   EXPECT_EQ(allow(ask("GET", "/operator/flush")), "Allow: POST");

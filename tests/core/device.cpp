@@ -36,6 +36,7 @@ class BillingClient final : public upstream::HttpClient {
  public:
   explicit BillingClient(Billing& billing) : billing_(billing) {}
   asio::awaitable<upstream::Exchange> exchange(const upstream::HttpRequest& request, bool) override {
+    billing_.meanwhile();
     co_return billing_.answer(request);
   }
   void close() override {}
@@ -136,7 +137,8 @@ void Device::start() {
                                          clients.push_back(upstream.host);
                                          return std::make_unique<BillingClient>(billing);
                                        },
-                                       [](const Error&) { check(false, "the test's disk does not fail"); }};
+                                       [](const Error&) { check(false, "the test's disk does not fail"); },
+                                       &process};
   auto made = app::Core::make(config, *journal, surroundings);
   check(made.ok(), "the test's configuration is right");
   core = std::move(*made);

@@ -18,6 +18,7 @@
 #include "agent/app/core.hpp"
 #include "agent/base/text.hpp"
 #include "platform/fake/clock.hpp"
+#include "platform/fake/process.hpp"
 
 namespace meterd::testing {
 
@@ -27,10 +28,11 @@ struct Billing {
     std::string subscription, item_price, usage_date, quantity;
   };
   std::map<std::string, Record> records;
-  std::vector<std::string> bodies;        // of creates, as they arrived
-  std::deque<upstream::Exchange> script;  // answers that come first, in order; nothing is applied for them
-  std::string poisoned;                   // creates of this subscription give a 500
-  bool apply_then_lose = false;           // the next create is applied and its answer lost
+  std::vector<std::string> bodies;          // of creates, as they arrived
+  std::deque<upstream::Exchange> script;    // answers that come first, in order; nothing is applied for them
+  std::string poisoned;                     // creates of this subscription give a 500
+  bool apply_then_lose = false;             // the next create is applied and its answer lost
+  std::function<void()> meanwhile = [] {};  // called in each exchange: what happens while it lasts
 
   upstream::Exchange answer(const upstream::HttpRequest& request);
 
@@ -96,6 +98,7 @@ class Device {
   FakeLinks links;
   QuietRandom random;
   std::vector<std::string> clients;  // the hosts of the connections that were made
+  platform::FakeProcess process;
   std::unique_ptr<boost::asio::io_context> loop;
   std::unique_ptr<platform::FakeClock> clock;
   std::unique_ptr<journal::Journal> journal;

@@ -31,6 +31,11 @@ Operation adding(const meter::BucketKey& key, const char* quantity = "1") {
     return added ? Status{} : Status{added.error()};
   };
 }
+CounterCursor cursor_of(std::size_t boot_id_bytes) {
+  CounterCursor cursor;
+  cursor.set_boot_id(std::string(boot_id_bytes, 'b'));
+  return cursor;
+}
 Operation failing(Code code) {
   return [code](WriteTransaction& w) -> Status {
     if (auto added = adding(bucket("spoilt"))(w); !added) return added;
@@ -199,6 +204,84 @@ TEST_F(CommitterTest, SharesCommitsBetweenCoroutines) {
   run();
   EXPECT_EQ(balance_of(bucket()).open, q("20"));
   EXPECT_LT(committer_->stats().commits, 5U);
+}
+
+// Each reading is a millisecond later than the one before.
+class RisingClock final : public platform::Clock {
+ public:
+  platform::WallReading wall() const override { return {}; }
+  BootTime boot() const override { return {}; }
+  Microseconds ticks() const override { return Milliseconds(++readings_); }
+  std::string boot_id() const override { return {}; }
+  std::unique_ptr<platform::Alarm> make_alarm() override { return nullptr; }
+
+ private:
+  mutable std::int64_t readings_ = 0;
+};
+
+TEST_F(CommitterTest, MeasuresHowLongUntilDurableOfWhatIsKeptAndEveryTransaction) {
+  const RisingClock clock;
+  Committer committer(
+      *journal_, {loop_.get_executor(), loop_.get_executor()}, log_, [](const Error&) {}, &clock);
+  const auto ignore = [](const Status&) {};
+  committer.submit(adding(bucket("a")), ignore);
+  run();
+  EXPECT_EQ(committer.stats().commit.count(), 1U);
+  EXPECT_EQ(committer.stats().commit.sum(), Milliseconds(1)) << "one reading before, one after";
+  EXPECT_EQ(committer.stats().durable.count(), 1U);
+  EXPECT_EQ(committer.stats().durable.sum(), Milliseconds(3)) << "those two lie between, and the last";
+  committer.submit(failing(Code::full), ignore);
+  run();
+  EXPECT_EQ(committer.stats().commit.count(), 1U);
+  EXPECT_EQ(committer.stats().durable.count(), 1U) << "what failed is not durable";
+}
+
+TEST_F(CommitterTest, MeasuresWhatIsKeptOfAGroupThatIsTakenApart) {
+  const RisingClock clock;
+  Committer committer(
+      *journal_, {loop_.get_executor(), loop_.get_executor()}, log_, [](const Error&) {}, &clock);
+  const auto ignore = [](const Status&) {};
+  committer.submit(adding(bucket("first")), ignore);
+  committer.submit(adding(bucket("other")), ignore);
+  committer.submit(failing(Code::invalid), ignore);
+  committer.submit(adding(bucket("third")), ignore);
+  run();
+  EXPECT_EQ(committer.stats().commit.count(), 3U);
+  EXPECT_EQ(committer.stats().durable.count(), 3U);
+  const auto bytes = committer.stats().bytes;
+  Committer plain(*journal_, {loop_.get_executor(), loop_.get_executor()}, log_, [](const Error&) {});
+  plain.submit(adding(bucket("forth")), ignore);
+  run();
+  EXPECT_EQ(bytes, 3 * plain.stats().bytes);
+  EXPECT_EQ(plain.stats().commit.count(), 0U) << "without a clock nothing is measured";
+}
+
+TEST_F(CommitterTest, CountsTheBytesOfWhatIsCommittedAndOfNothingElse) {
+  const auto put = [](std::size_t size) {
+    return [size](WriteTransaction& w) { return w.put_counter(std::string(10, 'c'), cursor_of(size)); };
+  };
+  submit(put(0), "small");
+  run();
+  const auto small = committer_->stats().bytes;
+  EXPECT_GT(small, 10U);
+  submit(put(1'000), "large");
+  run();
+  const auto large = committer_->stats().bytes - small;
+  EXPECT_GE(large, small + 1'000);
+  EXPECT_LE(large, small + 1'010);
+  submit(failing(Code::full), "bad");
+  run();
+  EXPECT_EQ(committer_->stats().bytes, small + large);
+}
+
+TEST_F(CommitterTest, CountsEachOperationThatFailed) {
+  submit(adding(bucket("first")), "first");
+  submit(adding(bucket("a")), "a");
+  submit(failing(Code::invalid), "bad");
+  submit(failing(Code::invalid), "worse");
+  run();
+  EXPECT_EQ(committer_->stats().failed_operations, 2U);
+  EXPECT_EQ(committer_->stats().failed_commits, 0U) << "something of that commit was kept";
 }
 
 // The daemon's own arrangement: answers come back to the loop's thread, operations run on the journal's.
