@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 
+#include "agent/api/cloud_event_draft.hpp"
 #include "agent/base/limits.hpp"
 #include "agent/base/text.hpp"
 
@@ -17,59 +18,11 @@ using meter::Refusal;
 
 constexpr std::size_t kDepthMax = 16;
 constexpr std::size_t kEventsKept = 1'000;  // of memory, from one batch to the next
-constexpr std::string_view kQuantityAdvice =
-    "The quantity must be a decimal above zero of at most 40 characters. Write it as a string: "
-    "{\"data\":{\"quantity\":\"0.5\"}}";
-
 enum class Mode : std::uint8_t {
   one,
   batch,
   data
 };  // what the body is: an event, an array of them, an event's data
-enum class Kind : std::uint8_t { unset, text, whole, other, object, array };
-
-enum Member : std::size_t {
-  kSpecversion,
-  kType,
-  kId,
-  kSource,
-  kSubscription,
-  kSubject,
-  kTime,
-  kDatacontenttype,
-  kData,
-  kDataBase64,
-  kMembers
-};
-constexpr std::array<std::string_view, kMembers> kNames{
-    "specversion",     "type", "id",         "source", "subscription", "subject", "time",
-    "datacontenttype", "data", "data_base64"};
-
-std::size_t member_of(std::string_view name) {
-  std::size_t member = 0;
-  while (member < kMembers && kNames[member] != name) ++member;
-  return member;
-}
-
-bool is_json(std::string_view content_type) {
-  const auto name = content_type.substr(0, content_type.find(';'));
-  return is_media_type(content_type, "application/json") || is_media_type(content_type, "text/json") ||
-         name.find("+json") != std::string_view::npos;
-}
-
-// What has been read of one event.
-struct Draft {
-  struct Value {
-    Kind kind = Kind::unset;
-    std::string_view text;
-  };
-  std::array<Value, kMembers> members;
-  Value quantity;
-  std::uint64_t whole = 0;       // the quantity, if it is a whole number
-  unsigned named = 0;            // members that have been named, by bit
-  std::string_view given_twice;  // a member's name
-};
-
 // The parser's handler: takes the values of the members that count, by depth, and passes over the rest.
 struct Sax {
   static constexpr std::size_t max_object_size = std::size_t(-1);
@@ -92,8 +45,7 @@ struct Sax {
   std::optional<CloudEventError> broken;  // the body as a whole
   std::string pieces;                     // of a string with escapes
   std::deque<std::string> unescaped;
-  std::string last_quantity_text;  // most events of a batch count the same
-  Quantity last_quantity;
+  QuantityMemo quantities;
 
   void begin(Mode what, std::string_view bytes);
   std::string_view keep(std::string_view text);
@@ -101,9 +53,6 @@ struct Sax {
   bool stop(error_code& ec, Refusal refusal, std::string message);
   void name_member(std::string_view name);
   void finish_event();
-  std::optional<CloudEventError> read_attributes(CloudEvent& out);
-  std::optional<CloudEventError> read_data(CloudEvent& out);
-  bool read_quantity(Quantity& out);
 
   bool on_document_begin(error_code&) { return true; }
   bool on_document_end(error_code&) { return true; }
@@ -242,8 +191,7 @@ bool Sax::take(Kind kind, std::string_view text, error_code& ec, std::uint64_t w
 void Sax::finish_event() {
   CloudEvent event;
   event.position = position;
-  auto error = read_attributes(event);
-  if (!error) error = read_data(event);
+  auto error = read_event(draft, quantities, event);
   if (!error) {
     events.push_back(event);
   } else {
@@ -253,88 +201,6 @@ void Sax::finish_event() {
     errors.push_back(std::move(*error));
   }
   ++position;
-}
-
-std::optional<CloudEventError> Sax::read_attributes(CloudEvent& out) {
-  const auto refuse = [](std::string message) {
-    return CloudEventError{Refusal::malformed, std::move(message), 0, {}};
-  };
-  const auto& given = draft.members;
-  const auto is_text_or_unset = [&](Member one) {
-    return given[one].kind == Kind::text || given[one].kind == Kind::unset;
-  };
-  if (!draft.given_twice.empty()) return refuse("Give \"" + std::string(draft.given_twice) + "\" once.");
-  if (given[kSpecversion].text != "1.0") return refuse("specversion must be \"1.0\".");
-  if (given[kType].text.empty()) return refuse("type must be the event's name.");
-  if (given[kId].text.empty() || given[kSource].text.empty())
-    return refuse("id and source must be strings: together they identify the event.");
-  if (!is_text_or_unset(kSubscription) || !is_text_or_unset(kSubject))
-    return refuse("subscription must be a string.");
-  out.type = given[kType].text;
-  out.id = given[kId].text;
-  out.source = given[kSource].text;
-  out.subscription = given[given[kSubscription].text.empty() ? kSubject : kSubscription].text;
-  if (!is_text_or_unset(kTime)) return refuse("time must be a string.");
-  if (given[kTime].kind == Kind::text) {
-    auto parsed = parse_rfc3339(given[kTime].text);
-    if (!parsed) return refuse("time: " + parsed.error().message + ".");
-    out.time = *parsed;
-  }
-  return std::nullopt;
-}
-
-std::optional<CloudEventError> Sax::read_data(CloudEvent& out) {
-  const auto& given = draft.members;
-  const auto& encoded = given[kDataBase64];
-  if (encoded.kind != Kind::unset && !(encoded.kind == Kind::text && encoded.text.empty()))
-    return CloudEventError{
-        Refusal::malformed,
-        "data_base64 is not read. Send the quantity as JSON: {\"data\":{\"quantity\":\"5\"}}",
-        0,
-        {}};
-  const auto& type = given[kDatacontenttype];
-  if (given[kData].kind != Kind::unset && type.kind != Kind::unset && !is_json(type.text))
-    return CloudEventError{Refusal::malformed,
-                           "datacontenttype must be application/json: the quantity is read from data.",
-                           0,
-                           {}};
-  if (given[kData].kind != Kind::unset && given[kData].kind != Kind::object)
-    return CloudEventError{Refusal::bad_quantity, std::string(kQuantityAdvice), 0, {}};
-  if (!read_quantity(out.quantity))
-    return CloudEventError{Refusal::bad_quantity, std::string(kQuantityAdvice), 0, {}};
-  return std::nullopt;
-}
-
-bool Sax::read_quantity(Quantity& out) {
-  if (draft.quantity.kind == Kind::unset || draft.quantity.kind == Kind::whole) {
-    out = Quantity::of(draft.quantity.kind == Kind::unset ? 1 : draft.whole);
-    return true;
-  }
-  if (draft.quantity.kind != Kind::text) return false;
-  if (draft.quantity.text != last_quantity_text || last_quantity_text.empty()) {
-    auto parsed = Quantity::parse(draft.quantity.text);
-    if (!parsed) return false;
-    last_quantity = *parsed;
-    last_quantity_text = draft.quantity.text;
-  }
-  out = last_quantity;
-  return true;
-}
-
-// One round of decoding, as the CloudEvents HTTP binding has it: a quoted string, then percent escapes.
-std::optional<std::string> decode_field(std::string_view value) {
-  std::string plain;
-  if (value.size() >= 2 && value.front() == '"' && value.back() == '"') {
-    value = value.substr(1, value.size() - 2);
-    for (std::size_t i = 0; i < value.size(); ++i) {
-      if (value[i] == '\\' && i + 1 < value.size()) ++i;
-      plain.push_back(value[i]);
-    }
-    value = plain;
-  }
-  auto decoded = percent_decode(value, false);
-  if (decoded && !is_valid_utf8(*decoded)) decoded.reset();
-  return decoded;
 }
 
 }  // namespace
