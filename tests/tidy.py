@@ -30,7 +30,7 @@ LAYERS = {
 ONLY_IN = {
     "<lmdb.h>": ["agent/journal/lmdb.cpp"],
     "<boost/beast": ["agent/upstream/http_client.cpp", "agent/upstream/dialer.cpp", "agent/upstream/dialer.hpp",
-                     "agent/api/http_server.cpp", "agent/ctl/client.cpp", "platform/asio.cpp"],
+                     "agent/api/request_reader.cpp", "agent/ctl/client.cpp", "platform/asio.cpp"],
     "<toml++": ["agent/app/config_toml.cpp"],
     "<CLI/": ["agent/app/main.cpp", "agent/ctl/"],
     "<sys/timex.h>": ["platform/linux/"],

@@ -1,4 +1,5 @@
-// A request to the device's own API and its answer, as plain values. Only http_server.cpp knows Beast.
+// A request to the device's own API and its answer, as plain values. The wire is request_reader.cpp (in) and
+// http.cpp (out); the sockets are http_server.cpp.
 #pragma once
 
 #include <optional>
@@ -17,6 +18,8 @@ struct Request {
   std::string authorization;
   std::string body;
   std::string host;  // the Host header, as sent
+  // The other header fields, in order: the name in lower case, the value as sent.
+  std::vector<std::pair<std::string, std::string>> headers;
   bool over_tcp = false;
   bool local =
       false;  // over the unix socket, from a peer that [access] allows: operators' verbs exist only there
@@ -26,16 +29,36 @@ struct Request {
       if (key == name) return value;
     return std::nullopt;
   }
+  // The first field of this name (in lower case), or nothing.
+  std::optional<std::string_view> header(std::string_view name) const {
+    for (const auto& [key, value] : headers)
+      if (key == name) return value;
+    return std::nullopt;
+  }
 };
 
 struct Response {
   unsigned status = 200;
   std::string body;
-  std::string content_type = "application/json";
+  std::string_view content_type = "application/json";  // a literal: it is not copied
   std::vector<std::pair<std::string, std::string>> headers;
 };
 
 // {"error":{"code","message"}}; `message` says what to do.
 Response error_response(unsigned status, std::string_view code, std::string_view message);
+
+// A media type without its parameters against one in lower case: "Application/JSON; charset=utf-8" is
+// "application/json".
+bool is_media_type(std::string_view content_type, std::string_view type);
+
+// Appends `text` as a JSON string with its quotes. `text` is valid UTF-8.
+void append_json_string(std::string& out, std::string_view text);
+
+// Appends the answer's status line and header fields, the empty line included.
+struct AnswerFrame {
+  unsigned version = 11;  // 10 or 11: the request's
+  bool keep_alive = true;
+};
+void append_head(std::string& out, const Response& answer, AnswerFrame frame);
 
 }  // namespace meterd::api

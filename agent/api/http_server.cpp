@@ -1,88 +1,61 @@
-// Heavy file 2: the only place where the device's API meets Beast.
 #include "agent/api/http_server.hpp"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core/basic_stream.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http.hpp>
-#include <boost/url/parse.hpp>
-#include <boost/url/url_view.hpp>
-#include <chrono>
-#include <map>
-#include <set>
+#include <boost/asio/write.hpp>
+#include <list>
+#include <optional>
 
+#include "agent/api/request_reader.hpp"
 #include "agent/base/limits.hpp"
 
 namespace meterd::api {
 
 namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace http = boost::beast::http;
+using boost::system::error_code;
+using Stream = asio::generic::stream_protocol::socket;
 
 namespace {
 
-constexpr std::chrono::seconds kIdle{75};  // between requests on a kept connection
-constexpr std::chrono::seconds kRequestTime{
-    30};  // from the first byte of a request to its last; and for the answer
-
-using Stream = beast::basic_stream<asio::generic::stream_protocol>;
-
-http::status status_of(unsigned code) { return http::int_to_status(code); }
-
-http::response<http::string_body> to_beast(const Response& answer, unsigned version, bool keep_alive,
-                                           bool head) {
-  http::response<http::string_body> out{status_of(answer.status), version};
-  out.result(answer.status);
-  out.set(http::field::content_type, answer.content_type);
-  for (const auto& [name, value] : answer.headers) out.set(name, value);
-  out.keep_alive(keep_alive);
-  out.body() = answer.body;
-  out.prepare_payload();
-  if (head) {
-    out.content_length(answer.body.size());
-    out.body().clear();
-  }
-  return out;
-}
-
-Response body_too_large() { return error_response(413, "too_large", "Send a body of at most 1 MiB."); }
-
-// nullopt: the target is not an origin form that we understand.
-std::optional<Request> from_beast(const http::request<http::string_body>& in, bool local) {
-  const auto target = in.target();
-  const auto url = boost::urls::parse_origin_form({target.data(), target.size()});
-  if (url.has_error()) return std::nullopt;
-  Request out;
-  out.method = std::string(in.method_string());
-  for (const auto& segment : url->segments()) out.path += "/" + segment;
-  if (out.path.empty()) out.path = "/";
-  for (const auto& parameter : url->params()) out.query.emplace_back(parameter.key, parameter.value);
-  out.content_type = std::string(in[http::field::content_type]);
-  out.authorization = std::string(in[http::field::authorization]);
-  out.body = in.body();
-  out.host = std::string(in[http::field::host]);
-  out.local = local;
-  return out;
-}
+constexpr Milliseconds kIdle{75'000};        // between requests on a kept connection
+constexpr Milliseconds kHeaderTime{30'000};  // from a request's first byte
+constexpr Milliseconds kBodyTime{30'000};    // from its header's end
+constexpr Milliseconds kWriteTime{30'000};   // for an answer
+constexpr Milliseconds kLingerTime{2'000};   // for what a refused client still sends
+constexpr std::size_t kLingerBytes = 1 << 20;
+constexpr Milliseconds kSweepInterval{1'000};
+constexpr Milliseconds kNothingToSweep{3'600'000};
+constexpr std::size_t kOneBufferMax = 16 * 1024;  // a longer body is not copied behind its head
 
 }  // namespace
 
-Response error_response(unsigned status, std::string_view code, std::string_view message) {
-  Response out;
-  out.status = status;
-  out.body = "{\"error\":{\"code\":\"" + std::string(code) + "\",\"message\":\"";
-  for (const char c : message) {
-    if (c == '"' || c == '\\') out.body.push_back('\\');
-    out.body.push_back(static_cast<unsigned char>(c) < 0x20 ? ' ' : c);
+struct HttpServer::Connection {
+  Connection(Stream s, bool over_unix, bool allowed)
+      : socket(std::move(s)), is_unix(over_unix), local(allowed) {}
+  Stream socket;
+  bool is_unix;
+  bool local;         // over the unix socket, and allowed
+  bool waits = true;  // for a request, or for the rest of its header: closed at once by stop()
+  RequestReader::Phase timed = RequestReader::Phase::idle;  // what `deadline` is for, while it reads
+  bool closed = false;
+  std::optional<BootTime> deadline;
+  RequestReader reader;
+  std::string out;
+
+  void close() {
+    closed = true;
+    error_code ignored;  // closing a broken socket has nothing left to report
+    socket.close(ignored);
   }
-  out.body += "\"}}";
-  return out;
-}
+};
 
 struct HttpServer::Shared : std::enable_shared_from_this<HttpServer::Shared> {
   struct Door {
@@ -91,32 +64,33 @@ struct HttpServer::Shared : std::enable_shared_from_this<HttpServer::Shared> {
     asio::posix::stream_descriptor descriptor;
     bool is_unix;
   };
+  using Connections = std::list<std::shared_ptr<Connection>>;
+
+  explicit Shared(Dependencies d)
+      : deps(std::move(d)), sweep_alarm(deps.clock.make_alarm()), now(deps.clock.boot()) {}
+
+  asio::awaitable<void> accept(Door& door);
+  asio::awaitable<void> sweep();
+  asio::awaitable<void> serve(Connections::iterator place);
+  asio::awaitable<bool> read_some(Connection& connection);
+  asio::awaitable<bool> write(Connection& connection, std::string_view body);
+  asio::awaitable<void> linger(Connection& connection);
+  void note_phase(Connection& connection);
+  bool has_place(bool is_unix);
+  void adopt(int fd, bool is_unix);
+  // Deadlines are counted from the last sweep: at most a second early, so they get a second more.
+  void within(Connection& connection, Milliseconds time) {
+    connection.deadline = now + time + kSweepInterval;
+  }
+
   Dependencies deps;
   std::vector<std::unique_ptr<Door>> doors;
-  std::set<std::shared_ptr<Stream>> connections;
-  // Those that wait for a request, or for the rest of its header, the longest first: closed at once on
-  // stop(), and at the limit the first of them makes room for a new one.
-  struct Waiting {
-    Stream* stream;
-    bool is_unix;
-  };
-  std::map<std::uint64_t, Waiting> waiting;
-  std::uint64_t next_wait = 0;
+  Connections connections;  // those that wait for a request stand in the order in which they began to
   std::size_t tcp_connections = 0;
+  std::unique_ptr<platform::Alarm> sweep_alarm;
+  BootTime now;  // as of the last sweep
   bool stopping = false;
   platform::TaskGroup* tasks = nullptr;
-
-  explicit Shared(Dependencies d) : deps(std::move(d)) {}
-  asio::awaitable<void> accept(Door& door);
-  struct Peer {
-    bool is_unix;
-    bool local;  // over the unix socket, and allowed
-  };
-  bool has_place(bool is_unix);
-  asio::awaitable<void> serve(std::shared_ptr<Stream> stream, Peer peer);
-  asio::awaitable<bool> serve_one(std::shared_ptr<Stream> stream, beast::flat_buffer& buffer, Peer peer);
-  asio::awaitable<bool> send(Stream& stream, const http::request_header<>& head, const Response& answer,
-                             bool keep_alive);
 };
 
 HttpServer::HttpServer(Dependencies dependencies, std::vector<Listener> listeners)
@@ -129,18 +103,19 @@ HttpServer::~HttpServer() = default;
 void HttpServer::start(platform::TaskGroup& tasks) {
   shared_->tasks = &tasks;
   for (auto& door : shared_->doors) tasks.spawn(shared_->accept(*door));
+  tasks.spawn(shared_->sweep());
 }
 
 void HttpServer::stop() {
   shared_->stopping = true;
+  shared_->sweep_alarm->notify();
   for (auto& door : shared_->doors) door->descriptor.cancel();
-  const auto waiting = shared_->waiting;
-  for (const auto& [since, one] : waiting) one.stream->cancel();
+  for (const auto& connection : shared_->connections)
+    if (connection->waits) connection->close();
 }
 
 void HttpServer::close() {
-  const auto connections = shared_->connections;
-  for (const auto& stream : connections) stream->cancel();
+  for (const auto& connection : shared_->connections) connection->close();
 }
 
 asio::awaitable<void> HttpServer::Shared::accept(Door& door) {
@@ -162,14 +137,27 @@ asio::awaitable<void> HttpServer::Shared::accept(Door& door) {
       co_await breath->wait_for(Milliseconds(10));
       continue;
     }
-    const bool local = door.is_unix && platform::peer_allowed(fd, deps.access);
-    const int family = door.is_unix ? AF_UNIX : AF_INET;
-    auto stream = std::make_shared<Stream>(
-        asio::generic::stream_protocol::socket(deps.loop, asio::generic::stream_protocol(family, 0), fd));
-    connections.insert(stream);
-    tcp_connections += door.is_unix ? 0 : 1;
-    tasks->spawn(serve(stream, {door.is_unix, local}));
+    adopt(fd, door.is_unix);
   }
+}
+
+void HttpServer::Shared::adopt(int fd, bool is_unix) {
+  const bool local = is_unix && platform::peer_allowed(fd, deps.access);
+  const int family = is_unix ? AF_UNIX : AF_INET;
+  const int on = 1;  // an answer is one write: nothing is gained by holding it back
+  if (!is_unix) (void)::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  Stream stream(deps.loop, asio::generic::stream_protocol(family, 0), fd);
+  error_code failed;
+  stream.non_blocking(true, failed);
+  if (failed) return;
+  if (connections.empty()) {
+    now = deps.clock.boot();
+    sweep_alarm->notify();
+  }
+  connections.push_back(std::make_shared<Connection>(std::move(stream), is_unix, local));
+  tcp_connections += is_unix ? 0 : 1;
+  within(*connections.back(), kIdle);
+  tasks->spawn(serve(std::prev(connections.end())));
 }
 
 // Anyone on the device reaches loopback TCP: half of the places are kept for the unix socket and meterctl. At
@@ -177,100 +165,123 @@ asio::awaitable<void> HttpServer::Shared::accept(Door& door) {
 bool HttpServer::Shared::has_place(bool is_unix) {
   const bool tcp_full = !is_unix && tcp_connections >= limits::kHttpConnectionsMax / 2;
   if (!tcp_full && connections.size() < limits::kHttpConnectionsMax) return true;
-  for (auto one = waiting.begin(); one != waiting.end(); ++one) {
-    if (tcp_full && one->second.is_unix) continue;
-    one->second.stream->cancel();
-    waiting.erase(one);
+  for (const auto& connection : connections) {
+    if (!connection->waits || connection->closed || (tcp_full && connection->is_unix)) continue;
+    connection->close();
     return true;
   }
   return false;
 }
 
-asio::awaitable<void> HttpServer::Shared::serve(std::shared_ptr<Stream> stream, Peer peer) {
+asio::awaitable<void> HttpServer::Shared::sweep() {
   auto self = shared_from_this();
-  beast::flat_buffer buffer(limits::kHttpHeaderBytesMax + limits::kHttpBodyBytesMax);
+  while (!stopping || !connections.empty()) {
+    co_await sweep_alarm->wait_for(connections.empty() ? kNothingToSweep : kSweepInterval);
+    now = deps.clock.boot();
+    for (const auto& connection : connections)
+      if (connection->deadline && now >= *connection->deadline) connection->close();
+  }
+}
+
+// The whole life of a connection.
+asio::awaitable<void> HttpServer::Shared::serve(Connections::iterator place) {
+  auto self = shared_from_this();
+  const auto connection = *place;
+  auto& reader = connection->reader;
   bool keep = true;
-  while (keep && !stopping) keep = co_await serve_one(stream, buffer, peer);
-  boost::system::error_code ignored;  // the peer may have closed first
-  stream->socket().shutdown(asio::socket_base::shutdown_send, ignored);
-  stream->close();
-  connections.erase(stream);
-  tcp_connections -= peer.is_unix ? 0 : 1;
+  while (keep && !connection->closed) {
+    const auto step = reader.step();
+    note_phase(*connection);
+    if (step == RequestReader::Step::more) {
+      keep = co_await read_some(*connection);
+      continue;
+    }
+    connection->waits = false;
+    if (step == RequestReader::Step::invite) {
+      connection->out = "HTTP/1.1 100 Continue\r\n\r\n";
+      keep = co_await write(*connection, {}) && co_await read_some(*connection);
+      continue;
+    }
+    auto frame = reader.frame();
+    Response answer;
+    if (step == RequestReader::Step::request) {
+      reader.request().over_tcp = !connection->is_unix;
+      reader.request().local = connection->local;
+      connection->deadline.reset();  // a commit may take long on a slow disk
+      answer = co_await deps.handler(reader.request());
+    } else {
+      answer = reader.refusal();
+    }
+    keep = frame.keep_alive = frame.keep_alive && !stopping;
+    within(*connection, kWriteTime);
+    connection->out.clear();
+    append_head(connection->out, answer, frame);
+    const bool sent = co_await write(*connection, reader.is_head() ? std::string_view() : answer.body);
+    if (sent && step == RequestReader::Step::refused) co_await linger(*connection);
+    keep = keep && sent;
+    if (!keep) break;
+    reader.next();
+    within(*connection, kIdle);
+    connection->timed = RequestReader::Phase::idle;
+    connection->waits = true;
+    connections.splice(connections.end(), connections, place);
+  }
+  connection->close();
+  tcp_connections -= connection->is_unix ? 0 : 1;
+  connections.erase(place);
+  if (stopping) sweep_alarm->notify();
 }
 
-// Reads one request and answers it. False: the connection is over.
-asio::awaitable<bool> HttpServer::Shared::serve_one(std::shared_ptr<Stream> stream,
-                                                    beast::flat_buffer& buffer, Peer peer) {
-  http::request_parser<http::string_body> parser;
-  parser.header_limit(limits::kHttpHeaderBytesMax);
-  parser.body_limit(limits::kHttpBodyBytesMax);
-  parser.eager(false);
+// Each part of a request has its own time, from when it began.
+void HttpServer::Shared::note_phase(Connection& connection) {
+  const auto phase = connection.reader.phase();
+  if (phase == connection.timed) return;
+  connection.timed = phase;
+  connection.waits = phase != RequestReader::Phase::body;
+  within(connection, connection.waits ? kHeaderTime : kBodyTime);
+}
 
-  stream->expires_after(kIdle);
-  const auto turn = next_wait++;
-  waiting.emplace(turn, Waiting{stream.get(), peer.is_unix});
-  auto [header_error, header_bytes] =
-      co_await http::async_read_header(*stream, buffer, parser, asio::as_tuple(asio::use_awaitable));
-  waiting.erase(turn);
-  if (header_error == http::error::header_limit) {
-    (void)co_await send(*stream, parser.get(),
-                        error_response(431, "header_too_large", "Send a smaller header."), false);
-    co_return false;
+asio::awaitable<bool> HttpServer::Shared::read_some(Connection& connection) {
+  const auto room = connection.reader.room();
+  auto [error, got] = co_await connection.socket.async_read_some(asio::buffer(room.data(), room.size()),
+                                                                 asio::as_tuple(asio::use_awaitable));
+  if (error || connection.closed) co_return false;
+  connection.reader.received(got);
+  co_return true;
+}
+
+// Sends connection.out and the body behind it. Most answers go in one call, without a wait.
+asio::awaitable<bool> HttpServer::Shared::write(Connection& connection, std::string_view body) {
+  if (body.size() <= kOneBufferMax) {
+    connection.out += body;
+    body = {};
   }
-  if (header_error == http::error::body_limit) {  // by its Content-Length
-    (void)co_await send(*stream, parser.get(), body_too_large(), false);
-    co_return false;
-  }
-  if (header_error) {
-    const bool not_http =
-        header_error.category() == http::make_error_code(http::error::bad_method).category() &&
-        header_error != http::error::end_of_stream && header_error != http::error::partial_message;
-    if (not_http)
-      (void)co_await send(*stream, parser.get(),
-                          error_response(400, "malformed", "This is not an HTTP/1.1 request."), false);
-    co_return false;
-  }
-  stream->expires_after(kRequestTime);
-  if (beast::iequals(parser.get()[http::field::expect], "100-continue")) {
-    http::response<http::empty_body> go_on{http::status::continue_, parser.get().version()};
-    auto [error, sent] = co_await http::async_write(*stream, go_on, asio::as_tuple(asio::use_awaitable));
-    if (error) co_return false;
-  }
-  auto [error, got] = co_await http::async_read(*stream, buffer, parser, asio::as_tuple(asio::use_awaitable));
-  if (error == http::error::body_limit) {
-    (void)co_await send(*stream, parser.get(), body_too_large(), false);
-    co_return false;
-  }
+  std::string_view head = connection.out;
+  error_code error;
+  const auto sent = connection.socket.write_some(asio::buffer(head), error);
+  if (error == asio::error::would_block) error = {};
   if (error) co_return false;
-
-  const auto request = parser.release();
-  const bool keep_alive = request.keep_alive() && !stopping;
-  auto ours = from_beast(request, peer.local);
-  if (ours) ours->over_tcp = !peer.is_unix;
-  if (!ours)
-    co_return co_await send(
-        *stream, request, error_response(400, "malformed", "The request target is not a path."), keep_alive);
-  stream->expires_never();  // the handler has deadlines of its own; a commit may take long on a slow disk
-  const auto answer = co_await deps.handler(std::move(*ours));
-  co_return co_await send(*stream, request, answer, keep_alive);
+  head.remove_prefix(sent);
+  if (head.empty() && body.empty()) co_return true;
+  const std::array<asio::const_buffer, 2> rest{asio::buffer(head), asio::buffer(body)};
+  auto [failed, written] =
+      co_await asio::async_write(connection.socket, rest, asio::as_tuple(asio::use_awaitable));
+  co_return !failed;
 }
 
-asio::awaitable<bool> HttpServer::Shared::send(Stream& stream, const http::request_header<>& head,
-                                               const Response& answer, bool keep_alive) {
-  const unsigned version = head.version() == 0 ? 11 : head.version();
-  auto out = to_beast(answer, version, keep_alive, head.method() == http::verb::head);
-  stream.expires_after(kRequestTime);
-  http::response_serializer<http::string_body> serializer(out);
-  boost::system::error_code failed;
-  if (head.method() == http::verb::head) {
-    auto [error, sent] =
-        co_await http::async_write_header(stream, serializer, asio::as_tuple(asio::use_awaitable));
-    failed = error;
-  } else {
-    auto [error, sent] = co_await http::async_write(stream, serializer, asio::as_tuple(asio::use_awaitable));
-    failed = error;
+// A client that is still sending would lose the answer to a reset: what it sends is thrown away for a moment.
+asio::awaitable<void> HttpServer::Shared::linger(Connection& connection) {
+  error_code ignored;  // the peer may have gone
+  connection.socket.shutdown(Stream::shutdown_send, ignored);
+  within(connection, kLingerTime);
+  connection.waits = true;
+  std::array<char, 4096> nowhere{};
+  for (std::size_t passed = 0; passed < kLingerBytes;) {
+    auto [error, got] = co_await connection.socket.async_read_some(asio::buffer(nowhere),
+                                                                   asio::as_tuple(asio::use_awaitable));
+    if (error) co_return;
+    passed += got;
   }
-  co_return !failed && keep_alive;
 }
 
 }  // namespace meterd::api

@@ -1,5 +1,8 @@
 // The device's HTTP server: loopback TCP and unix sockets, keep-alive, pipelining, limits on header, body,
 // connections and time. Loop thread. A slow client holds nothing up but itself.
+//
+// Time, by the server's clock, to the second: 75 s between requests, 30 s from a request's first byte to its
+// header's end, 30 s for its body, 30 s for the answer to be taken. A handler has deadlines of its own.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -15,7 +18,8 @@
 
 namespace meterd::api {
 
-using Handler = std::function<boost::asio::awaitable<Response>(Request)>;
+// The request stays where it is until the answer is there.
+using Handler = std::function<boost::asio::awaitable<Response>(const Request&)>;
 
 class HttpServer {
  public:
@@ -38,6 +42,7 @@ class HttpServer {
   void close();  // hard: every connection
 
  private:
+  struct Connection;
   struct Shared;
   std::shared_ptr<Shared> shared_;
 };

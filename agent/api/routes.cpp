@@ -1,11 +1,7 @@
 #include "agent/api/routes.hpp"
 
-#include <boost/asio/async_result.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/json.hpp>
-#include <memory>
 
-#include "agent/api/cloud_event.hpp"
 #include "agent/api/listings.hpp"
 #include "agent/api/metrics.hpp"
 #include "agent/base/limits.hpp"
@@ -41,46 +37,19 @@ bool is_loopback_host(std::string_view host) {
 
 bool is_get(const Request& request) { return request.method == "GET" || request.method == "HEAD"; }
 
-struct Committed {
-  meterd::Status status;
-  bool duplicate = false;
-};
-
-// Waits for the commit of the window that is open now.
-asio::awaitable<Committed> committed(ingest::Batcher& batcher, std::optional<std::size_t> identified) {
-  auto initiate = [&batcher, identified](auto handler) {
-    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-    batcher.commit_soon(
-        [shared, identified](const meterd::Status& status, const ingest::WindowOutcome& outcome) {
-          const bool duplicate =
-              identified && *identified < outcome.duplicate.size() && outcome.duplicate[*identified];
-          std::move (*shared)(status, duplicate);
-        });
-  };
-  auto [status, duplicate] =
-      co_await asio::async_initiate<const asio::use_awaitable_t<>, void(meterd::Status, bool)>(
-          initiate, asio::use_awaitable);
-  co_return Committed{std::move(status), duplicate};
-}
-
-Response event_answer(unsigned status, bool counted, bool duplicate, json::array errors) {
-  return {
-      status,
-      json::serialize(json::object{
-          {"counted", counted ? 1 : 0}, {"duplicates", duplicate ? 1 : 0}, {"errors", std::move(errors)}}),
-      "application/json",
-      {}};
-}
-
-Response refused(meter::Refusal refusal, std::string_view message) {
-  const bool later = refusal == meter::Refusal::full || refusal == meter::Refusal::clock_untrusted;
-  json::array errors{json::object{{"position", 0}, {"code", name_of(refusal)}, {"message", message}}};
-  return event_answer(later ? 503 : 400, false, false, std::move(errors));
+Response unauthorised_over_tcp(const BasicAuth& key) {
+  auto response = error_response(
+      401, "unauthorised",
+      key.has_key()
+          ? "Over TCP: HTTP Basic with the key of [api] chargebee_key as the user and an empty password."
+          : "Over TCP nobody reports until [api] chargebee_key is set in meterd.toml; use the unix socket.");
+  response.headers.emplace_back("WWW-Authenticate", "Basic realm=\"meterd\"");
+  return response;
 }
 
 }  // namespace
 
-asio::awaitable<Response> Routes::answer(Request request) {
+asio::awaitable<Response> Routes::answer(const Request& request) {
   // A web page whose name was pointed at this device must not read it (DNS rebinding).
   if (request.over_tcp && !is_loopback_host(request.host))
     co_return error_response(421, "misdirected",
@@ -97,14 +66,19 @@ asio::awaitable<Response> Routes::answer(Request request) {
     if (!is_get(request)) co_return not_allowed("GET");
     co_return co_await metrics();
   }
-  const bool known = request.path == "/events" || request.path.starts_with("/operator/");
-  if (!known) co_return error_response(404, "not_found", "There is nothing at this path; see the README.");
+  if (request.path == "/events") {
+    const bool allowed = request.over_tcp ? deps_.tcp_key.allows(request.authorization) : request.local;
+    if (request.over_tcp && !allowed) co_return unauthorised_over_tcp(deps_.tcp_key);
+    if (allowed && request.method != "POST") co_return not_allowed("POST");
+    if (allowed) co_return co_await events_.answer(request);
+  } else if (!request.path.starts_with("/operator/")) {
+    co_return error_response(404, "not_found", "There is nothing at this path; see the README.");
+  }
   if (!request.local)
     co_return error_response(
         401, "unauthorised",
         "Use the unix socket as root, as meterd's own user or as a member of an [access] group.");
-  if (request.path == "/events") co_return co_await events(std::move(request));
-  co_return co_await operators(std::move(request));
+  co_return co_await operators(request);
 }
 
 asio::awaitable<Response> Routes::status() {
@@ -119,33 +93,10 @@ asio::awaitable<Response> Routes::metrics() {
   co_return Response{200, to_metrics(*gathered), std::string(kMetricsType), {}};
 }
 
-asio::awaitable<Response> Routes::events(Request request) {
-  if (request.method != "POST") co_return not_allowed("POST");
-  if (!request.content_type.starts_with("application/cloudevents+json"))
-    co_return error_response(415, "unsupported_media_type",
-                             "Send one CloudEvent as application/cloudevents+json.");
-  const auto ack = request.parameter("ack").value_or("committed");
-  if (ack != "committed" && ack != "received")
-    co_return error_response(400, "malformed", "ack is \"committed\" or \"received\".");
-  CloudEvent event;
-  if (auto error = parse_cloud_event(request.body, event)) {
-    deps_.batcher.stats().refuse(error->refusal);
-    co_return refused(error->refusal, error->message);
-  }
-  if (ack == "received" && deps_.batcher.stuck_for() > Milliseconds(0))
-    co_return refused(meter::Refusal::full, advice_for(meter::Refusal::full));
-  const auto counted = deps_.batcher.count(event.view(), deps_.batcher.now());
-  if (counted.refusal) co_return refused(*counted.refusal, advice_for(*counted.refusal));
-  if (ack == "received") co_return event_answer(200, true, false, {});
-  const auto outcome = co_await committed(deps_.batcher, counted.identified);
-  if (!outcome.status) co_return from_error(outcome.status.error());
-  co_return event_answer(200, !outcome.duplicate, outcome.duplicate, {});
-}
-
-asio::awaitable<Response> Routes::operators(Request request) {
+asio::awaitable<Response> Routes::operators(const Request& request) {
   if (request.path == "/operator/flush") {
     if (request.method != "POST") co_return not_allowed("POST");
-    co_return co_await flush(std::move(request));
+    co_return co_await flush(request);
   }
   if (!is_get(request)) co_return not_allowed("GET");
   const auto& journal = deps_.journal;
@@ -177,11 +128,11 @@ asio::awaitable<Response> Routes::operators(Request request) {
   co_return error_response(404, "not_found", "There is no such operator's verb in this version.");
 }
 
-asio::awaitable<Response> Routes::flush(Request request) {
+asio::awaitable<Response> Routes::flush(const Request& request) {
   const auto seal = request.parameter("seal");
   if (seal && *seal != "now") co_return error_response(400, "malformed", "seal is \"now\" or absent.");
   // What is counted in memory is part of what the caller sees: commit it first.
-  const auto window = co_await committed(deps_.batcher, std::nullopt);
+  const auto window = co_await committed(deps_.batcher, {});
   if (!window.status) co_return from_error(window.status.error());
   auto flushed = co_await deps_.flush(seal.has_value());
   if (!flushed) co_return from_error(flushed.error());

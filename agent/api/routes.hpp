@@ -1,12 +1,14 @@
 // What the device's API answers: from a request to a response. Loop thread; the journal is read on the reader
-// thread. /status, /metrics and /healthz are for everyone who reaches the socket; counting and operators'
-// verbs need the local socket.
+// thread. /status, /metrics and /healthz are for everyone who reaches the socket; counting needs the local
+// socket, or the key over TCP; operators' verbs exist on the local socket only.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <functional>
 
+#include "agent/api/basic_auth.hpp"
+#include "agent/api/events.hpp"
 #include "agent/api/http.hpp"
 #include "agent/api/status.hpp"
 #include "agent/ingest/batcher.hpp"
@@ -28,19 +30,21 @@ class Routes {
       std::vector<std::string> cleared;
     };
     std::function<boost::asio::awaitable<Result<Flushed>>(bool seal_now)> flush;
+    const BasicAuth& tcp_key;  // its owner may replace the key at any time
   };
-  explicit Routes(Dependencies dependencies) : deps_(std::move(dependencies)) {}
+  explicit Routes(Dependencies dependencies) : deps_(std::move(dependencies)), events_(deps_.batcher) {}
 
-  boost::asio::awaitable<Response> answer(Request request);
+  // The request stays until the answer is there.
+  boost::asio::awaitable<Response> answer(const Request& request);
 
  private:
   boost::asio::awaitable<Response> status();
   boost::asio::awaitable<Response> metrics();
-  boost::asio::awaitable<Response> events(Request request);
-  boost::asio::awaitable<Response> operators(Request request);
-  boost::asio::awaitable<Response> flush(Request request);
+  boost::asio::awaitable<Response> operators(const Request& request);
+  boost::asio::awaitable<Response> flush(const Request& request);
 
   Dependencies deps_;
+  Events events_;
 };
 
 }  // namespace meterd::api

@@ -174,13 +174,14 @@ class Daemon {
       if (!socket) return refuse_socket(address, socket.error());
       listeners.push_back({std::move(*socket), is_unix});
     }
+    api_key_.set_key(config_.chargebee_key.reveal());
     routes_ = std::make_unique<api::Routes>(api::Routes::Dependencies{
         core_->batcher(), *journal_, reader_thread_.get_executor(), *clock_, [this] { return status(); },
-        [this](bool seal_now) { return core_->flush(seal_now); }});
+        [this](bool seal_now) { return core_->flush(seal_now); }, api_key_});
     http_ = std::make_unique<api::HttpServer>(
         api::HttpServer::Dependencies{
             loop_.get_executor(), *clock_, log_, access,
-            [this](api::Request request) { return routes_->answer(std::move(request)); }},
+            [this](const api::Request& request) { return routes_->answer(request); }},
         std::move(listeners));
     return 0;
   }
@@ -223,6 +224,7 @@ class Daemon {
     if (!reloaded) co_return reloaded;
     for (const auto& warning : next.warnings) log_.warning("configuration", {{"what", warning}});
     config_ = std::move(next);
+    api_key_.set_key(config_.chargebee_key.reveal());
     co_return reloaded;
   }
 
@@ -280,6 +282,7 @@ class Daemon {
   std::unique_ptr<Core> core_;
   std::vector<std::unique_ptr<ingest::DatagramInput>> datagrams_;
   std::unique_ptr<ingest::FramedServer> framed_;
+  api::BasicAuth api_key_;  // of reporters over TCP
   std::unique_ptr<api::Routes> routes_;
   std::unique_ptr<api::HttpServer> http_;
   std::vector<std::string> inputs_;

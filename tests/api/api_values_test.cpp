@@ -31,9 +31,11 @@ struct Good {
 class CloudEventGood : public ::testing::TestWithParam<Good> {};
 
 TEST_P(CloudEventGood, IsAnEvent) {
-  CloudEvent event;
-  const auto error = parse_cloud_event(GetParam().body, event);
-  ASSERT_FALSE(error.has_value()) << error->message;
+  CloudEventReader reader;
+  const auto broken = reader.read_one(GetParam().body);
+  ASSERT_FALSE(broken.has_value()) << broken->message;
+  ASSERT_EQ(reader.events().size(), 1U) << reader.errors().at(0).message;
+  const auto& event = reader.events().at(0);
   EXPECT_EQ(event.view().name, "sms.sent");
   EXPECT_EQ(event.view().producer, "app");
   EXPECT_EQ(event.view().id, "e-1");
@@ -66,8 +68,10 @@ struct Bad {
 class CloudEventBad : public ::testing::TestWithParam<Bad> {};
 
 TEST_P(CloudEventBad, SaysWhatIsWrong) {
-  CloudEvent event;
-  const auto error = parse_cloud_event(GetParam().body, event);
+  CloudEventReader reader;
+  auto error = reader.read_one(GetParam().body);
+  EXPECT_TRUE(reader.events().empty());
+  if (!error && !reader.errors().empty()) error = reader.errors().at(0);
   ASSERT_TRUE(error.has_value()) << GetParam().body;
   EXPECT_EQ(name_of(error->refusal), name_of(GetParam().why));
   EXPECT_THAT(error->message, HasSubstr(GetParam().says));

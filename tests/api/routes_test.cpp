@@ -33,7 +33,7 @@ class RoutesTest : public ::testing::Test {
       ASSERT_FALSE(thrown);
       out = std::move(response);
     };
-    asio::co_spawn(bench_.loop(), routes_.answer(std::move(request)), done);
+    asio::co_spawn(bench_.loop(), routes_.answer(request), done);
     bench_.settle();
     EXPECT_TRUE(out.has_value()) << "no answer";
     return out.value_or(Response{});
@@ -63,9 +63,10 @@ class RoutesTest : public ::testing::Test {
   Bench bench_;
   bool broken_ = false;
   std::vector<bool> flushed_;
+  BasicAuth key_;
   Routes routes_{Routes::Dependencies{bench_.batcher(), bench_.journal(), bench_.loop().get_executor(),
                                       bench_.clock(), [this] { return status(); },
-                                      [this](bool now) { return flush(now); }}};
+                                      [this](bool now) { return flush(now); }, key_}};
 };
 
 TEST_F(RoutesTest, OverTcpAnswersOnlyThoseWhoAskForThisDevice) {

@@ -1,0 +1,280 @@
+// Heavy file 2: the only place where the device's API meets Beast.
+#include "agent/api/request_reader.hpp"
+
+#include <boost/beast/core/string.hpp>
+#include <boost/beast/http/basic_parser.hpp>
+#include <boost/beast/http/error.hpp>
+#include <boost/beast/http/rfc7230.hpp>
+#include <boost/url/parse.hpp>
+#include <boost/url/url_view.hpp>
+#include <cstring>
+
+#include "agent/base/limits.hpp"
+
+namespace meterd::api {
+
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+using beast::string_view;
+using boost::system::error_code;
+
+namespace {
+
+constexpr std::size_t kBufferBytes = 4 * 1024;
+constexpr std::size_t kBufferBytesMax = 2 * limits::kHttpHeaderBytesMax;
+constexpr std::size_t kRoomMin = 1024;
+constexpr std::size_t kBodyBytesKept = 16 * 1024;  // of memory, from one request to the next
+
+std::string_view plain(string_view text) { return {text.data(), text.size()}; }
+
+bool is_plain_path(std::string_view target) {
+  if (!target.starts_with('/')) return false;
+  for (const char c : target)
+    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '/' ||
+          c == '-' || c == '.' || c == '_' || c == '~'))
+      return false;
+  return true;
+}
+
+}  // namespace
+
+// One request's parser. Writes into the reader's Request as it goes.
+class RequestReader::Parser final : public http::basic_parser<true> {
+ public:
+  explicit Parser(Request& request) : request_(request) {
+    header_limit(static_cast<std::uint32_t>(kBufferBytesMax));  // the reader has its own
+    body_limit(limits::kHttpBodyBytesMax);
+    eager(true);
+  }
+
+  bool head = false;
+  bool version_10 = false;
+  bool waits = false;             // for "100 Continue"
+  std::string_view expects_what;  // not empty: an expectation that is not ours
+  std::string_view ambiguous;     // not empty: why the request is refused
+  std::string target;
+
+ private:
+  void on_request_impl(http::verb, string_view method, string_view request_target, int version,
+                       error_code&) override {
+    request_.method.assign(method.data(), method.size());
+    target.assign(request_target.data(), request_target.size());
+    version_10 = version < 11;
+    head = method == "HEAD";
+  }
+  void on_response_impl(int, string_view, int, error_code&) override {}
+
+  void on_field_impl(http::field field, string_view name, string_view value, error_code&) override {
+    if (in_body_) return;  // a trailer: nothing that comes after the body changes what was asked
+    switch (field) {
+      case http::field::host:
+        return once(kHost, request_.host, value, "Host");
+      case http::field::content_type:
+        return once(kContentType, request_.content_type, value, "Content-Type");
+      case http::field::authorization:
+        return once(kAuthorization, request_.authorization, value, "Authorization");
+      case http::field::content_length:
+        if ((seen_ & kContentLength) != 0 || value.find(',') != string_view::npos)
+          ambiguous = "Send one Content-Length.";
+        seen_ |= kContentLength;
+        return;
+      case http::field::transfer_encoding:
+        if (version_10 || !beast::iequals(value, "chunked"))
+          ambiguous = "The only Transfer-Encoding here is \"chunked\", in HTTP/1.1.";
+        return;
+      case http::field::expect:
+        if (version_10) return;
+        waits = beast::iequals(value, "100-continue");
+        if (!waits) expects_what = "Only \"Expect: 100-continue\" is understood here.";
+        return;
+      default:
+        break;
+    }
+    auto& [key, text] = request_.headers.emplace_back(std::string(plain(name)), std::string(plain(value)));
+    for (char& c : key)
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  void on_header_impl(error_code&) override {
+    if (!version_10 && (seen_ & kHost) == 0) ambiguous = "Send a Host header.";
+  }
+
+  void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override { in_body_ = true; }
+  std::size_t on_body_impl(string_view piece, error_code&) override {
+    request_.body.append(piece.data(), piece.size());
+    return piece.size();
+  }
+  void on_chunk_header_impl(std::uint64_t, string_view, error_code&) override {}
+  std::size_t on_chunk_body_impl(std::uint64_t, string_view piece, error_code&) override {
+    request_.body.append(piece.data(), piece.size());
+    return piece.size();
+  }
+  void on_finish_impl(error_code&) override {}
+
+  static constexpr unsigned kHost = 1, kContentType = 2, kAuthorization = 4, kContentLength = 8;
+  void once(unsigned bit, std::string& out, string_view value, std::string_view name) {
+    if ((seen_ & bit) != 0) ambiguous = name == "Host" ? "Send one Host." : "Send no header field twice.";
+    seen_ |= bit;
+    out.assign(value.data(), value.size());
+  }
+
+  Request& request_;
+  unsigned seen_ = 0;
+  bool in_body_ = false;
+};
+
+RequestReader::RequestReader() { next(); }
+RequestReader::~RequestReader() = default;
+
+std::span<char> RequestReader::room() {
+  if (begin_ == end_) begin_ = end_ = 0;
+  if (capacity_ - end_ < kRoomMin && begin_ > 0) {
+    std::memmove(buffer_.get(), buffer_.get() + begin_, end_ - begin_);
+    end_ -= begin_;
+    begin_ = 0;
+  }
+  const bool wants_more = phase_ == Phase::body && capacity_ < kBufferBytesMax;
+  if (capacity_ - end_ < kRoomMin || wants_more) {
+    const std::size_t size = capacity_ == 0 ? kBufferBytes : kBufferBytesMax + kRoomMin;
+    auto larger = std::make_unique_for_overwrite<char[]>(size);
+    if (end_ > begin_) std::memcpy(larger.get(), buffer_.get() + begin_, end_ - begin_);
+    end_ -= begin_;
+    begin_ = 0;
+    buffer_ = std::move(larger);
+    capacity_ = size;
+  }
+  return {buffer_.get() + end_, capacity_ - end_};
+}
+
+void RequestReader::received(std::size_t bytes) { end_ += bytes; }
+
+AnswerFrame RequestReader::frame() const {
+  return {parser_->version_10 ? 10U : 11U, refusal_.status == 200 && parser_->keep_alive()};
+}
+bool RequestReader::is_head() const { return parser_->head; }
+
+void RequestReader::next() {
+  parser_ = std::make_unique<Parser>(request_);
+  request_.headers.clear();
+  request_.content_type.clear();
+  request_.authorization.clear();
+  request_.host.clear();
+  request_.body.clear();
+  if (request_.body.capacity() > kBodyBytesKept) request_.body.shrink_to_fit();
+  if (begin_ == end_ && capacity_ > kBufferBytes) {
+    buffer_.reset();
+    capacity_ = begin_ = end_ = 0;
+  }
+  scanned_ = header_size_ = 0;
+  phase_ = Phase::idle;
+}
+
+RequestReader::Step RequestReader::refuse(unsigned status, std::string_view code, std::string_view message) {
+  refusal_ = error_response(status, code, message);
+  return Step::refused;
+}
+
+RequestReader::Step RequestReader::step() {
+  if (phase_ != Phase::body) return read_header();
+  return read_body();
+}
+
+// Looks at each line's end once. False: it has not come yet. A line that is folded or does not end in CRLF
+// leaves header_size_ at 0 with all that came as scanned.
+bool RequestReader::find_header_end() {
+  const char* bytes = buffer_.get() + begin_;
+  const std::size_t size = end_ - begin_;
+  while (scanned_ < size) {
+    const auto* found = static_cast<const char*>(std::memchr(bytes + scanned_, '\n', size - scanned_));
+    if (found == nullptr) {
+      scanned_ = size;
+      return false;
+    }
+    const auto at = static_cast<std::size_t>(found - bytes);
+    if (at == 0 || bytes[at - 1] != '\r') return true;
+    if (at >= 3 && bytes[at - 2] == '\n') {
+      header_size_ = at + 1;
+      return true;
+    }
+    if (at + 1 >= size) {
+      scanned_ = at;  // what the next line begins with is not known
+      return false;
+    }
+    if (bytes[at + 1] == ' ' || bytes[at + 1] == '\t') return true;
+    scanned_ = at + 1;
+  }
+  return false;
+}
+
+RequestReader::Step RequestReader::read_header() {
+  // An empty line before a request is a leftover of a careless client.
+  while (phase_ == Phase::idle && end_ - begin_ >= 2 && std::memcmp(buffer_.get() + begin_, "\r\n", 2) == 0)
+    begin_ += 2;
+  if (begin_ == end_) return Step::more;
+  if (phase_ == Phase::idle && end_ - begin_ == 1 && buffer_[begin_] == '\r') return Step::more;
+  phase_ = Phase::header;
+  const auto not_http = [this] {
+    return refuse(400, "malformed", "This is not an HTTP/1.1 request, or not one that reads one way only.");
+  };
+  // TLS, for one: no answer would come to what has no lines.
+  if (static_cast<unsigned char>(buffer_[begin_]) < 0x20 && buffer_[begin_] != '\r') return not_http();
+  if (!find_header_end()) {
+    if (end_ - begin_ > limits::kHttpHeaderBytesMax)
+      return refuse(431, "header_too_large", "Send a smaller header.");
+    return Step::more;
+  }
+  if (header_size_ > limits::kHttpHeaderBytesMax)
+    return refuse(431, "header_too_large", "Send a smaller header.");
+  if (header_size_ == 0) return not_http();
+
+  error_code failed;
+  const auto used = parser_->put({buffer_.get() + begin_, header_size_}, failed);
+  if (failed == http::error::body_limit) return refuse(413, "too_large", "Send a body of at most 1 MiB.");
+  if (failed == http::error::need_more && parser_->is_header_done()) failed = {};
+  if (failed || used != header_size_) return not_http();
+  begin_ += used;
+  phase_ = Phase::body;
+  if (!parser_->ambiguous.empty()) return refuse(400, "malformed", parser_->ambiguous);
+  if (!parser_->expects_what.empty()) return refuse(417, "expectation_failed", parser_->expects_what);
+  if (!read_target(parser_->target)) return refuse(400, "malformed", "The request target is not a path.");
+  if (parser_->is_done()) return Step::request;
+  if (parser_->waits && begin_ == end_) return Step::invite;
+  return read_body();
+}
+
+RequestReader::Step RequestReader::read_body() {
+  while (!parser_->is_done()) {
+    if (begin_ == end_) return Step::more;
+    error_code failed;
+    begin_ += parser_->put({buffer_.get() + begin_, end_ - begin_}, failed);
+    if (failed == http::error::body_limit) return refuse(413, "too_large", "Send a body of at most 1 MiB.");
+    if (failed == http::error::need_more) {
+      // A chunk's head or the trailer that does not end.
+      if (end_ - begin_ > limits::kHttpHeaderBytesMax)
+        return refuse(431, "header_too_large", "Send a smaller trailer.");
+      return Step::more;
+    }
+    if (failed) return refuse(400, "malformed", "The chunked body is broken.");
+  }
+  return Step::request;
+}
+
+// Most requests of a connection name the same target.
+bool RequestReader::read_target(std::string_view target) {
+  if (!target_.empty() && target == target_) return true;
+  target_.clear();
+  request_.query.clear();
+  if (is_plain_path(target)) {
+    request_.path = target;
+  } else {
+    const auto url = boost::urls::parse_origin_form({target.data(), target.size()});
+    if (url.has_error()) return false;
+    request_.path.clear();
+    for (const auto& segment : url->segments()) request_.path += "/" + segment;
+    if (request_.path.empty()) request_.path = "/";
+    for (const auto& parameter : url->params()) request_.query.emplace_back(parameter.key, parameter.value);
+  }
+  target_ = target;
+  return true;
+}
+
+}  // namespace meterd::api

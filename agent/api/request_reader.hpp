@@ -1,0 +1,60 @@
+// Bytes of one connection to requests, in order: a state machine without sockets, clocks or threads. What
+// could be read in two ways (two lengths, a folded line, a coding that is not ours) is refused and ends the
+// connection, so that nobody in between can smuggle a request.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+
+#include "agent/api/http.hpp"
+
+namespace meterd::api {
+
+class RequestReader {
+ public:
+  RequestReader();
+  ~RequestReader();
+
+  // Where the next bytes go, at least 1 KiB; then how many came.
+  std::span<char> room();
+  void received(std::size_t bytes);
+
+  enum class Step {
+    more,     // needs bytes
+    invite,   // the client waits for "100 Continue" before it sends the body; needs bytes after that
+    request,  // request() is whole; after its answer, next()
+    refused,  // refusal() is the answer; the connection ends with it
+  };
+  Step step();
+
+  enum class Phase { idle, header, body };
+  Phase phase() const { return phase_; }  // idle: no byte of a request has come
+
+  Request& request() { return request_; }
+  const Response& refusal() const { return refusal_; }
+  AnswerFrame frame() const;  // of the answer to what was read
+  bool is_head() const;       // the answer has no body
+
+  void next();  // makes ready for the next request; what has come of it already is kept
+
+ private:
+  class Parser;
+  Step read_header();
+  Step read_body();
+  Step refuse(unsigned status, std::string_view code, std::string_view message);
+  bool find_header_end();
+  bool read_target(std::string_view target);
+
+  std::unique_ptr<Parser> parser_;
+  std::unique_ptr<char[]> buffer_;
+  std::size_t capacity_ = 0, begin_ = 0, end_ = 0;  // what has come and is not read: [begin_, end_)
+  std::size_t scanned_ = 0;                         // of it: already searched for the header's end
+  std::size_t header_size_ = 0;
+  Phase phase_ = Phase::idle;
+  Request request_;
+  std::string target_;  // that request_.path and .query were read from
+  Response refusal_;
+};
+
+}  // namespace meterd::api
