@@ -40,7 +40,7 @@ struct Request {
 struct Response {
   unsigned status = 200;
   std::string body;
-  std::string_view content_type = "application/json";  // a literal: it is not copied
+  const char* content_type = "application/json";  // a literal: it is not copied
   std::vector<std::pair<std::string, std::string>> headers;
 };
 

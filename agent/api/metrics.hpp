@@ -12,7 +12,7 @@
 
 namespace meterd::api {
 
-inline constexpr std::string_view kMetricsType = "text/plain; version=0.0.4; charset=utf-8";
+inline constexpr const char* kMetricsType = "text/plain; version=0.0.4; charset=utf-8";
 
 std::string to_metrics(const Status& status);
 

@@ -90,7 +90,7 @@ asio::awaitable<Response> Routes::status() {
 asio::awaitable<Response> Routes::metrics() {
   auto gathered = co_await deps_.status();
   if (!gathered) co_return from_error(gathered.error());
-  co_return Response{200, to_metrics(*gathered), std::string(kMetricsType), {}};
+  co_return Response{200, to_metrics(*gathered), kMetricsType, {}};
 }
 
 asio::awaitable<Response> Routes::operators(const Request& request) {

@@ -173,7 +173,7 @@ TEST(Metrics, AreCountedInWholeNumbersBeyondWhatAFloatHolds) {
 }
 
 TEST(Metrics, OfAVersionAgreeWithItsType) {
-  EXPECT_EQ(kMetricsType, "text/plain; version=0.0.4; charset=utf-8");
+  EXPECT_STREQ(kMetricsType, "text/plain; version=0.0.4; charset=utf-8");
   EXPECT_EQ(to_metrics(healthy_status()).back(), '\n') << "the last line ends too";
   EXPECT_THAT(lines_of(healthy_status()), Not(Contains(StartsWith("# EOF")))) << "that is another format";
 }

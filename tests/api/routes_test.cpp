@@ -100,7 +100,7 @@ TEST_F(RoutesTest, HealthAndStatusAreForEveryone) {
 TEST_F(RoutesTest, MetricsAreForEveryoneInTheirOwnFormat) {
   const auto metrics = ask("GET", "/metrics", "", false);
   EXPECT_EQ(metrics.status, 200U);
-  EXPECT_EQ(metrics.content_type, "text/plain; version=0.0.4; charset=utf-8");
+  EXPECT_STREQ(metrics.content_type, "text/plain; version=0.0.4; charset=utf-8");
   EXPECT_THAT(metrics.body, HasSubstr("\nmeterd_loss_window_seconds 10\n"));
   EXPECT_EQ(ask("HEAD", "/metrics", "", false).status, 200U);
 }

@@ -154,11 +154,12 @@ class StatusDocument(ContractTest):
 class LogLines(ContractTest):
     def test_a_storm_of_the_same_line_is_counted_and_said_at_the_end(self):
         self.start()
+        self.device.config_file.write_text("not TOML")
         for _ in range(40):
-            self.device.process.send_signal(1)  # SIGHUP: refused with a line that says what to do
+            self.device.process.send_signal(signal.SIGHUP)  # refused with a line that says what to do
             self.device.get("/healthz")
         self.terminate()
-        lines = [line for line in self.device.log_file.read_text().splitlines() if "event=reload_unavailable" in line]
+        lines = [line for line in self.device.log_file.read_text().splitlines() if "event=reload_refused" in line]
         self.assertLessEqual(len(lines), 6)
         shown = sum("suppressed=" not in line for line in lines)
         self.assertEqual(shown, 5)
