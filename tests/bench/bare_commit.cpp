@@ -41,11 +41,7 @@ std::vector<std::int64_t> commit_often(Store& store, std::int64_t commits, std::
   return took_ns;
 }
 
-}  // namespace
-}  // namespace meterd::bench
-
-int main(int argc, char** argv) {
-  using namespace meterd::bench;
+int run(int argc, char** argv) {
   const Options options(argc, argv, {"directory", "keys", "value-bytes", "stored", "commits"});
   const auto commits = options.number("commits", 200);
   const std::string value(static_cast<std::size_t>(options.number("value-bytes", 100)), 'v');
@@ -63,3 +59,8 @@ int main(int argc, char** argv) {
       .print();
   return 0;
 }
+
+}  // namespace
+}  // namespace meterd::bench
+
+int main(int argc, char** argv) { return meterd::bench::run(argc, argv); }

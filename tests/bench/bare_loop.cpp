@@ -104,23 +104,23 @@ void on_signal(int signal, void (*handler)(int)) {
   sigaction(signal, &action, nullptr);
 }
 
+int run(int argc, char** argv) {
+  const Options options(argc, argv, {"unix", "udp"});
+  on_signal(SIGUSR1, [](int) { report_wanted = 1; });
+  on_signal(SIGTERM, [](int) { stop_wanted = 1; });
+  const auto path = options.text("unix");
+  const int fd = path.empty() ? bind_udp(static_cast<std::uint16_t>(options.number("udp", 0)))
+                              : listen_unix(path, SOCK_DGRAM);
+  set_receive_buffer(fd, kReceiveBufferBytes);
+  // A signal that comes just before the wait is seen after this long; nothing else ends a wait early.
+  const timeval look_around{0, 50'000};
+  if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &look_around, sizeof look_around) != 0) fail("SO_RCVTIMEO");
+  JsonLine().add("ready", std::uint64_t{1}).print();
+  receive_until_stopped(fd);
+  return 0;
+}
+
 }  // namespace
 }  // namespace meterd::bench
 
-int main(int argc, char** argv) {
-  using namespace meterd;
-  const bench::Options options(argc, argv, {"unix", "udp"});
-  bench::on_signal(SIGUSR1, [](int) { bench::report_wanted = 1; });
-  bench::on_signal(SIGTERM, [](int) { bench::stop_wanted = 1; });
-  const auto path = options.text("unix");
-  const int fd = path.empty() ? bench::bind_udp(static_cast<std::uint16_t>(options.number("udp", 0)))
-                              : bench::listen_unix(path, SOCK_DGRAM);
-  bench::set_receive_buffer(fd, bench::kReceiveBufferBytes);
-  // A signal that comes just before the wait is seen after this long; nothing else ends a wait early.
-  const timeval look_around{0, 50'000};
-  if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &look_around, sizeof look_around) != 0)
-    bench::fail("SO_RCVTIMEO");
-  bench::JsonLine().add("ready", std::uint64_t{1}).print();
-  bench::receive_until_stopped(fd);
-  return 0;
-}
+int main(int argc, char** argv) { return meterd::bench::run(argc, argv); }

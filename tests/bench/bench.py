@@ -22,7 +22,7 @@ sys.path.insert(0, str(HERE.parent / "e2e"))
 import table  # noqa: E402
 
 # Each name is a module rows_NAME with rows(bench), which yields the rows.
-NAMES = ["statsd"]
+NAMES = ["statsd", "frames", "http"]
 
 
 class Bench:

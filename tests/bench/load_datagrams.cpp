@@ -98,11 +98,7 @@ std::int64_t send_paced(Ring& ring, int fd, const Plan& plan) {
   return sent;
 }
 
-}  // namespace
-}  // namespace meterd::bench
-
-int main(int argc, char** argv) {
-  using namespace meterd::bench;
+int run(int argc, char** argv) {
   const Options options(argc, argv,
                         {"unix", "udp", "keys", "lines-per-datagram", "lines", "seconds", "rate"});
   const auto lines_each = options.number("lines-per-datagram", 1);
@@ -124,3 +120,8 @@ int main(int argc, char** argv) {
       .print();
   return 0;
 }
+
+}  // namespace
+}  // namespace meterd::bench
+
+int main(int argc, char** argv) { return meterd::bench::run(argc, argv); }

@@ -186,11 +186,7 @@ void drive(std::vector<Producer>& producers, const Plan& plan) {
   }
 }
 
-}  // namespace
-}  // namespace meterd::bench
-
-int main(int argc, char** argv) {
-  using namespace meterd::bench;
+int run(int argc, char** argv) {
   const Options options(
       argc, argv, {"socket", "producers", "in-flight", "batch", "keys", "seconds", "batches", "turn", "ids"});
   const auto size = [&](std::string_view name, std::int64_t fallback) {
@@ -219,3 +215,8 @@ int main(int argc, char** argv) {
       .print();
   return 0;
 }
+
+}  // namespace
+}  // namespace meterd::bench
+
+int main(int argc, char** argv) { return meterd::bench::run(argc, argv); }
