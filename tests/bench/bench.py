@@ -7,6 +7,7 @@ Timings drift with the machine's neighbours: compare the ratios, whose two sides
 """
 
 import argparse
+import contextlib
 import importlib
 import json
 import pathlib
@@ -22,7 +23,7 @@ sys.path.insert(0, str(HERE.parent / "e2e"))
 import table  # noqa: E402
 
 # Each name is a module rows_NAME with rows(bench), which yields the rows.
-NAMES = ["statsd", "frames", "http"]
+NAMES = ["statsd", "frames", "http", "udp", "flash", "memory", "history"]
 
 
 class Bench:
@@ -32,12 +33,29 @@ class Bench:
         self.directory = pathlib.Path(directory)
         self.quick = quick
         self._programs = pathlib.Path(programs).resolve()
+        self._shared = {}
+        self._ends = contextlib.ExitStack()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *raised):
+        self._ends.close()
 
     def program(self, name):
         return self._programs / name
 
     def pick(self, quick, full):
         return quick if self.quick else full
+
+    def shared(self, name, make):
+        """What several rows use and only the first one makes."""
+        if name not in self._shared:
+            self._shared[name] = make()
+        return self._shared[name]
+
+    def at_end(self, stop):
+        self._ends.callback(stop)
 
 
 def measure_all(bench, names):
@@ -76,7 +94,8 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as an exception, so that all is stopped and put back
     chosen = [name for name in NAMES if not arguments.names or name in arguments.names]
     with tempfile.TemporaryDirectory(prefix="meterd-bench-", ignore_cleanup_errors=True) as directory:
-        rows, whole = measure_all(Bench(arguments.bin, directory, arguments.quick), chosen)
+        with Bench(arguments.bin, directory, arguments.quick) as bench:
+            rows, whole = measure_all(bench, chosen)
         if arguments.keep:
             print(f"kept: {pathlib.Path(directory).rename(directory + '-kept')}", file=sys.stderr)
     print(table.markdown(rows))
