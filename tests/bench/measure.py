@@ -42,8 +42,13 @@ def rss_anon_mb(pid):
 
 
 def written_bytes(pid):
-    """Bytes that this process caused to be written to the device."""
+    """Bytes on the device on this process's account. Too many where the file lies in large folios: see disk.py."""
     return _field(f"/proc/{pid}/io", "write_bytes")
+
+
+def handed_bytes(pid):
+    """Bytes that this process handed to write calls: files, hardly anything else (sockets are sent to)."""
+    return _field(f"/proc/{pid}/io", "wchar")
 
 
 @contextlib.contextmanager

@@ -16,8 +16,9 @@ COMMIT_INTERVAL_SECONDS = 10  # the default, which every row keeps
 class Meterd(Device):
     """A meterd with the default settings, but for where its files are and how large its journal may be."""
 
-    def __init__(self, bench, name, upstream=None, max_size="64MiB"):
+    def __init__(self, bench, name, upstream=None, max_size="64MiB", journal=None):
         super().__init__(bench.program("meterd"), bench.program("meterctl"), bench.directory / name)
+        self.journal = journal or self.journal
         self.config_file.write_text(self.settings(upstream, max_size))
 
     def settings(self, upstream, max_size):

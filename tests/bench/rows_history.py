@@ -48,10 +48,10 @@ class _Side:
 
     def alone(self):
         """(p50 of a committed batch, processor time a commit, KiB a commit) with one batch under way."""
-        before, commits_before = measure.written_bytes(self._meterd.pid), self._meterd.commits()
+        before, commits_before = measure.handed_bytes(self._meterd.pid), self._meterd.commits()
         cpu, told = self._reporter.send(batches=self._bench.pick(quick=100, full=300))
         commits = self._meterd.commits() - commits_before
-        written = measure.written_bytes(self._meterd.pid) - before
+        written = measure.handed_bytes(self._meterd.pid) - before
         return told["p50_us"], cpu / commits * 1e6, written / commits / 1024
 
 
