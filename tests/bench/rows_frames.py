@@ -7,7 +7,7 @@ from frames_load import HOT_KEYS, Reporter
 from table import Figure, Row
 
 MANY_KEYS = 10_000
-PRODUCERS, IN_FLIGHT = 8, 8
+PRODUCERS, IN_FLIGHT = 8, 16
 ACK_ALLOWANCE_US = 1_000  # an acknowledgement may take 3 bare commits and this
 
 
@@ -22,21 +22,33 @@ def rows(bench):
 
 
 def throughput(bench, reporter):
+    directory = commits_directory(bench)
     for keys, limit in ((HOT_KEYS, 1e6), (MANY_KEYS, None)):
-        rates, costs = [], []
-        for _ in range(bench.pick(quick=2, full=5)):
-            cpu, told = reporter.send(PRODUCERS, IN_FLIGHT, keys=keys, seconds=bench.pick(quick=1, full=3))
-            rates.append(told["events"] / told["seconds"])
-            costs.append(cpu / told["events"] * 1e6)
+
+        def of_meterd(keys=keys):
+            return reporter.send(PRODUCERS, IN_FLIGHT, keys=keys, seconds=bench.pick(quick=1, full=3))
+
+        def of_bare():
+            return programs.run(bench, "bare_commit", "--directory", directory, "--keys", HOT_KEYS, "--commits", 50)
+
+        ours, theirs = programs.alternate(bench.pick(quick=2, full=5), of_meterd, of_bare)
+        rates = Figure([told["events"] / told["seconds"] for _, told in ours])
+        costs = Figure([cpu / told["events"] * 1e6 for cpu, told in ours])
+        note = f"meanwhile a bare commit of {HOT_KEYS} keys took {Figure([told['p50_us'] for told in theirs])} us"
         what = f"frames, {PRODUCERS} producers, {keys:,} keys"
-        yield Row(what, "events/s", Figure(rates), judged="meterd", limit=limit, at_least=True)
-        yield Row(what, "CPU s/M", Figure(costs))
+        yield Row(what, "events/s", rates, judged="meterd", limit=limit, at_least=True, note=note)
+        yield Row(what, "CPU s/M", costs)
+
+
+def commits_directory(bench):
+    directory = bench.directory / "commits"
+    directory.mkdir(exist_ok=True)
+    return directory
 
 
 def acknowledgement(bench, reporter):
     """One producer with one frame in flight, beside LMDB's commit of one key; the two take turns."""
-    directory = bench.directory / "commits"
-    directory.mkdir(exist_ok=True)
+    directory = commits_directory(bench)
     commits = bench.pick(quick=200, full=500)
 
     def of_meterd():
