@@ -17,6 +17,7 @@
 #include <cerrno>
 #include <condition_variable>
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -47,8 +48,9 @@ struct Gathered {
 // Owns the store and its thread: takes what is gathered, commits it, and says so through an eventfd.
 class Committer {
  public:
-  explicit Committer(const std::string& directory)
+  Committer(const std::string& directory, bool ids_known)
       : store_(directory),
+        ids_known_(ids_known),
         done_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
         thread_([this] { commit_until_stopped(); }) {}
   ~Committer() {
@@ -95,12 +97,14 @@ class Committer {
   }
   void commit() {
     std::map<std::size_t, std::uint64_t> added;
-    // In the tree's order: neighbours share its pages.
-    std::sort(work_.events.begin(), work_.events.end(),
-              [](const auto& a, const auto& b) { return a.id < b.id; });
     store_.begin();
+    if (!ids_known_) log_ids();
+    // In the tree's order: neighbours share its pages.
+    if (ids_known_)
+      std::sort(work_.events.begin(), work_.events.end(),
+                [](const auto& a, const auto& b) { return a.id < b.id; });
     for (const auto& event : work_.events) {
-      if (store_.put_new({event.id.data(), event.id.size()}, {}))
+      if (!ids_known_ || store_.put_new({event.id.data(), event.id.size()}, {}))
         ++added[event.key];
       else
         ++work_.duplicates;
@@ -118,7 +122,18 @@ class Committer {
     store_.commit();
   }
 
+  void log_ids() {
+    log_.clear();
+    for (const auto& event : work_.events) log_.append(event.id.data(), event.id.size());
+    char key[24];
+    const int size = std::snprintf(key, sizeof key, "~%016llx", static_cast<unsigned long long>(logged_++));
+    store_.put({key, static_cast<std::size_t>(size)}, log_);
+  }
+
   Store store_;
+  bool ids_known_;
+  std::string log_;
+  std::uint64_t logged_ = 0;
   int done_fd_;
   std::mutex mutex_;
   std::condition_variable wake_;
@@ -155,8 +170,8 @@ std::string_view member(std::string_view body, std::string_view quoted_name, std
 
 class Server {
  public:
-  Server(const std::string& path, const std::string& directory)
-      : committer_(directory),
+  Server(const std::string& path, const std::string& directory, bool ids_known)
+      : committer_(directory, ids_known),
         epoll_(epoll_create1(EPOLL_CLOEXEC)),
         listener_(listen_unix(path, SOCK_STREAM)) {
     watch(listener_);
@@ -266,10 +281,10 @@ void on_signal(int signal, void (*handler)(int)) {
 }
 
 int run(int argc, char** argv) {
-  const Options options(argc, argv, {"unix", "directory"});
+  const Options options(argc, argv, {"unix", "directory", "ids"});
   on_signal(SIGUSR1, [](int) { report_wanted = 1; });
   on_signal(SIGTERM, [](int) { stop_wanted = 1; });
-  Server server(options.text("unix"), options.text("directory"));
+  Server server(options.text("unix"), options.text("directory"), options.text("ids", "known") == "known");
   JsonLine().add("ready", std::uint64_t{1}).print();
   server.serve_until_stopped();
   return 0;

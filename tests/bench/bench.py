@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures meterd beside the least that the same work can cost, in one run, and prints one table.
 
-    bench.py --bin BUILD/bin [--quick] [--strict] [--json FILE] [--keep] [NAME...]
+    bench.py --bin BUILD/bin [--agent DIR] [--quick] [--strict] [--json FILE] [--keep] [NAME...]
 
 Timings drift with the machine's neighbours: compare the ratios, whose two sides take turns. README.md has the method.
 """
@@ -29,10 +29,11 @@ NAMES = ["statsd", "frames", "http", "udp", "flash", "memory", "history"]
 class Bench:
     """What the rows share: where the programs are, where to work, and how much."""
 
-    def __init__(self, programs, directory, quick):
+    def __init__(self, programs, directory, quick, agent=None):
         self.directory = pathlib.Path(directory)
         self.quick = quick
         self._programs = pathlib.Path(programs).resolve()
+        self._agent = pathlib.Path(agent).resolve() if agent else self._programs
         self._shared = {}
         self._ends = contextlib.ExitStack()
 
@@ -43,7 +44,7 @@ class Bench:
         self._ends.close()
 
     def program(self, name):
-        return self._programs / name
+        return (self._agent if name in ("meterd", "meterctl") else self._programs) / name
 
     def pick(self, quick, full):
         return quick if self.quick else full
@@ -77,6 +78,7 @@ def measure_all(bench, names):
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", required=True, help="where meterd and the bench programs were built")
+    parser.add_argument("--agent", metavar="DIR", help="where another build's meterd and meterctl are, to measure those")
     parser.add_argument("--quick", action="store_true", help="shorter and smaller: under 90 seconds")
     parser.add_argument("--strict", action="store_true", help="exit 1 if a bound is not kept")
     parser.add_argument("--json", metavar="FILE", help="write the rows there too")
@@ -94,7 +96,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as an exception, so that all is stopped and put back
     chosen = [name for name in NAMES if not arguments.names or name in arguments.names]
     with tempfile.TemporaryDirectory(prefix="meterd-bench-", ignore_cleanup_errors=True) as directory:
-        with Bench(arguments.bin, directory, arguments.quick) as bench:
+        with Bench(arguments.bin, directory, arguments.quick, arguments.agent) as bench:
             rows, whole = measure_all(bench, chosen)
         if arguments.keep:
             print(f"kept: {pathlib.Path(directory).rename(directory + '-kept')}", file=sys.stderr)

@@ -16,10 +16,9 @@ class Reporter:
     def send(self, producers=1, in_flight=1, batch=BATCH, keys=HOT_KEYS, ids=False, **end):
         """`end`: seconds or batches. (processor seconds of meterd, what the load told)."""
         self._turn += 1
-        arguments = {"socket": self._meterd.ingest, "producers": producers, "in-flight": in_flight, "batch": batch}
+        arguments = {"socket": self._meterd.ingest, "producers": producers, "in_flight": in_flight, "batch": batch}
         arguments |= {"keys": keys, "turn": self._turn, "ids": int(ids), **end}
-        flat = [word for name, value in arguments.items() for word in (f"--{name}", value)]
-        cpu, told = programs.cpu_of(self._meterd, lambda: programs.run(self._bench, "load_frames", *flat))
+        cpu, told = programs.cpu_of(self._meterd, lambda: programs.run(self._bench, "load_frames", **arguments))
         if told["counted"] != told["events"] or told["duplicates"]:
             raise programs.Failed(f"not every event was counted once: {told}")
         return cpu, told

@@ -19,9 +19,8 @@ class Offline:
 
     def seal_once(self):
         """One event for each subscription, and each bucket sealed: so many more usages wait."""
-        told = programs.run(
-            self._bench, "load_datagrams", "--unix", self.meterd.statsd, "--keys", SUBSCRIPTIONS, "--lines", SUBSCRIPTIONS
-        )
+        lines = {"keys": SUBSCRIPTIONS, "lines": SUBSCRIPTIONS}  # each key once
+        told = programs.run(self._bench, "load_datagrams", unix=self.meterd.statsd, **lines)
         self._sent += told["lines"]
         self.meterd.wait_until_counted(self._sent)
         self.meterd.commit(seal=True)

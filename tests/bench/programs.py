@@ -10,6 +10,7 @@ from harness import STOP_SECONDS, Device, Failed, wait_until
 
 UNREACHABLE = "http://127.0.0.1:1/api/v2"  # nobody listens on port 1
 EVENTS = ("sms.sent", "api.call", "data.bytes")
+RUN_SECONDS = 120  # no load takes as long
 COMMIT_INTERVAL_SECONDS = 10  # the default, which every row keeps
 
 
@@ -104,12 +105,12 @@ class Bare:
         self.process.stdout.close()
 
 
-def run(bench, name, *arguments, seconds=120):
-    """Runs a load or a bare measurement to its end; what it printed."""
-    command = [str(bench.program(name)), *map(str, arguments)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=seconds)
+def run(bench, name, **options):
+    """Runs a load or a bare measurement to its end; what it printed. `in_flight` is its option --in-flight."""
+    words = [word for key, value in options.items() for word in (f"--{key.replace('_', '-')}", str(value))]
+    done = subprocess.run([str(bench.program(name)), *words], stdout=subprocess.PIPE, text=True, timeout=RUN_SECONDS)
     if done.returncode != 0:
-        raise Failed(f"{' '.join(command)} ended with {done.returncode}")
+        raise Failed(f"{name} {' '.join(words)} ended with {done.returncode}")
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -32,9 +32,9 @@ def rows(bench):
             return (written() - before) / (meterd.commits() - commits_before) / 1024
 
         def of_bare():
-            arguments = ("--directory", directory, "--keys", HOT_KEYS, "--stored", STORED_KEYS, "--commits", commits)
+            options = {"keys": HOT_KEYS, "stored": STORED_KEYS, "commits": commits}
             before = disks[1].written_bytes() if disks[1] else 0
-            told = programs.run(bench, "bare_commit", *arguments)
+            told = programs.run(bench, "bare_commit", directory=directory, **options)
             return (disks[1].written_bytes() - before) / commits / 1024 if disks[1] else told["bytes_each"] / 1024
 
         of_bare()  # the file is made, and has the size that it keeps

@@ -29,7 +29,7 @@ def throughput(bench, reporter):
             return reporter.send(PRODUCERS, IN_FLIGHT, keys=keys, seconds=bench.pick(quick=1, full=3))
 
         def of_bare():
-            return programs.run(bench, "bare_commit", "--directory", directory, "--keys", HOT_KEYS, "--commits", 50)
+            return programs.run(bench, "bare_commit", directory=directory, keys=HOT_KEYS, commits=50)
 
         ours, theirs = programs.alternate(bench.pick(quick=2, full=5), of_meterd, of_bare)
         rates = Figure([told["events"] / told["seconds"] for _, told in ours])
@@ -55,7 +55,7 @@ def acknowledgement(bench, reporter):
         return reporter.send(batches=commits)[1]
 
     def of_bare():
-        return programs.run(bench, "bare_commit", "--directory", directory, "--keys", 1, "--commits", commits)
+        return programs.run(bench, "bare_commit", directory=directory, keys=1, commits=commits)
 
     of_bare()  # the file is made, and has the size that it keeps
     ours, theirs = programs.alternate(bench.pick(quick=3, full=7), of_meterd, of_bare)

@@ -14,54 +14,58 @@ def rows(bench):
         meterd = programs.Meterd(bench, "http", max_size="512MiB")
         meterd.start()
         stack.callback(meterd.stop)
-        directory = bench.directory / "http-bare"
-        directory.mkdir()
-        socket = bench.directory / "http-bare.sock"
-        bare = programs.Bare(bench, "bare_http", "--unix", socket, "--directory", directory)
-        stack.callback(bare.stop)
-        poster = Poster(bench, ((meterd, meterd.api), (bare, socket)))
-        yield poster.row(meterd, bare, connections=64, batch=0, limits=(2.0, None))
-        yield poster.row(meterd, bare, connections=8, batch=BATCH, limits=(None, 1.5))
+        # One that promises as much, and one that keeps the ids where it cannot look them up.
+        servers = [_bare(bench, stack, ids) for ids in ("known", "logged")]
+        sides = [_Side(bench, meterd, meterd.api), *(_Side(bench, bare, socket) for bare, socket in servers)]
+        yield from _rows(bench, sides, 64, 0, ratio_limit=2.0)
+        yield from _rows(bench, sides, 8, BATCH, limit=1.5)
 
 
-class Poster:
-    def __init__(self, bench, doors):
-        self._bench, self._doors = bench, dict(doors)
-        self._counted = {process: 0 for process in self._doors}
+def _bare(bench, stack, ids):
+    directory = bench.directory / f"http-bare-{ids}"
+    directory.mkdir()
+    socket = bench.directory / f"http-bare-{ids}.sock"
+    bare = programs.Bare(bench, "bare_http", "--unix", socket, "--directory", directory, "--ids", ids)
+    stack.callback(bare.stop)
+    return bare, socket
+
+
+class _Side:
+    def __init__(self, bench, process, socket):
+        self._bench, self._process, self._socket = bench, process, socket
+        self._sent = 0
         self._turn = 0
 
-    def post(self, process, connections, batch):
+    def post(self, connections, batch):
+        """As many on each side, so that both remember as many ids: (CPU s/M, what the load told); None for a 415."""
         self._turn += 1
-        arguments = ("--socket", self._doors[process], "--connections", connections, "--batch", batch, "--keys", HOT_KEYS)
-        seconds = self._bench.pick(quick=1, full=4)
-        load = lambda: programs.run(
-            self._bench, "load_http", *arguments, "--seconds", seconds, "--turn", self._turn
-        )
-        cpu, told = programs.cpu_of(process, load)
+        requests = self._bench.pick(quick=300, full=1_500) if batch else self._bench.pick(quick=15_000, full=60_000)
+        arguments = {"socket": self._socket, "connections": connections, "batch": batch, "keys": HOT_KEYS}
+        arguments |= {"requests": requests, "seconds": self._bench.pick(quick=1, full=4), "turn": self._turn}
+        cpu, told = programs.cpu_of(self._process, lambda: programs.run(self._bench, "load_http", **arguments))
         if told["unsupported"]:
             return None
         if told["refused"]:
             raise programs.Failed(f"requests were refused: {told}")
-        self._counted[process] += told["events"]
-        process.wait_until_counted(self._counted[process])
+        self._sent += told["events"]
+        self._process.wait_until_counted(self._sent)
         return cpu / told["events"] * 1e6, told
 
-    def row(self, meterd, bare, connections, batch, limits):
-        name = f"POST /events, {batch or 1} a request, {connections} connections"
-        ratio_limit, limit = limits
-        judged = "ratio" if ratio_limit else "meterd"
-        row = Row(name, "CPU s/M", beside_name="bare http", judged=judged, limit=ratio_limit or limit)
-        if self.post(meterd, connections, batch) is None:  # also warms up
-            row.note = "meterd answered 415"
-            return row
-        self.post(bare, connections, batch)
-        ours, theirs = programs.alternate(
-            self._bench.pick(quick=2, full=5),
-            lambda: self.post(meterd, connections, batch),
-            lambda: self.post(bare, connections, batch),
-        )
-        row.meterd, row.beside = (Figure([cpu for cpu, _ in side]) for side in (ours, theirs))
-        rates = [Figure([told["events"] / told["seconds"] for _, told in side]) for side in (ours, theirs)]
-        p50 = [Figure([told["p50_us"] for _, told in side]) for side in (ours, theirs)]
-        row.note = f"{rates[0]} events/s, bare {rates[1]}; answers p50 {p50[0]} us, bare {p50[1]} us"
-        return row
+
+def _rows(bench, sides, connections, batch, ratio_limit=None, limit=None):
+    name = f"POST /events, {batch or 1} a request, {connections} connections"
+    judged = "ratio" if ratio_limit else "meterd"
+    row = Row(name, "CPU s/M", beside_name="bare http", judged=judged, limit=ratio_limit or limit)
+    if any([side.post(connections, batch) is None for side in sides]):  # also warms all of them up
+        row.note = "meterd answered 415"
+        yield row
+        return
+    rounds = bench.pick(quick=2, full=5)
+    results = programs.alternate(rounds, *(lambda s=side: s.post(connections, batch) for side in sides))
+    costs = [Figure([cpu for cpu, _ in side]) for side in results]
+    rates = [Figure([told["events"] / told["seconds"] for _, told in side]) for side in results]
+    p50 = [Figure([told["p50_us"] for _, told in side]) for side in results]
+    row.meterd, row.beside = costs[:2]
+    row.note = f"{rates[0]} events/s, bare {rates[1]}; answers p50 {p50[0]} us, bare {p50[1]} us"
+    yield row
+    yield Row("the same", "CPU s/M", costs[0], costs[2], "bare http, ids only logged")

@@ -32,8 +32,9 @@ def _online(bench):
         stack.callback(meterd.stop)
         time.sleep(IDLE_SECONDS)
         yield _mb("RssAnon, idle", measure.rss_anon_mb(meterd.pid), limit=10.0)
-        load = ("--unix", meterd.statsd, "--keys", KEYS, "--seconds", bench.pick(quick=1, full=5))
-        meterd.wait_until_counted(programs.run(bench, "load_datagrams", *load)["lines"])
+        seconds = bench.pick(quick=1, full=5)
+        told = programs.run(bench, "load_datagrams", unix=meterd.statsd, keys=KEYS, seconds=seconds)
+        meterd.wait_until_counted(told["lines"])
         meterd.commit()
         yield _mb(f"RssAnon, {KEYS:,} live keys", measure.rss_anon_mb(meterd.pid), limit=16.0)
 

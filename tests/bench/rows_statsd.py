@@ -30,9 +30,10 @@ def _row(bench, queue, lines, limit):
         rates = []
 
         def flood(process, path):
-            load = lambda: programs.run(
-                bench, "load_datagrams", "--unix", path, "--keys", KEYS, "--lines-per-datagram", lines, "--seconds", seconds
-            )
+            def load():
+                options = {"keys": KEYS, "lines_per_datagram": lines, "seconds": seconds}
+                return programs.run(bench, "load_datagrams", unix=path, **options)
+
             cpu, told = programs.cpu_of(process, load)
             sent[process] += told["lines"]
             process.wait_until_counted(sent[process])
