@@ -1,4 +1,4 @@
-"""A meterd whose upstream cannot be reached, with usages that wait: what a gateway becomes that is long without a link."""
+"""A meterd whose upstream cannot be reached, with usages that wait: a gateway that is long without a link."""
 
 import programs
 

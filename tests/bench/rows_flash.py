@@ -40,6 +40,6 @@ def rows(bench):
         of_bare()  # the file is made, and has the size that it keeps
         of_meterd()
         ours, theirs = programs.alternate(bench.pick(quick=2, full=3), of_meterd, of_bare)
-        note = "counted by a loop device with ext4" if all(disks) else "from /proc/PID/io, which may overstate it; see README"
+        note = "counted by a loop device with ext4" if all(disks) else "from /proc/PID/io, maybe too much: see README"
         name = f"written by a commit of {HOT_KEYS} keys"
         yield Row(name, "KiB", Figure(ours), Figure(theirs), "bare commit", judged="meterd", limit=25.0, note=note)

@@ -1,4 +1,4 @@
-"""What is stored must not slow what is counted: the same load on an empty journal and on one that is full of history."""
+"""What is stored must not slow what is counted: the same load on an empty journal and on a full one."""
 
 import contextlib
 

@@ -48,7 +48,7 @@ def _after_long_offline(bench):
     many_mb = measure.rss_anon_mb(shared.meterd.pid)
     note = f"{many_mb:.1f} MB; made in {time.monotonic() - began:.0f} s; as file {_file_mb(shared.meterd):.0f} MB"
     name = f"RssAnon, {shared.waiting:,} waiting"
-    return Row(name, "MB", Figure(many_mb - few_mb), Figure(few_mb), f"growth since {few:,}:", judged="meterd", limit=1.0, note=note)
+    return _mb(f"{name} (growth since {few:,})", many_mb - few_mb, limit=1.0, note=note)
 
 
 def _file_mb(meterd):

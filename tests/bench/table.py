@@ -41,7 +41,7 @@ def number(value):
 
 @dataclasses.dataclass
 class Row:
-    """`limit` is the most that `judged` ("ratio" or "meterd") may be, or with `at_least` the least. None: not judged."""
+    """`limit`: the most that `judged` ("ratio" or "meterd") may be; with `at_least` the least; None: not judged."""
 
     name: str
     unit: str
