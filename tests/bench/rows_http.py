@@ -68,4 +68,5 @@ def _rows(bench, sides, connections, batch, ratio_limit=None, limit=None):
     row.meterd, row.beside = costs[:2]
     row.note = f"{rates[0]} events/s, bare {rates[1]}; answers p50 {p50[0]} us, bare {p50[1]} us"
     yield row
-    yield Row("the same", "CPU s/M", costs[0], costs[2], "bare http, ids only logged")
+    name = f"POST, {batch or 1} a request: the ids' share"
+    yield Row(name, "CPU s/M", costs[0], costs[2], "bare http that only logs ids")
