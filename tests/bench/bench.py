@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -93,8 +94,19 @@ def parse_arguments():
     return arguments
 
 
+def alone():
+    """Holds a name that only one process can have: two benches at once would measure each other."""
+    name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        name.bind("\0meterd-bench")
+    except OSError:
+        sys.exit("bench.py: another bench is running; wait for its end")
+    return name
+
+
 def main():
     arguments = parse_arguments()
+    held = alone()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as an exception, so that all is stopped and put back
     with contextlib.suppress(PermissionError):
         os.nice(NICENESS)
@@ -104,6 +116,7 @@ def main():
             rows, whole = measure_all(bench, chosen)
         if arguments.keep:
             print(f"kept: {pathlib.Path(directory).rename(directory + '-kept')}", file=sys.stderr)
+    held.close()
     print(table.markdown(rows))
     if arguments.json:
         pathlib.Path(arguments.json).write_text(json.dumps([row.as_json() for row in rows], indent=1) + "\n")
