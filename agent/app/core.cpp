@@ -179,7 +179,15 @@ asio::awaitable<Status> Core::reload(Config next) {
   auto stored = co_await platform::run_on(around_.reader, read);
   if (!stored) co_return stored.error();
   const Status swapped = co_await swap(std::move(next), std::move(*wiring), std::move(*stored));
-  if (swapped) co_await deliveries_.replace(upstreams_of(config_), context_);
+  if (!swapped) co_return swapped;
+  // Another key or address: what the old one's failures put off is tried at once.
+  for (const auto& name : co_await deliveries_.replace(upstreams_of(config_), context_)) {
+    const Status cleared = co_await clear_backoff(name);
+    if (!cleared)
+      around_.log.warning("backoff_not_cleared",
+                          {{"upstream", name.value()}, {"error", cleared.error().message}});
+  }
+  deliveries_.wake();
   co_return swapped;
 }
 

@@ -35,8 +35,8 @@ void Deliveries::start(const std::vector<UpstreamConfig>& upstreams,
   for (const auto& upstream : upstreams) add(upstream, context, {});
 }
 
-asio::awaitable<void> Deliveries::replace(const std::vector<UpstreamConfig>& upstreams,
-                                          const std::shared_ptr<const flush::SealContext>& context) {
+asio::awaitable<std::vector<UpstreamName>> Deliveries::replace(
+    const std::vector<UpstreamConfig>& upstreams, const std::shared_ptr<const flush::SealContext>& context) {
   const auto stays = [&](const std::unique_ptr<Delivery>& delivery) {
     return std::any_of(upstreams.begin(), upstreams.end(),
                        [&](const UpstreamConfig& next) { return same_endpoint(delivery->config, next); });
@@ -55,13 +55,16 @@ asio::awaitable<void> Deliveries::replace(const std::vector<UpstreamConfig>& ups
     }
     so_far[delivery->config.name] = delivery->flusher->stats();
   }
+  std::vector<UpstreamName> started;
   for (const auto& upstream : upstreams) {
     const auto same_name = [&](const std::unique_ptr<Delivery>& delivery) {
       return delivery->config.name == upstream.name;
     };
-    if (!stopping_ && std::none_of(deliveries_.begin(), deliveries_.end(), same_name))
-      add(upstream, context, so_far[upstream.name]);
+    if (stopping_ || std::any_of(deliveries_.begin(), deliveries_.end(), same_name)) continue;
+    add(upstream, context, so_far[upstream.name]);
+    started.push_back(upstream.name);
   }
+  co_return started;
 }
 
 void Deliveries::wake() {

@@ -25,9 +25,10 @@ class Deliveries {
   void start(const std::vector<UpstreamConfig>& upstreams,
              const std::shared_ptr<const flush::SealContext>& context);
   // Those that stay where they are go on; the others end first, within a few seconds, and never two of one
-  // name are at work. What an exchange that was cut came to is asked again, by key and id.
-  boost::asio::awaitable<void> replace(const std::vector<UpstreamConfig>& upstreams,
-                                       const std::shared_ptr<const flush::SealContext>& context);
+  // name are at work. What an exchange that was cut came to is asked again, by key and id. Returns the names
+  // of those that were started.
+  boost::asio::awaitable<std::vector<UpstreamName>> replace(
+      const std::vector<UpstreamConfig>& upstreams, const std::shared_ptr<const flush::SealContext>& context);
   void wake();
 
   void stop();

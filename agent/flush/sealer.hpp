@@ -88,7 +88,7 @@ class Sealer {
  private:
   boost::asio::awaitable<Status> seal_due(bool all);
   boost::asio::awaitable<void> read_next_seal();
-  bool prune_is_due() const;
+  bool prune_is_due();
   enum class Extent : std::uint8_t { one_commit, all };
   boost::asio::awaitable<void> prune(std::int64_t before_s, Extent extent);
 
@@ -98,7 +98,7 @@ class Sealer {
   bool stopping_ = false;
   std::uint64_t sealed_ = 0;
   BootTime pruned_at_;
-  std::uint64_t pruned_at_commit_ = 0;
+  std::uint64_t commits_seen_ = 0;  // when it was last asked whether to prune
   bool complained_ = false;
   std::optional<std::int64_t> next_seal_s_;
   bool stale_ = true;  // next_seal_s_ is from before a change

@@ -17,13 +17,17 @@ class Offline:
         self._sent = 0
         self.waiting = 0
 
-    def seal_once(self):
-        """One event for each subscription, and each bucket sealed: so many more usages wait."""
+    def count_once(self, seal=False):
+        """One event for each subscription, committed."""
         lines = {"keys": SUBSCRIPTIONS, "lines": SUBSCRIPTIONS}  # each key once
         told = programs.run(self._bench, "load_datagrams", unix=self.meterd.statsd, **lines)
         self._sent += told["lines"]
         self.meterd.wait_until_counted(self._sent)
-        self.meterd.commit(seal=True)
+        self.meterd.commit(seal)
+
+    def seal_once(self):
+        """One event for each subscription, and each bucket sealed: so many more usages wait."""
+        self.count_once(seal=True)
         self.waiting += SUBSCRIPTIONS
         waiting = self.meterd.status()["upstreams"][0]["waiting"]
         if waiting != self.waiting:

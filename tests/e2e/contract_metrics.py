@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import pathlib
+import signal
 
 import jsonschema
 from prometheus_client.parser import text_string_to_metric_families
