@@ -189,6 +189,61 @@ TEST_F(HttpServerTest, AtItsLimitTheLongestIdleConnectionMakesRoom) {
   EXPECT_EQ(exchange(peers.back(), get("/b")).body, "GET /b local 0:");
 }
 
+TEST_F(HttpServerTest, WhoeverIsBusyOverTcpLeavesPlacesToTheUnixSocket) {
+  const std::string half = "POST /a HTTP/1.1\r\nHost: d\r\nContent-Length: 2\r\n\r\nx";
+  std::deque<Peer> busy;
+  for (std::size_t i = 0; i < limits::kHttpConnectionsMax / 2; ++i) {
+    busy.push_back(remote());
+    busy.back().send(half);
+    clock_.settle();
+  }
+  auto refused = remote();
+  EXPECT_TRUE(refused.wait_for_end());
+  EXPECT_EQ(log_.times("api_connection_refused"), 1U);
+  auto peer = local();
+  EXPECT_EQ(exchange(peer, get("/a")).body, "GET /a local 0:");
+  EXPECT_EQ(exchange(busy.front(), "y").body, "POST /a remote 2:xy");
+  clock_.advance(Milliseconds(10));
+  auto late = remote();
+  EXPECT_EQ(exchange(late, get("/a")).body, "GET /a remote 0:") << "the idle one made room";
+  EXPECT_TRUE(busy.front().wait_for_end());
+}
+
+TEST_F(HttpServerTest, AnswersAHundredRequestsOfOneReadInOrder) {
+  auto peer = local();
+  std::string requests;
+  for (int i = 0; i < 100; ++i) requests += get("/" + std::to_string(i));
+  peer.send(requests);
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(next(peer).body, "GET /" + std::to_string(i) + " local 0:");
+}
+
+TEST_F(HttpServerTest, APipelinedRequestWaitsForTheAnswerBeforeIt) {
+  auto peer = local();
+  peer.send(get("/hold") + get("/b"));
+  ASSERT_TRUE(test::run_until(loop_, [this] { return requests_ == 1; }));
+  clock_.settle();
+  EXPECT_EQ(requests_, 1);
+  hold_->notify();
+  EXPECT_EQ(next(peer).body, "GET /hold local 0:");
+  EXPECT_EQ(next(peer).body, "GET /b local 0:");
+}
+
+TEST_F(HttpServerTest, NothingBehindARefusedRequestIsAnswered) {
+  auto peer = local();
+  peer.send("POST /a HTTP/1.1\r\nHost: d\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n" +
+            get("/b"));
+  EXPECT_THAT(next(peer).head, StartsWith("HTTP/1.1 400 "));
+  EXPECT_TRUE(peer.wait_for_end());
+  EXPECT_EQ(peer.received(), "");
+  EXPECT_EQ(requests_, 0);
+}
+
+TEST_F(HttpServerTest, RefusesAnotherExpectation) {
+  auto peer = local();
+  EXPECT_THAT(exchange(peer, "POST /a HTTP/1.1\r\nHost: d\r\nExpect: tea\r\nContent-Length: 1\r\n\r\n").head,
+              StartsWith("HTTP/1.1 417 "));
+}
+
 TEST_F(HttpServerTest, StopsAtOnceWhileIdle) {
   auto peer = local();
   EXPECT_EQ(exchange(peer, get("/a")).body, "GET /a local 0:");
