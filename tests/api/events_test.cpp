@@ -12,6 +12,7 @@ using ::testing::Not;
 
 class EventsTest : public RoutesTest {
  protected:
+  using RoutesTest::RoutesTest;
   static Request to_events(std::string content_type, std::string body) {
     Request request;
     request.method = "POST";
@@ -208,6 +209,38 @@ TEST_F(EventsTest, BinaryModeRefusesWhatIsNotOneEvent) {
   EXPECT_THAT(binary(good, R"({"quantity":1,"quantity":2})").body, HasSubstr("once"));
   EXPECT_EQ(binary(good, "5", "text/plain").status, 415U);
   EXPECT_EQ(bench_.accepted(), q("0"));
+}
+
+test::BenchOptions tiny() {
+  test::BenchOptions options;
+  options.size_max = 1U << 20;
+  options.reserve = 256U << 10;
+  return options;
+}
+class EventsOfAFullJournal : public EventsTest {
+ protected:
+  EventsOfAFullJournal() : EventsTest(tiny()) {}
+};
+
+TEST_F(EventsOfAFullJournal, SaysThatABatchIsNotCommittedAndTakesNoneWithoutTheDisk) {
+  std::string events = "[";
+  for (int i = 0; i < 6'000; ++i)  // new subscriptions: more than fit into the map
+    events +=
+        (i == 0 ? "" : ",") + (R"({"specversion":"1.0","type":"sms.sent","source":"app","id":")" +
+                               std::to_string(i) + R"(","subscription":"sub-)" + std::to_string(i) + "\"}");
+  const auto answer = batch(events + "]");
+  EXPECT_EQ(answer.status, 503U);
+  EXPECT_EQ(retry_after(answer), "5");
+  const auto value = json::parse(answer.body);
+  EXPECT_EQ(value.at("error").at("code").as_string(), "full");
+  EXPECT_THAT(std::string(value.at("error").at("message").as_string()), HasSubstr("again with the same ids"));
+  EXPECT_EQ(bench_.accepted(), q("0"));
+
+  bench_.advance(Milliseconds(10));
+  const auto received = batch("[" + event("r") + "]", "received");
+  EXPECT_EQ(received.status, 503U) << "it could not be promised";
+  EXPECT_EQ(retry_after(received), "5");
+  EXPECT_THAT(received.body, HasSubstr("\"code\":\"full\""));
 }
 
 TEST_F(EventsTest, OverTcpTheKeyDecides) {

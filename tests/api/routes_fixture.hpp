@@ -11,6 +11,7 @@ namespace meterd::api {
 
 class RoutesTest : public ::testing::Test {
  protected:
+  explicit RoutesTest(test::BenchOptions options = {}) : bench_(std::move(options)) {}
   Response send(const Request& request) {
     std::optional<Response> out;
     const auto done = [&](const std::exception_ptr& thrown, Response response) {
