@@ -108,8 +108,8 @@ TEST(RequestReader, RefusesWhatReadsInTwoWays) {
 }
 
 TEST(RequestReader, RefusesAZeroByteInAField) {
-  EXPECT_THAT(read_all(std::string("GET /a HTTP/1.1\r\nHost: d\r\nX: a\0b\r\n\r\n", 38), 1'000),
-              ElementsAre("400"));
+  const std::string zero(1, '\0');
+  EXPECT_THAT(read_all("GET /a HTTP/1.1\r\nHost: d\r\nX: a" + zero + "b\r\n\r\n", 1'000), ElementsAre("400"));
 }
 
 TEST(RequestReader, RefusesAnOldRequestInChunksAndANewOneWithoutAHost) {
@@ -121,8 +121,8 @@ TEST(RequestReader, RefusesAnOldRequestInChunksAndANewOneWithoutAHost) {
 }
 
 TEST(RequestReader, RefusesABrokenChunk) {
-  for (const char* body :
-       {"x\r\nabc\r\n", "3\r\nabcd\r\n0\r\n\r\n", "-1\r\nabc", "10000000000000000\r\n", "3\r\nabc0\r\n\r\n"}) {
+  for (const char* body : {"x\r\nabc\r\n", "3\r\nabcd\r\n0\r\n\r\n", "-1\r\nabc", "10000000000000000\r\n",
+                           "3\r\nabc0\r\n\r\n"}) {
     const auto got = read_all(
         "POST /a HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n" + std::string(body), 1'000);
     ASSERT_EQ(got.size(), 1U) << body;
