@@ -222,9 +222,11 @@ std::optional<CloudEventError> CloudEventReader::Impl::parse(Mode mode, std::str
   parser.reset();
   error_code failed;
   const auto read = parser.write_some(false, body.data(), body.size(), failed);
-  if (sax.broken) return std::move(sax.broken);
   if (!failed && read < body.size()) failed = json::make_error_code(json::error::extra_data);
   if (!failed) return std::nullopt;
+  sax.events.clear();
+  sax.errors.clear();
+  if (sax.broken) return std::move(sax.broken);
   return CloudEventError{
       Refusal::malformed,
       "The body is not JSON in UTF-8: " + failed.message() + " near byte " + std::to_string(read) + ".",

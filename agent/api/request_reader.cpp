@@ -23,6 +23,9 @@ namespace {
 constexpr std::size_t kBufferBytes = 4 * 1024;
 constexpr std::size_t kBufferBytesMax = 2 * limits::kHttpHeaderBytesMax;
 constexpr std::size_t kRoomMin = 1024;
+// Beast 1.81 asserts that it never sees less than "0\r\n\r\n" once it has seen its beginning: a client that
+// sends it byte by byte would end the process. Every chunked body has that much to come until its end.
+constexpr std::size_t kLastChunkBytes = 5;
 constexpr std::size_t kBodyBytesKept = 16 * 1024;  // of memory, from one request to the next
 
 std::string_view plain(string_view text) { return {text.data(), text.size()}; }
@@ -243,7 +246,8 @@ RequestReader::Step RequestReader::read_header() {
 
 RequestReader::Step RequestReader::read_body() {
   while (!parser_->is_done()) {
-    if (begin_ == end_) return Step::more;
+    const std::size_t least = parser_->chunked() ? kLastChunkBytes : 1;
+    if (end_ - begin_ < least) return Step::more;
     error_code failed;
     begin_ += parser_->put({buffer_.get() + begin_, end_ - begin_}, failed);
     if (failed == http::error::body_limit) return refuse(413, "too_large", "Send a body of at most 1 MiB.");

@@ -16,7 +16,7 @@ class RequestReader {
   RequestReader();
   ~RequestReader();
 
-  // Where the next bytes go, at least 1 KiB; then how many came.
+  // After step() asked for more: where the next bytes go, at least 1 KiB. Then how many came.
   std::span<char> room();
   void received(std::size_t bytes);
 

@@ -1,10 +1,9 @@
-// The API's pure parts: CloudEvents in, the status and the listings out.
+// The API's pure parts: the status and the listings.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
 
-#include "agent/api/cloud_event.hpp"
 #include "agent/api/http.hpp"
 #include "agent/api/listings.hpp"
 #include "agent/api/status.hpp"
@@ -20,91 +19,6 @@ using test::healthy_status;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
-
-std::string event_with(const std::string& members) {
-  return R"({"specversion":"1.0","type":"sms.sent","source":"app","id":"e-1")" + members + "}";
-}
-
-struct Good {
-  std::string body, subscription, quantity, time;
-};
-class CloudEventGood : public ::testing::TestWithParam<Good> {};
-
-TEST_P(CloudEventGood, IsAnEvent) {
-  CloudEventReader reader;
-  const auto broken = reader.read_one(GetParam().body);
-  ASSERT_FALSE(broken.has_value()) << broken->message;
-  ASSERT_EQ(reader.events().size(), 1U) << reader.errors().at(0).message;
-  const auto& event = reader.events().at(0);
-  EXPECT_EQ(event.view().name, "sms.sent");
-  EXPECT_EQ(event.view().producer, "app");
-  EXPECT_EQ(event.view().id, "e-1");
-  EXPECT_EQ(event.view().subscription, GetParam().subscription);
-  EXPECT_EQ(event.view().quantity.text(), GetParam().quantity);
-  EXPECT_EQ(event.time ? rfc3339(*event.time) : "", GetParam().time);
-}
-
-INSTANTIATE_TEST_SUITE_P(
-    Table, CloudEventGood,
-    ::testing::Values(
-        Good{event_with(""), "", "1", ""}, Good{event_with(R"(,"subscription":"sub_1")"), "sub_1", "1", ""},
-        Good{event_with(R"(,"subject":"sub_2")"), "sub_2", "1", ""},
-        Good{event_with(R"(,"subject":"sub_2","subscription":"sub_1")"), "sub_1", "1", ""},
-        Good{event_with(R"(,"data":{})"), "", "1", ""},
-        Good{event_with(R"(,"data":{"quantity":"0.1","unit":"MiB"})"), "", "0.1", ""},
-        Good{event_with(R"(,"data":{"quantity":18446744073709551615})"), "", "18446744073709551615", ""},
-        Good{event_with(R"(,"data":{"quantity":7})"), "", "7", ""},
-        Good{event_with(R"(,"time":"2026-11-22T01:02:03Z")"), "", "1", "2026-11-22T01:02:03Z"},
-        Good{event_with(R"(,"time":"2026-11-22T01:02:03.500+01:00")"), "", "1", "2026-11-22T00:02:03Z"},
-        Good{event_with(R"(,"datacontenttype":"application/json","extension":5)"), "", "1", ""},
-        // The JSON format lets an unset attribute be null.
-        Good{event_with(R"(,"subject":null,"time":null,"subscription":null,"data":null)"), "", "1", ""}));
-
-struct Bad {
-  std::string body;
-  Refusal why;
-  std::string says;
-};
-class CloudEventBad : public ::testing::TestWithParam<Bad> {};
-
-TEST_P(CloudEventBad, SaysWhatIsWrong) {
-  CloudEventReader reader;
-  auto error = reader.read_one(GetParam().body);
-  EXPECT_TRUE(reader.events().empty());
-  if (!error && !reader.errors().empty()) error = reader.errors().at(0);
-  ASSERT_TRUE(error.has_value()) << GetParam().body;
-  EXPECT_EQ(name_of(error->refusal), name_of(GetParam().why));
-  EXPECT_THAT(error->message, HasSubstr(GetParam().says));
-}
-
-INSTANTIATE_TEST_SUITE_P(
-    Table, CloudEventBad,
-    ::testing::Values(
-        Bad{"", Refusal::malformed, "JSON"}, Bad{"{", Refusal::malformed, "JSON"},
-        Bad{std::string(4, '\0'), Refusal::malformed, "JSON"}, Bad{"\xff", Refusal::malformed, "JSON"},
-        Bad{std::string(100'000, '['), Refusal::malformed, "JSON"}, Bad{"[]", Refusal::malformed, "object"},
-        Bad{"7", Refusal::malformed, "object"}, Bad{"{}", Refusal::malformed, "specversion"},
-        Bad{R"({"specversion":"0.3","type":"a","source":"s","id":"1"})", Refusal::malformed, "specversion"},
-        Bad{R"({"specversion":1.0,"type":"a","source":"s","id":"1"})", Refusal::malformed, "specversion"},
-        Bad{R"({"specversion":"1.0","source":"s","id":"1"})", Refusal::malformed, "type"},
-        Bad{R"({"specversion":"1.0","type":"","source":"s","id":"1"})", Refusal::malformed, "type"},
-        Bad{R"({"specversion":"1.0","type":"a","source":"s"})", Refusal::malformed, "id and source"},
-        Bad{R"({"specversion":"1.0","type":"a","id":"1"})", Refusal::malformed, "id and source"},
-        Bad{R"({"specversion":"1.0","type":"a","source":"s","id":1})", Refusal::malformed, "id and source"},
-        Bad{event_with(R"(,"subscription":5)"), Refusal::malformed, "subscription"},
-        Bad{event_with(R"(,"time":"yesterday")"), Refusal::malformed, "time"},
-        Bad{event_with(R"(,"time":1800000000)"), Refusal::malformed, "time"},
-        // A fraction is not exact in JSON: it must be a string.
-        Bad{event_with(R"(,"data":{"quantity":0.5})"), Refusal::bad_quantity, "string"},
-        Bad{event_with(R"(,"data":{"quantity":1e3})"), Refusal::bad_quantity, "string"},
-        Bad{event_with(R"(,"data":{"quantity":18446744073709551616})"), Refusal::bad_quantity, "string"},
-        Bad{event_with(R"(,"data":{"quantity":""})"), Refusal::bad_quantity, ""},
-        Bad{event_with(R"(,"data":{"quantity":"5 "})"), Refusal::bad_quantity, ""},
-        Bad{event_with(R"(,"data":{"quantity":true})"), Refusal::bad_quantity, ""},
-        Bad{event_with(R"(,"data":{"quantity":null})"), Refusal::bad_quantity, ""},
-        Bad{event_with(R"(,"data":[5])"), Refusal::bad_quantity, ""},
-        Bad{event_with(R"(,"data":{"quantity":")" + std::string(41, '9') + "\"}"), Refusal::bad_quantity,
-            ""}));
 
 std::vector<std::string> keys_of(const json::value& object) {
   std::vector<std::string> out;

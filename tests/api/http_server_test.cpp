@@ -1,108 +1,14 @@
 // The HTTP server over real sockets: a unix socket and loopback TCP, byte by byte as a client would send it.
-#include "agent/api/http_server.hpp"
-
-#include <boost/asio/co_spawn.hpp>
 #include <deque>
 
-#include "agent/base/limits.hpp"
-#include "tests/ingest/bench.hpp"
-#include "tests/ingest/wire.hpp"
+#include "tests/api/http_server_fixture.hpp"
 
 namespace meterd::api {
 namespace {
 
-namespace asio = boost::asio;
 using test::Peer;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-
-struct Answer {
-  std::string head, body;
-};
-
-class HttpServerTest : public ::testing::Test {
- protected:
-  HttpServerTest() {
-    auto tcp = test::must(platform::listen_tcp("127.0.0.1", 0));
-    port_ = test::port_of(tcp);
-    std::vector<HttpServer::Listener> listeners;
-    listeners.push_back({test::must(platform::listen_unix(path_, {})), true});
-    listeners.push_back({std::move(tcp), false});
-    const HttpServer::Dependencies dependencies{loop_.get_executor(), clock_, log_, platform::SocketAccess{},
-                                                [this](const Request& request) { return answer(request); }};
-    server_ = std::make_unique<HttpServer>(dependencies, std::move(listeners));
-    server_->start(tasks_);
-    clock_.settle();
-  }
-  ~HttpServerTest() override {
-    hold_->notify();
-    server_->stop();
-    server_->close();
-    clock_.advance(Milliseconds(1'000));
-    EXPECT_TRUE(test::run_until(loop_, [this] { return tasks_.running() == 0; }));
-  }
-
-  // Says what it understood of the request. "/hold" waits until the test lets it go.
-  asio::awaitable<Response> answer(const Request& request) {
-    ++requests_;
-    if (request.path == "/hold") co_await hold_->wait_for(Milliseconds(3'600'000));
-    Response out;
-    if (request.path == "/missing") co_return error_response(404, "not_found", "There is nothing here.");
-    if (request.path == "/wrong") {
-      out = error_response(405, "method_not_allowed", "Use GET.");
-      out.headers.emplace_back("Allow", "GET");
-      co_return out;
-    }
-    if (!request.local && request.path.starts_with("/operator/"))
-      co_return error_response(401, "unauthorised", "No.");
-    out.content_type = "text/plain";
-    out.body = request.method + " " + request.path;
-    for (const auto& [name, value] : request.query) out.body += " " + name + "=" + value;
-    out.body += request.local ? " local" : " remote";
-    out.body += " " + std::to_string(request.body.size()) + ":" + request.body.substr(0, 20);
-    co_return out;
-  }
-
-  Peer local() { return Peer::unix_stream(loop_, path_); }
-  Peer remote() { return Peer::tcp(loop_, port_); }
-
-  // One answer with its body by Content-Length; `head_only` for the answer to a HEAD.
-  Answer next(Peer& peer, bool head_only = false) {
-    Answer out;
-    const auto head_came = [](const std::string& bytes) {
-      return bytes.find("\r\n\r\n") != std::string::npos;
-    };
-    EXPECT_TRUE(peer.wait_until(head_came)) << peer.received();
-    const auto end = peer.received().find("\r\n\r\n");
-    if (end == std::string::npos) return out;
-    out.head = peer.received().substr(0, end + 2);
-    const auto field = out.head.find("Content-Length: ");
-    const std::size_t length =
-        field == std::string::npos || head_only ? 0 : std::stoul(out.head.substr(field + 16));
-    EXPECT_TRUE(peer.wait_until([&](const std::string& bytes) { return bytes.size() >= end + 4 + length; }));
-    out.body = peer.received().substr(end + 4, length);
-    peer.take(end + 4 + length);
-    return out;
-  }
-  Answer exchange(Peer& peer, const std::string& bytes) {
-    peer.send(bytes);
-    return next(peer);
-  }
-  static std::string get(const std::string& target) {
-    return "GET " + target + " HTTP/1.1\r\nHost: d\r\n\r\n";
-  }
-
-  asio::io_context loop_{1};
-  platform::FakeClock clock_{loop_};
-  test::RecordingLog log_;
-  platform::TaskGroup tasks_{loop_.get_executor(), clock_};
-  std::unique_ptr<platform::Alarm> hold_ = clock_.make_alarm();
-  journal::TempDirectory directory_;
-  std::string path_ = directory_ / "api.sock";
-  std::uint16_t port_ = 0;
-  std::unique_ptr<HttpServer> server_;
-  int requests_ = 0;
-};
 
 TEST_F(HttpServerTest, AnswersOverBothSocketsAndKnowsWhichIsLocal) {
   auto near = local();
@@ -281,6 +187,61 @@ TEST_F(HttpServerTest, AtItsLimitTheLongestIdleConnectionMakesRoom) {
   EXPECT_EQ(exchange(late, get("/a")).body, "GET /a local 0:");
   EXPECT_TRUE(peers.front().wait_for_end());
   EXPECT_EQ(exchange(peers.back(), get("/b")).body, "GET /b local 0:");
+}
+
+TEST_F(HttpServerTest, WhoeverIsBusyOverTcpLeavesPlacesToTheUnixSocket) {
+  const std::string half = "POST /a HTTP/1.1\r\nHost: d\r\nContent-Length: 2\r\n\r\nx";
+  std::deque<Peer> busy;
+  for (std::size_t i = 0; i < limits::kHttpConnectionsMax / 2; ++i) {
+    busy.push_back(remote());
+    busy.back().send(half);
+    clock_.settle();
+  }
+  auto refused = remote();
+  EXPECT_TRUE(refused.wait_for_end());
+  EXPECT_EQ(log_.times("api_connection_refused"), 1U);
+  auto peer = local();
+  EXPECT_EQ(exchange(peer, get("/a")).body, "GET /a local 0:");
+  EXPECT_EQ(exchange(busy.front(), "y").body, "POST /a remote 2:xy");
+  clock_.advance(Milliseconds(10));
+  auto late = remote();
+  EXPECT_EQ(exchange(late, get("/a")).body, "GET /a remote 0:") << "the idle one made room";
+  EXPECT_TRUE(busy.front().wait_for_end());
+}
+
+TEST_F(HttpServerTest, AnswersAHundredRequestsOfOneReadInOrder) {
+  auto peer = local();
+  std::string requests;
+  for (int i = 0; i < 100; ++i) requests += get("/" + std::to_string(i));
+  peer.send(requests);
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(next(peer).body, "GET /" + std::to_string(i) + " local 0:");
+}
+
+TEST_F(HttpServerTest, APipelinedRequestWaitsForTheAnswerBeforeIt) {
+  auto peer = local();
+  peer.send(get("/hold") + get("/b"));
+  ASSERT_TRUE(test::run_until(loop_, [this] { return requests_ == 1; }));
+  clock_.settle();
+  EXPECT_EQ(requests_, 1);
+  hold_->notify();
+  EXPECT_EQ(next(peer).body, "GET /hold local 0:");
+  EXPECT_EQ(next(peer).body, "GET /b local 0:");
+}
+
+TEST_F(HttpServerTest, NothingBehindARefusedRequestIsAnswered) {
+  auto peer = local();
+  peer.send("POST /a HTTP/1.1\r\nHost: d\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n" +
+            get("/b"));
+  EXPECT_THAT(next(peer).head, StartsWith("HTTP/1.1 400 "));
+  EXPECT_TRUE(peer.wait_for_end());
+  EXPECT_EQ(peer.received(), "");
+  EXPECT_EQ(requests_, 0);
+}
+
+TEST_F(HttpServerTest, RefusesAnotherExpectation) {
+  auto peer = local();
+  EXPECT_THAT(exchange(peer, "POST /a HTTP/1.1\r\nHost: d\r\nExpect: tea\r\nContent-Length: 1\r\n\r\n").head,
+              StartsWith("HTTP/1.1 417 "));
 }
 
 TEST_F(HttpServerTest, StopsAtOnceWhileIdle) {

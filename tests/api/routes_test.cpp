@@ -1,73 +1,12 @@
 // What each path answers, from whom and how: the routes over a real journal, without a socket.
-#include "agent/api/routes.hpp"
-
-#include <boost/asio/co_spawn.hpp>
-#include <boost/json.hpp>
-
-#include "tests/ingest/bench.hpp"
+#include "tests/api/routes_fixture.hpp"
 
 namespace meterd::api {
 namespace {
 
-namespace asio = boost::asio;
 namespace json = boost::json;
-using test::Bench;
 using test::q;
 using ::testing::HasSubstr;
-
-class RoutesTest : public ::testing::Test {
- protected:
-  Response ask(const std::string& method, const std::string& path, const std::string& body = {},
-               bool local = true, std::vector<std::pair<std::string, std::string>> query = {}) {
-    Request request;
-    request.method = method;
-    request.path = path;
-    request.body = body;
-    request.query = std::move(query);
-    request.content_type = "application/cloudevents+json; charset=utf-8";
-    request.local = local;
-    request.over_tcp = !host_.empty();
-    request.host = host_;
-    std::optional<Response> out;
-    const auto done = [&](const std::exception_ptr& thrown, Response response) {
-      ASSERT_FALSE(thrown);
-      out = std::move(response);
-    };
-    asio::co_spawn(bench_.loop(), routes_.answer(request), done);
-    bench_.settle();
-    EXPECT_TRUE(out.has_value()) << "no answer";
-    return out.value_or(Response{});
-  }
-  std::string host_;  // of a request over TCP
-  static std::string event(const std::string& id, const std::string& members = "") {
-    return R"({"specversion":"1.0","type":"sms.sent","source":"app","subscription":"sub_1","id":")" + id +
-           "\"" + members + "}";
-  }
-  static int number(const Response& response, const char* key) {
-    return json::parse(response.body).at(key).to_number<int>();
-  }
-
-  // Free coroutines in members: what a lambda captures would not outlive its first suspension.
-  asio::awaitable<Result<Status>> status() {
-    if (broken_) co_return Error{Code::io, "the journal cannot be read"};
-    Status out;
-    out.device = "gw-0042";
-    out.commit_interval = Milliseconds(10'000);
-    co_return out;
-  }
-  asio::awaitable<Result<Routes::Dependencies::Flushed>> flush(bool seal_now) {
-    flushed_.push_back(seal_now);
-    co_return Routes::Dependencies::Flushed{3, {"billing"}};
-  }
-
-  Bench bench_;
-  bool broken_ = false;
-  std::vector<bool> flushed_;
-  BasicAuth key_;
-  Routes routes_{Routes::Dependencies{bench_.batcher(), bench_.journal(), bench_.loop().get_executor(),
-                                      bench_.clock(), [this] { return status(); },
-                                      [this](bool now) { return flush(now); }, key_}};
-};
 
 TEST_F(RoutesTest, OverTcpAnswersOnlyThoseWhoAskForThisDevice) {
   for (const char* host : {"127.0.0.1:8480", "localhost:8480", "localhost", "[::1]:8480", "127.0.0.1"}) {
@@ -186,21 +125,6 @@ TEST_F(RoutesTest, ARefusalForNowIs503) {
   const auto answer = ask("POST", "/events", event("a", R"(,"time":"2027-01-15T08:00:00Z")"));
   EXPECT_EQ(answer.status, 503U);
   EXPECT_THAT(answer.body, HasSubstr("clock_untrusted"));
-}
-
-TEST_F(RoutesTest, AnotherContentTypeIs415) {
-  Request request;
-  request.method = "POST";
-  request.path = "/events";
-  request.body = event("a");
-  request.content_type = "application/json";
-  request.local = true;
-  std::optional<Response> out;
-  const auto done = [&](const std::exception_ptr&, Response response) { out = std::move(response); };
-  asio::co_spawn(bench_.loop(), routes_.answer(request), done);
-  bench_.settle();
-  ASSERT_TRUE(out.has_value());
-  EXPECT_EQ(out->status, 415U);
 }
 
 TEST_F(RoutesTest, ListingsShowWhatIsCommitted) {

@@ -1,0 +1,73 @@
+// The routes over a real journal, without a socket.
+#pragma once
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/json.hpp>
+
+#include "agent/api/routes.hpp"
+#include "tests/ingest/bench.hpp"
+
+namespace meterd::api {
+
+class RoutesTest : public ::testing::Test {
+ protected:
+  explicit RoutesTest(test::BenchOptions options = {}) : bench_(std::move(options)) {}
+  Response send(const Request& request) {
+    std::optional<Response> out;
+    const auto done = [&](const std::exception_ptr& thrown, Response response) {
+      ASSERT_FALSE(thrown);
+      out = std::move(response);
+    };
+    boost::asio::co_spawn(bench_.loop(), routes_.answer(request), done);
+    bench_.settle();
+    EXPECT_TRUE(out.has_value()) << "no answer";
+    return out.value_or(Response{});
+  }
+  Response ask(const std::string& method, const std::string& path, const std::string& body = {},
+               bool local = true, std::vector<std::pair<std::string, std::string>> query = {}) {
+    Request request;
+    request.method = method;
+    request.path = path;
+    request.body = body;
+    request.query = std::move(query);
+    request.content_type = "application/cloudevents+json; charset=utf-8";
+    request.local = local;
+    request.over_tcp = !host_.empty();
+    request.host = host_;
+    request.authorization = authorization_;
+    return send(request);
+  }
+  std::string host_;  // of a request over TCP
+  std::string authorization_;
+
+  static std::string event(const std::string& id, const std::string& members = "") {
+    return R"({"specversion":"1.0","type":"sms.sent","source":"app","subscription":"sub_1","id":")" + id +
+           "\"" + members + "}";
+  }
+  static int number(const Response& response, const char* key) {
+    return boost::json::parse(response.body).at(key).to_number<int>();
+  }
+
+  // Free coroutines in members: what a lambda captures would not outlive its first suspension.
+  boost::asio::awaitable<Result<Status>> status() {
+    if (broken_) co_return Error{Code::io, "the journal cannot be read"};
+    Status out;
+    out.device = "gw-0042";
+    out.commit_interval = Milliseconds(10'000);
+    co_return out;
+  }
+  boost::asio::awaitable<Result<Routes::Dependencies::Flushed>> flush(bool seal_now) {
+    flushed_.push_back(seal_now);
+    co_return Routes::Dependencies::Flushed{3, {"billing"}};
+  }
+
+  test::Bench bench_;
+  bool broken_ = false;
+  std::vector<bool> flushed_;
+  BasicAuth key_;
+  Routes routes_{Routes::Dependencies{bench_.batcher(), bench_.journal(), bench_.loop().get_executor(),
+                                      bench_.clock(), [this] { return status(); },
+                                      [this](bool now) { return flush(now); }, key_}};
+};
+
+}  // namespace meterd::api
