@@ -90,19 +90,20 @@ struct Events::Taken {
   std::vector<CloudEventError> errors;
 };
 
+// No coroutine of its own: the one that Asio makes of the initiation is enough.
 asio::awaitable<CommitResult> committed(ingest::Batcher& batcher, std::vector<std::size_t> identified) {
-  auto initiate = [&batcher, &identified](auto handler) {
+  auto initiate = [&batcher, positions = std::move(identified)](auto handler) mutable {
     auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-    batcher.commit_soon([shared, identified = std::move(identified)](const meterd::Status& status,
-                                                                     const ingest::WindowOutcome& outcome) {
+    batcher.commit_soon([shared, positions = std::move(positions)](const meterd::Status& status,
+                                                                   const ingest::WindowOutcome& outcome) {
       CommitResult result{status, 0};
-      for (const auto position : identified)
+      for (const auto position : positions)
         if (position < outcome.duplicate.size() && outcome.duplicate[position]) ++result.duplicates;
       std::move (*shared)(std::move(result));
     });
   };
-  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(CommitResult)>(
-      initiate, asio::use_awaitable);
+  return asio::async_initiate<const asio::use_awaitable_t<>, void(CommitResult)>(std::move(initiate),
+                                                                                 asio::use_awaitable);
 }
 
 // Reads and counts in one go: what is refused here as a whole left no trace but in the statistics.

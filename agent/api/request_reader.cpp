@@ -125,7 +125,11 @@ class RequestReader::Parser final : public http::basic_parser<true> {
   bool in_body_ = false;
 };
 
-RequestReader::RequestReader() { next(); }
+struct RequestReader::Slot {
+  std::optional<Parser> parser;
+};
+
+RequestReader::RequestReader() : slot_(std::make_unique<Slot>()) { next(); }
 RequestReader::~RequestReader() = default;
 
 std::span<char> RequestReader::room() {
@@ -156,7 +160,7 @@ AnswerFrame RequestReader::frame() const {
 bool RequestReader::is_head() const { return parser_->head; }
 
 void RequestReader::next() {
-  parser_ = std::make_unique<Parser>(request_);
+  parser_ = &slot_->parser.emplace(request_);
   request_.headers.clear();
   request_.content_type.clear();
   request_.authorization.clear();

@@ -40,13 +40,15 @@ class RequestReader {
 
  private:
   class Parser;
+  struct Slot;
   Step read_header();
   Step read_body();
   Step refuse(unsigned status, std::string_view code, std::string_view message);
   bool find_header_end();
   bool read_target(std::string_view target);
 
-  std::unique_ptr<Parser> parser_;
+  std::unique_ptr<Slot> slot_;  // one parser per request, in place
+  Parser* parser_ = nullptr;    // the one in the slot
   std::unique_ptr<char[]> buffer_;
   std::size_t capacity_ = 0, begin_ = 0, end_ = 0;  // what has come and is not read: [begin_, end_)
   std::size_t scanned_ = 0;                         // of it: already searched for the header's end

@@ -49,7 +49,19 @@ Response unauthorised_over_tcp(const BasicAuth& key) {
 
 }  // namespace
 
+bool Routes::may_report(const Request& request) const {
+  if (!request.over_tcp) return request.local;
+  return is_loopback_host(request.host) && deps_.tcp_key.allows(request.authorization);
+}
+
+// Reports are the many: they get no coroutine around their own.
 asio::awaitable<Response> Routes::answer(const Request& request) {
+  if (request.path == "/events" && request.method == "POST" && may_report(request))
+    return events_.answer(request);
+  return dispatch(request);
+}
+
+asio::awaitable<Response> Routes::dispatch(const Request& request) {
   // A web page whose name was pointed at this device must not read it (DNS rebinding).
   if (request.over_tcp && !is_loopback_host(request.host))
     co_return error_response(421, "misdirected",
@@ -67,10 +79,8 @@ asio::awaitable<Response> Routes::answer(const Request& request) {
     co_return co_await metrics();
   }
   if (request.path == "/events") {
-    const bool allowed = request.over_tcp ? deps_.tcp_key.allows(request.authorization) : request.local;
-    if (request.over_tcp && !allowed) co_return unauthorised_over_tcp(deps_.tcp_key);
-    if (allowed && request.method != "POST") co_return not_allowed("POST");
-    if (allowed) co_return co_await events_.answer(request);
+    if (may_report(request)) co_return not_allowed("POST");
+    if (request.over_tcp) co_return unauthorised_over_tcp(deps_.tcp_key);
   } else if (!request.path.starts_with("/operator/")) {
     co_return error_response(404, "not_found", "There is nothing at this path; see the README.");
   }

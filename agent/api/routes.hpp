@@ -38,6 +38,8 @@ class Routes {
   boost::asio::awaitable<Response> answer(const Request& request);
 
  private:
+  bool may_report(const Request& request) const;
+  boost::asio::awaitable<Response> dispatch(const Request& request);
   boost::asio::awaitable<Response> status();
   boost::asio::awaitable<Response> metrics();
   boost::asio::awaitable<Response> operators(const Request& request);
