@@ -6,6 +6,7 @@
 // daemon may lose by dying is what is in memory: at most commit_interval of `received` events.
 #pragma once
 
+#include <algorithm>
 #include <boost/asio/awaitable.hpp>
 #include <functional>
 #include <map>
@@ -114,7 +115,9 @@ class Batcher {
   bool holds_uncommitted() const { return !window_.empty() || in_flight_ || stuck_ != nullptr; }
   // How long the journal has been refusing a window: so much longer is the loss window. Meanwhile `received`
   // cannot be promised and is refused as full.
-  Milliseconds stuck_for() const { return stuck_ ? deps_.clock.boot() - stuck_since_ : Milliseconds(0); }
+  Milliseconds stuck_for() const {
+    return stuck_ ? std::max(Milliseconds(1), deps_.clock.boot() - stuck_since_) : Milliseconds(0);
+  }
 
  private:
   struct Closed {  // a window on its way to the journal

@@ -117,6 +117,10 @@ class AnswerReader {
   }
 
  private:
+  // Beast 1.81 asserts that it never sees less than "0\r\n\r\n" once it has seen its beginning. Every chunked
+  // body has that much to come until its end.
+  std::size_t least() const { return parser_->is_header_done() && parser_->chunked() ? 5 : 1; }
+
   void restart() {
     parser_.emplace();
     parser_->header_limit(limits::kUpstreamHeaderBytesMax);
@@ -126,7 +130,7 @@ class AnswerReader {
   }
 
   void feed(error_code& ec) {
-    while (rest_.size() > 0 && !parser_->is_done()) {
+    while (!parser_->is_done() && rest_.size() >= least()) {
       const std::size_t used = parser_->put(rest_.data(), ec);
       rest_.consume(used);
       if (ec == http::error::need_more) {

@@ -74,6 +74,12 @@ TEST(HttpClientWire, ReadsEveryFramingAndKeepsOnlyWhatMayBeKept) {
       {"chunked",
        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1;x=y\r\nk\r\n0\r\nT: t\r\n\r\n"},
        true},
+      {"chunked, byte by byte",
+       {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", false, true},
+       true},
+      {"chunked and empty before its end, byte by byte",
+       {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nok\r\n0\r\nT: t\r\n\r\n", false, true},
+       true},
       {"interim answers",
        {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\n" + kOk, false, true},
        true},
@@ -91,6 +97,18 @@ TEST(HttpClientWire, ReadsEveryFramingAndKeepsOnlyWhatMayBeKept) {
     const Exchange second = pair.exchange();
     ASSERT_NE(response_of(second), nullptr) << c.what << ": " << text_of(second);
     EXPECT_EQ(pair.server.connections(), c.kept ? 1 : 2) << c.what;
+  }
+}
+
+// Beast 1.81 asserts on it: an upstream, or a proxy before it, would end the daemon.
+TEST(HttpClientWire, ReadsAnEmptyChunkedAnswerThatComesByteByByte) {
+  for (const char* end : {"0\r\n\r\n", "0;x=y\r\n\r\n", "0\r\nT: t\r\n\r\n"}) {
+    const std::string answer = "HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n";
+    Pair pair({{answer + end, false, true}, {kOk}});
+    const Exchange exchange = pair.exchange();
+    ASSERT_NE(response_of(exchange), nullptr) << end << text_of(exchange);
+    EXPECT_EQ(response_of(exchange)->status, 503U);
+    EXPECT_EQ(response_of(exchange)->body, "");
   }
 }
 
