@@ -5,8 +5,6 @@
 
 #include "agent/app/config_reload.hpp"
 #include "agent/base/limits.hpp"
-#include "agent/upstream/chargebee/chargebee.hpp"
-#include "agent/upstream/ledger/ledger.hpp"
 #include "platform/run_on.hpp"
 
 namespace meterd::app {
@@ -18,38 +16,6 @@ namespace {
 constexpr Milliseconds kSpaceInterval{10'000};
 constexpr Milliseconds kReserveInterval{1'000};  // while the disk is full
 constexpr std::size_t kClearedPerCommit = 256;
-
-flush::Target target_of(const UpstreamConfig& config) {
-  auto seal = meter::SealRule::with_defaults(config.seal.count());
-  if (config.seal_delay) seal.delay = config.seal_delay->count();
-  if (config.flush_window) seal.flush_window = config.flush_window->count();
-  std::shared_ptr<const upstream::Upstream> vendor;
-  if (config.kind == UpstreamKind::ledger) {
-    vendor = upstream::ledger::make();
-  } else {
-    check(config.kind == UpstreamKind::chargebee, "the configuration refuses kinds that are not available");
-    vendor = upstream::chargebee::make(config.base_path);
-  }
-  return {config.name, std::move(vendor), seal};
-}
-
-std::vector<UpstreamConfig> upstreams_of(const Config& config) {
-  if (!config.upstreams.empty()) return config.upstreams;
-  UpstreamConfig ledger;
-  ledger.name = UpstreamName(kLedger);
-  ledger.kind = UpstreamKind::ledger;
-  return {ledger};
-}
-
-ingest::InterfaceSourceRule rule_of(const InterfaceSourceConfig& source) {
-  return {source.interface_name, source.event, source.subscription, source.direction != "tx",
-          source.direction != "rx"};
-}
-
-flush::Sealer::Settings sealing_of(const Config& config,
-                                   const std::shared_ptr<const flush::SealContext>& context) {
-  return {context, config.retain_delivered, !config.upstreams.empty()};
-}
 
 api::Deliveries deliveries_of(const flush::FlushStats& stats) {
   return {stats.attempts,   stats.delivered, stats.retries, stats.read_backs,
@@ -77,7 +43,7 @@ Result<std::unique_ptr<Core>> Core::make(const Config& config, journal::Journal&
 }
 
 Status Core::wire() {
-  auto wiring = make_wiring(config_);
+  auto wiring = make_wiring(config_, journal_, around_.clock);
   if (!wiring) return wiring.error();
   context_ = wiring->context;
   batcher_ = std::make_unique<ingest::Batcher>(
@@ -98,42 +64,6 @@ Status Core::wire() {
     if (batcher_->placed() * journal::kRoomPerOpenBucket >= room / 2) space_alarm_->notify();
   });
   return {};
-}
-
-Result<Core::Wiring> Core::make_wiring(const Config& config) const {
-  auto context = std::make_shared<flush::SealContext>();
-  context->device = config.device_id;
-  context->epoch = journal_.epoch();
-  for (const auto& upstream : upstreams_of(config))
-    context->targets.emplace(upstream.name, target_of(upstream));
-
-  std::vector<meter::MeterRule> meters;
-  std::vector<meter::SealRule> seal_rules;
-  for (const auto& meter : config.meters) {
-    auto zone = meter::TimeZone::load(meter.time_zone.empty() ? config.time_zone : meter.time_zone);
-    if (!zone) return zone.error();
-    const auto target = context->targets.find(meter.upstream);
-    if (target == context->targets.end())
-      return Error{Code::invalid,
-                   "a meter names the upstream " + meter.upstream.value() + ", which is not configured"};
-    seal_rules.push_back(target->second.seal);
-    meters.push_back({meter.event, meter.upstream, meter.item_price, meter.subscription, *zone});
-  }
-  std::vector<meter::SubscriptionRule> subscriptions;
-  for (const auto& one : config.subscriptions) subscriptions.push_back({one.id, one.item_prices});
-
-  const auto seal_early = [context, &clock = around_.clock, boot = journal_.boot_number()](
-                              journal::WriteTransaction& txn, const meter::BucketKey& bucket) -> Status {
-    const journal::Moment now{clock.wall().time, {boot, clock.boot().since_boot.count()}};
-    auto sealed = flush::seal_bucket(txn, *context, bucket, now);
-    if (!sealed) return sealed.error();
-    return {};
-  };
-  return Wiring{context,
-                {std::make_shared<meter::Catalog>(std::move(meters), subscriptions),
-                 std::move(seal_rules),
-                 seal_early,
-                 {config.commit_interval, config.accept_past, config.accept_future, config.remember_ids}}};
 }
 
 Result<Core::Cursors> Core::stored_cursors(const std::vector<InterfaceSourceConfig>& sources) const {
@@ -173,7 +103,7 @@ void Core::start() {
 
 asio::awaitable<Status> Core::reload(Config next) {
   if (auto may = may_reload(config_, next); !may) co_return may;
-  auto wiring = make_wiring(next);
+  auto wiring = make_wiring(next, journal_, around_.clock);
   if (!wiring) co_return wiring.error();
   const auto read = [this, sources = next.interfaces] { return stored_cursors(sources); };
   auto stored = co_await platform::run_on(around_.reader, read);

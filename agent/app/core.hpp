@@ -14,6 +14,7 @@
 #include "agent/app/config.hpp"
 #include "agent/app/deliveries.hpp"
 #include "agent/app/surroundings.hpp"
+#include "agent/app/wiring.hpp"
 #include "agent/flush/sealer.hpp"
 #include "agent/ingest/batcher.hpp"
 #include "agent/ingest/interface_source.hpp"
@@ -50,15 +51,9 @@ class Core {
 
  private:
   Core(const Config& config, journal::Journal& journal, const Surroundings& surroundings);
-  // All that follows from a configuration alone.
-  struct Wiring {
-    std::shared_ptr<const flush::SealContext> context;
-    ingest::Batcher::Settings settings;
-  };
   using Cursors = std::map<std::string, journal::CounterCursor>;  // by counter source
 
   Status wire();
-  Result<Wiring> make_wiring(const Config& config) const;
   Result<Cursors> stored_cursors(const std::vector<InterfaceSourceConfig>& sources) const;
   void put_sources(const Cursors& stored);
   boost::asio::awaitable<Status> swap(Config next, Wiring wiring, Cursors stored);

@@ -16,6 +16,7 @@ EXPECTED = {
     "share/bash-completion/completions/meterctl",
     "share/bash-completion/completions/meterd",
     "share/doc/meterd/examples/meterd.toml",
+    "share/doc/meterd/status.schema.json",
     "share/fish/vendor_completions.d/meterctl.fish",
     "share/man/man1/meterctl.1",
     "share/man/man5/meterd.toml.5",
