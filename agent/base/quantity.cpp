@@ -96,7 +96,24 @@ Result<Quantity> Quantity::parse_at_most(std::string_view text, std::size_t leng
   return negative ? -q : q;
 }
 
+// The value divided by 10^38, if that is a whole number of 64 bits: what nearly all quantities are. 10^38 is
+// 2^38 times 5^13 twice and 5^12.
+std::optional<std::uint64_t> Quantity::whole() const {
+  constexpr unsigned kShift = 38;
+  constexpr std::array<std::uint32_t, 3> kFives{1'220'703'125, 1'220'703'125, 244'140'625};
+  constexpr std::uint64_t kLowBits = (std::uint64_t{1} << kShift) - 1;
+  if (limbs_[3] != 0 || limbs_[4] != 0 || (limbs_[0] & kLowBits) != 0) return std::nullopt;
+  Quantity rest;
+  for (std::size_t i = 0; i < 3; ++i)
+    rest.limbs_[i] = limbs_[i] >> kShift | (i < 2 ? limbs_[i + 1] << (64 - kShift) : 0);
+  for (const auto five : kFives)
+    if (rest.divide(five) != 0) return std::nullopt;
+  if (rest.limbs_[1] != 0 || rest.limbs_[2] != 0) return std::nullopt;
+  return rest.limbs_[0];
+}
+
 std::string Quantity::text() const {
+  if (const auto units = whole()) return std::to_string(*units);
   const bool negative = is_negative();
   Quantity rest = negative ? -*this : *this;
   std::string digits;  // least significant first
@@ -166,7 +183,9 @@ void Quantity::multiply_add(std::uint32_t factor, std::uint32_t addend) {
 
 std::uint32_t Quantity::divide(std::uint32_t divisor) {
   std::uint64_t remainder = 0;
-  for (std::size_t i = kLimbs; i-- > 0;) {
+  std::size_t used = kLimbs;
+  while (used > 0 && limbs_[used - 1] == 0) --used;
+  for (std::size_t i = used; i-- > 0;) {
     const std::uint64_t high = (remainder << 32U) | (limbs_[i] >> 32U);
     const std::uint64_t low = ((high % divisor) << 32U) | (limbs_[i] & 0xFFFFFFFFU);
     limbs_[i] = ((high / divisor) << 32U) | (low / divisor);

@@ -7,6 +7,7 @@
 #include <array>
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -49,6 +50,7 @@ class Quantity {
   static Result<Quantity> parse_at_most(std::string_view text, std::size_t length_max);
   void multiply_add(std::uint32_t factor, std::uint32_t addend);
   std::uint32_t divide(std::uint32_t divisor);
+  std::optional<std::uint64_t> whole() const;
 
   std::array<std::uint64_t, kLimbs> limbs_{};
 };

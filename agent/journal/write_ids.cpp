@@ -12,6 +12,7 @@ namespace {
 // LMDB keeps a value of up to 126 hashes in its tree and one of up to 254 in exactly one page of its own.
 constexpr std::size_t kIdsInTree = 126;
 constexpr std::size_t kIdsInPage = 254;
+constexpr std::size_t kPrefetched = 8;
 
 std::string_view view(const meter::EventHash& hash) {
   return {reinterpret_cast<const char*>(hash.data()), hash.size()};
@@ -75,7 +76,9 @@ Result<std::vector<bool>> WriteTransaction::remember_ids(std::span<const meter::
   auto fresh = begin_new_ids(partition);
   if (!fresh) return fresh.error();
   const auto first = fresh->block;
-  for (const auto& hash : hashes) {
+  for (std::size_t i = 0; i < hashes.size(); ++i) {
+    const auto& hash = hashes[i];
+    if (i + kPrefetched < hashes.size()) ids_->prefetch(hashes[i + kPrefetched]);
     auto remembered = remembers(hash, window, *fresh);
     if (!remembered) return remembered.error();
     known.push_back(*remembered);

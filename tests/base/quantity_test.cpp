@@ -133,6 +133,16 @@ TEST(QuantityOf, IsTheSameAsTheNumberInText) {
     EXPECT_EQ(Quantity::of(units).text(), std::to_string(units));
 }
 
+TEST(QuantityText, OfWholeNumbersAgreesAtTheEndsOfTheirRange) {
+  for (const char* text :
+       {"0", "1", "9", "10", "4294967295", "4294967296", "18446744073709551614", "18446744073709551615",
+        "18446744073709551616", "340282366920938463463374607431768211456", "-1", "-18446744073709551615"})
+    EXPECT_EQ(Quantity::parse_total(text)->text(), text);
+  for (const char* text : {"0.5", "1.00000000000000000000000000000000000001", "18446744073709551615.5",
+                           "0.00000000000000000000000000000000000001"})
+    EXPECT_EQ(Quantity::parse_total(text)->text(), text);
+}
+
 TEST(QuantityAddition, HoldsATenthTenTimesAsExactlyOne) {
   Quantity sum;
   for (int i = 0; i < 10; ++i) sum += q("0.1");
