@@ -33,8 +33,8 @@ class Socket {
   int fd_ = -1;
 };
 
-// A stale socket file is replaced; one that answers is not (Code::io "already in use"). The directory is
-// made.
+// A stale socket file is replaced; one that answers is not (Code::rejected "already in use"). The directory
+// is made.
 Result<Socket> listen_unix(const std::string& path, const SocketAccess& access);
 Result<Socket> bind_unix_datagram(const std::string& path, const SocketAccess& access, int receive_bytes);
 // Loopback addresses only: there is no peer to identify.
@@ -48,7 +48,8 @@ bool peer_allowed(int fd, const SocketAccess& access);
 // 0 when none waits.
 class DatagramReader {
  public:
-  DatagramReader(std::size_t count, std::size_t bytes_each);
+  enum class Drops : bool { unknown, told };  // told: UDP, where the kernel says how many it threw away
+  DatagramReader(std::size_t count, std::size_t bytes_each, Drops drops);
   ~DatagramReader();
   // How many datagrams the kernel has thrown away on this socket, as far as it told (UDP: SO_RXQ_OVFL).
   std::uint32_t dropped() const { return dropped_; }

@@ -159,7 +159,7 @@ std::vector<Attention> find_attention(const Status& s) {
                      "give an [[upstream]] this name again"});
     if (u.state.unauthorised())
       out.push_back({u.name + " refuses our key",
-                     "correct the key or the site and restart meterd; nothing is lost meanwhile"});
+                     "correct the key or the site and reload meterd; nothing is lost meanwhile"});
     if (u.state.failures() >= kFailuresToShow && u.state.waiting() > 0 && !u.state.unauthorised())
       out.push_back({u.name + " has failed " + count(u.state.failures(), "times in a row"),
                      "see its last error in meterctl outbox; it goes on trying"});

@@ -79,13 +79,16 @@ Result<Core::Cursors> Core::stored_cursors(const std::vector<InterfaceSourceConf
 
 // As config_ says. A source that was there before goes on where it is, whatever it counts for from now on.
 void Core::put_sources(const Cursors& stored) {
+  // What was counted last may not be in the journal yet, also of a source that went and comes back.
+  for (const auto& before : interfaces_)
+    if (before->cursor()) last_cursors_[before->rule().cursor_name()] = *before->cursor();
   std::vector<std::shared_ptr<ingest::InterfaceSource>> sources;
   for (const auto& source : config_.interfaces) {
     auto rule = rule_of(source);
     std::optional<journal::CounterCursor> cursor;
     if (const auto found = stored.find(rule.cursor_name()); found != stored.end()) cursor = found->second;
-    for (const auto& before : interfaces_)
-      if (before->rule().cursor_name() == rule.cursor_name()) cursor = before->cursor();
+    if (const auto left = last_cursors_.find(rule.cursor_name()); left != last_cursors_.end())
+      cursor = left->second;
     sources.push_back(std::make_shared<ingest::InterfaceSource>(std::move(rule), around_.links, around_.log,
                                                                 around_.clock.boot_id(), std::move(cursor)));
   }

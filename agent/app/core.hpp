@@ -71,6 +71,7 @@ class Core {
   std::unique_ptr<flush::Sealer> sealer_;
   Deliveries deliveries_;
   std::vector<std::shared_ptr<ingest::InterfaceSource>> interfaces_;
+  Cursors last_cursors_;  // of all sources since the start, as of the last reload
   std::unique_ptr<platform::Alarm> space_alarm_;
   platform::TaskGroup tasks_;
   BootTime started_;

@@ -8,6 +8,7 @@
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <csignal>
+#include <utility>
 
 #include "agent/api/http_server.hpp"
 #include "agent/api/routes.hpp"
@@ -145,7 +146,9 @@ class Daemon {
       auto socket = is_unix ? platform::bind_unix_datagram(parsed->path, access, kReceiveBufferBytes)
                             : platform::bind_udp(parsed->host, parsed->port, kReceiveBufferBytes);
       if (!socket) return refuse_socket(address, socket.error());
+      using Drops = platform::DatagramReader::Drops;
       datagrams_.push_back(std::make_unique<ingest::DatagramInput>(loop_.get_executor(), std::move(*socket),
+                                                                   is_unix ? Drops::unknown : Drops::told,
                                                                    core_->batcher()));
       inputs_.push_back(address);
     }
@@ -196,13 +199,23 @@ class Daemon {
   }
 
   asio::awaitable<void> wait_for_signals() {
-    asio::signal_set signals(loop_, SIGTERM, SIGINT, SIGHUP);
     for (;;) {
-      auto [error, number] = co_await signals.async_wait(asio::as_tuple(asio::use_awaitable));
+      auto [error, number] = co_await signals_.async_wait(asio::as_tuple(asio::use_awaitable));
       if (error) continue;
       if (number != SIGHUP) break;
+      reload_wanted_ = true;
+      if (!reloading_) asio::co_spawn(loop_, reload_while_wanted(), asio::detached);
+    }
+    co_await stop();
+  }
+
+  // Beside the waiting for signals: a stop does not wait for it.
+  asio::awaitable<void> reload_while_wanted() {
+    reloading_ = true;
+    while (std::exchange(reload_wanted_, false) && !stopping_) {
       notify_->reloading();
       const Status reloaded = co_await reload();
+      if (stopping_) break;
       notify_->ready();
       if (reloaded)
         log_.info("reloaded", {{"meters", config_.meters.size()}, {"upstreams", config_.upstreams.size()}});
@@ -211,7 +224,7 @@ class Daemon {
                    {{"error", reloaded.error().message},
                     {"do", "nothing has changed: correct meterd.toml and reload again, or restart"}});
     }
-    co_await stop();
+    reloading_ = false;
   }
 
   // The file and its secrets are read on the reader thread: nothing blocks the loop.
@@ -231,6 +244,7 @@ class Daemon {
   // Polite, in the direction of the flow: first no more events, then their commit, then the flush's last
   // exchange.
   asio::awaitable<void> stop() {
+    stopping_ = true;
     log_.info("stopping");
     notify_->stopping();
     for (auto& input : datagrams_) input->stop();
@@ -269,6 +283,8 @@ class Daemon {
   const Start& start_;
   Log& log_;
   asio::io_context loop_{1};
+  // From here on a signal waits for its turn: none ends the process while it starts.
+  asio::signal_set signals_{loop_, SIGTERM, SIGINT, SIGHUP};
   asio::thread_pool journal_thread_;
   asio::thread_pool reader_thread_;
   std::unique_ptr<platform::Random> random_;
@@ -286,6 +302,7 @@ class Daemon {
   std::unique_ptr<api::Routes> routes_;
   std::unique_ptr<api::HttpServer> http_;
   std::vector<std::string> inputs_;
+  bool reload_wanted_ = false, reloading_ = false, stopping_ = false;
   int exit_ = kExitFine;
 };
 

@@ -19,23 +19,26 @@ namespace meterd::app {
 class Deliveries {
  public:
   Deliveries(const Surroundings& surroundings, journal::Journal& journal, journal::Committer& committer)
-      : around_(surroundings), journal_(journal), committer_(committer) {}
+      : around_(surroundings),
+        journal_(journal),
+        committer_(committer),
+        replaced_(surroundings.clock.make_alarm()) {}
 
   // Each upstream must be among the context's targets.
   void start(const std::vector<UpstreamConfig>& upstreams,
              const std::shared_ptr<const flush::SealContext>& context);
-  // Those that stay where they are go on; the others end first, within a few seconds, and never two of one
-  // name are at work. What an exchange that was cut came to is asked again, by key and id. Returns the names
-  // of those that were started.
+  // Those that stay where they are go on; the others are given a moment to end and are then cut, and never
+  // two of one name are at work. What an exchange that was cut came to is asked again, by key and id. Returns
+  // the names of those that were started; none once stop() was called.
   boost::asio::awaitable<std::vector<UpstreamName>> replace(
       const std::vector<UpstreamConfig>& upstreams, const std::shared_ptr<const flush::SealContext>& context);
   void wake();
 
   void stop();
-  boost::asio::awaitable<bool> join(Milliseconds at_most);  // each for itself
+  boost::asio::awaitable<bool> join(Milliseconds at_most);  // of all together; true when all have ended
   void abandon();
 
-  std::vector<const flush::Flusher*> flushers() const;
+  std::vector<const flush::Flusher*> flushers() const;  // those that are about to end included
 
  private:
   struct Delivery {
@@ -46,10 +49,14 @@ class Deliveries {
   void add(const UpstreamConfig& upstream, const std::shared_ptr<const flush::SealContext>& context,
            const flush::FlushStats& so_far);
 
+  std::vector<std::shared_ptr<Delivery>> all() const;
+
   const Surroundings& around_;
   journal::Journal& journal_;
   journal::Committer& committer_;
-  std::vector<std::unique_ptr<Delivery>> deliveries_;
+  std::vector<std::shared_ptr<Delivery>> deliveries_;
+  std::vector<std::shared_ptr<Delivery>> ending_;  // taken out by a replace() that is under way
+  std::unique_ptr<platform::Alarm> replaced_;      // it has come to its end
   bool stopping_ = false;
 };
 

@@ -24,7 +24,7 @@ inline constexpr std::size_t kFramesInFlightMax = 32;          // per connection
 inline constexpr std::size_t kPendingKeysMax = 100'000;        // distinct buckets in one commit window
 inline constexpr std::size_t kPendingIdsMax = 200'000;         // identified events in one commit window
 inline constexpr std::size_t kProducersMax = 100'000;          // stored (producer, sequence) cursors
-inline constexpr std::uint64_t kRememberedIdsMax = 1'600'000;  // 10 bytes of memory each
+inline constexpr std::uint64_t kRememberedIdsMax = 1'600'000;  // 16 MiB of memory at most
 
 // HTTP on the device.
 inline constexpr std::size_t kHttpHeaderBytesMax = 16 * 1024;

@@ -11,8 +11,9 @@ namespace asio = boost::asio;
 
 namespace {
 
-// Every commit wakes the flusher, and nothing else changes what it must know.
+// A commit that changes the outbox wakes the flusher, and nothing else changes what it must know.
 constexpr Milliseconds kLongestWait{24 * 3'600'000};
+constexpr Milliseconds kUnreadableRetry{60'000};
 constexpr Milliseconds kJournalRetry{1'000};
 
 // How long the upstream's pause still lasts; zero when it is over. A pause of an earlier boot is over.
@@ -55,8 +56,8 @@ asio::awaitable<Milliseconds> Flusher::round() {
   if (!plan) {
     deps_.log.error("outbox_unreadable", {{"upstream", name().value()},
                                           {"error", plan.error().message},
-                                          {"do", "run meterctl verify; the next commit tries again"}});
-    co_return kLongestWait;
+                                          {"do", "run meterctl verify; it is tried again each minute"}});
+    co_return kUnreadableRetry;
   }
   const auto pause = paused_for(plan->state, now());
   if (pause > Milliseconds(0)) co_return pause;
@@ -166,7 +167,7 @@ void Flusher::report(const std::vector<Settled>& settled) {
           {{"upstream", name().value()},
            {"outcome", one.outcome},
            {"do",
-            "correct the key or the site in meterd.toml and restart meterd; nothing is lost meanwhile"}});
+            "correct the key or the site in meterd.toml and reload meterd; nothing is lost meanwhile"}});
     else if (decision.pause && !troubled_)
       deps_.log.warning("upstream_unavailable",
                         {{"upstream", name().value()}, {"outcome", one.outcome}, {"see", "meterctl status"}});

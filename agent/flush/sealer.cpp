@@ -20,7 +20,7 @@ constexpr Milliseconds kRetryAfterFailure{5'000};
 constexpr Milliseconds kPruneInterval{3'600'000};
 constexpr Milliseconds kIdlePruneInterval{24 * 3'600'000};
 constexpr Milliseconds kNothingLeftFor{10'000};
-constexpr std::int64_t kPostponedSeconds = 600;  // a bucket whose upstream has gone from the configuration
+constexpr std::int64_t kPostponedSeconds = 3'600;  // a bucket whose upstream has gone from the configuration
 
 journal::Moment moment(const platform::Clock& clock, std::uint32_t boot_number) {
   return {clock.wall().time, {boot_number, clock.boot().since_boot.count()}};
@@ -116,7 +116,7 @@ asio::awaitable<void> Sealer::run() {
     if (next_seal_s_ && now.trusted) {
       const auto until = WallTime::from_seconds(*next_seal_s_) - now.time;
       if (until <= Milliseconds(0)) {
-        const auto sealed = co_await seal_due(false);
+        const auto sealed = co_await seal_due(Which::due);
         if (sealed) {
           complained_ = false;
           continue;
@@ -160,43 +160,25 @@ asio::awaitable<Status> Sealer::seal_all() {
   if (!deps_.clock.wall().trusted)
     co_return Error{Code::retry,
                     "the clock is not trusted yet, so no usage can be dated; sealing waits for it"};
-  co_return co_await seal_due(true);
+  co_return co_await seal_due(Which::all);
 }
 
 // One bucket that cannot be sealed (its upstream has gone from the configuration) does not keep the others.
-asio::awaitable<Status> Sealer::seal_due(bool all) {
-  struct Progress {
-    std::size_t found = 0, sealed = 0;
-    std::optional<Error> refused;
-  };
+asio::awaitable<Status> Sealer::seal_due(Which which) {
+  std::optional<journal::SealDueFields> after;
+  std::optional<Error> refused;
   std::size_t at_most = kSealsPerCommit;
   for (;;) {
-    auto progress = std::make_shared<Progress>();
+    auto step = std::make_shared<SealStep>();
     const auto now = moment(deps_.clock, deps_.journal.boot_number());
-    journal::Operation operation = [progress, now, all, at_most,
+    journal::Operation operation = [step, now, which, at_most, after,
                                     context = settings_.context](journal::WriteTransaction& txn) -> Status {
-      *progress = {};
-      auto due = all ? txn.open_buckets(at_most) : txn.due_buckets(now.wall, at_most);
+      *step = {};
+      auto due = which == Which::all ? txn.open_buckets(at_most, after) : txn.due_buckets(now.wall, at_most);
       if (!due) return due.error();
-      progress->found = due->size();
-      for (const auto& one : *due) {
-        auto sealed = seal_bucket(txn, *context, one.bucket, now);
-        if (sealed && *sealed) {
-          ++progress->sealed;
-          continue;
-        }
-        if (!sealed && sealed.error().code == Code::corrupt) {
-          if (auto rebuilt = txn.rebuild_balance(one.bucket, journal::kZoneOfALostBalance); !rebuilt)
-            return rebuilt;
-        } else if (!sealed &&
-                   (sealed.error().code == Code::rejected || sealed.error().code == Code::invalid)) {
-          progress->refused = sealed.error();
-        } else if (!sealed) {
-          return sealed.error();
-        }
-        // Later again, if it is open at all; otherwise its entry goes.
-        if (auto s = txn.postpone_seal(one, now.wall.seconds().count() + kPostponedSeconds); !s) return s;
-      }
+      step->due = std::move(*due);
+      for (const auto& one : step->due)
+        if (auto s = seal_one(txn, *context, one, now, which, *step); !s) return s;
       return {};
     };
     const Status committed = co_await deps_.committer.submit(std::move(operation));
@@ -205,12 +187,34 @@ asio::awaitable<Status> Sealer::seal_due(bool all) {
       continue;
     }
     if (!committed) co_return committed.error();
-    sealed_ += progress->sealed;
-    if (progress->found < at_most || progress->sealed == 0) {
-      if (progress->refused) co_return *progress->refused;
-      co_return Status();
-    }
+    sealed_ += step->sealed;
+    if (step->refused) refused = step->refused;
+    if (step->due.size() < at_most) break;
+    after = step->due.back();
   }
+  if (refused) co_return *refused;
+  co_return Status();
+}
+
+Status Sealer::seal_one(journal::WriteTransaction& txn, const SealContext& context,
+                        const journal::SealDueFields& due, const journal::Moment& now, Which which,
+                        SealStep& step) {
+  auto sealed = seal_bucket(txn, context, due.bucket, now);
+  if (sealed && *sealed) {
+    ++step.sealed;
+    return {};
+  }
+  if (!sealed && sealed.error().code == Code::corrupt) {
+    if (auto rebuilt = txn.rebuild_balance(due.bucket, journal::kZoneOfALostBalance); !rebuilt)
+      return rebuilt;
+  } else if (!sealed) {
+    const bool of_its_own = sealed.error().code == Code::rejected || sealed.error().code == Code::invalid;
+    if (!of_its_own) return sealed.error();
+    step.refused = sealed.error();
+    if (which == Which::all) return {};  // it stays where it is, and the walk goes on behind it
+  }
+  // Later again, if it is open at all; otherwise its entry goes.
+  return txn.postpone_seal(due, now.wall.seconds().count() + kPostponedSeconds);
 }
 
 // While nothing is committed once a day is enough: even a transaction that changes nothing marks LMDB's lock

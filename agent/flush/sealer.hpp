@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "agent/base/log.hpp"
 #include "agent/journal/committer.hpp"
@@ -86,7 +87,16 @@ class Sealer {
   std::uint64_t sealed() const { return sealed_; }
 
  private:
-  boost::asio::awaitable<Status> seal_due(bool all);
+  enum class Which : bool { due, all };
+  struct SealStep {  // what one commit of it came to
+    std::vector<journal::SealDueFields> due;
+    std::size_t sealed = 0;
+    std::optional<Error> refused;
+  };
+  boost::asio::awaitable<Status> seal_due(Which which);
+  static Status seal_one(journal::WriteTransaction& txn, const SealContext& context,
+                         const journal::SealDueFields& due, const journal::Moment& now, Which which,
+                         SealStep& step);
   boost::asio::awaitable<void> read_next_seal();
   bool prune_is_due();
   enum class Extent : std::uint8_t { one_commit, all };

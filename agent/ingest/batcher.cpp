@@ -33,21 +33,22 @@ Batcher::Counted Batcher::count(const meter::EventView& event, const platform::W
   if (ended_) return refused(Refusal::full);
   WallTime at;
   if (auto refusal = judge(event, now, at)) return refused(*refusal);
+  const auto known_routes = routes_.size();
   std::optional<Refusal> refusal;
   Route* route = find_route(event, refusal);
   if (route == nullptr) return refused(*refusal);
+  const auto full = [&] {
+    if (routes_.size() > known_routes) routes_.drop_last();  // it was made for this event
+    return refused(Refusal::full);
+  };
   const bool identified = !event.id.empty();
   if (identified && (above_watermark_ || remembered_ids_ >= limits::kRememberedIdsMax ||
                      window_.identified.size() >= limits::kPendingIdsMax))
-    return refused(Refusal::full);
+    return full();
 
   const auto at_ms = now.trusted ? at.since_epoch.count() : deps_.clock.boot().since_boot.count();
-  if (route->window != window_number_ || !route->span.covers(now.trusted, at_ms)) {
-    if (!open_sum(*route, at, now)) {
-      if (route->window == 0) routes_.drop_last();  // it was made for this event
-      return refused(Refusal::full);
-    }
-  }
+  const bool open = route->window == window_number_ && route->span.covers(now.trusted, at_ms);
+  if (!open && !open_sum(*route, at, now)) return full();
   ++stats_.events;
   if (!identified) {
     route->tally += {event.quantity, 1};

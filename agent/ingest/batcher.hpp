@@ -116,7 +116,8 @@ class Batcher {
   // How long the journal has been refusing a window: so much longer is the loss window. Meanwhile `received`
   // cannot be promised and is refused as full.
   Milliseconds stuck_for() const {
-    return stuck_ ? std::max(Milliseconds(1), deps_.clock.boot() - stuck_since_) : Milliseconds(0);
+    if (stuck_since_ == BootTime{}) return Milliseconds(0);
+    return std::max(Milliseconds(1), deps_.clock.boot() - stuck_since_);
   }
 
  private:

@@ -122,7 +122,8 @@ asio::awaitable<void> Batcher::commit_window() {
       trust_noted_ = true;
     }
     remembered_ids_ = closed->outcome.remembered_ids;
-    if (closed->context.trusted) pruned_day_ = closed->context.now.seconds().count() / kDaySeconds;
+    if (closed->context.trusted && !closed->outcome.more_to_prune)
+      pruned_day_ = closed->context.now.seconds().count() / kDaySeconds;
     if (closed->outcome.more_to_prune) urgent_ = true;
     if (closed->outcome.wrote_slices) slices_may_exist_ = true;
     if (!waiting_.empty() || !turns_.empty()) urgent_ = true;  // they came while this window was on its way

@@ -20,8 +20,9 @@ constexpr int kTurnsAtStop = 64;
 }  // namespace
 
 struct DatagramInput::Impl {
-  Impl(const asio::any_io_executor& loop, platform::Socket socket, Batcher& b)
-      : descriptor(loop, socket.release()), reader(kDatagramsPerCall, kDatagramBytes), batcher(b) {}
+  Impl(const asio::any_io_executor& loop, platform::Socket socket, platform::DatagramReader::Drops drops,
+       Batcher& b)
+      : descriptor(loop, socket.release()), reader(kDatagramsPerCall, kDatagramBytes, drops), batcher(b) {}
   asio::posix::stream_descriptor descriptor;
   platform::DatagramReader reader;
   Batcher& batcher;
@@ -29,8 +30,9 @@ struct DatagramInput::Impl {
   std::uint32_t dropped = 0;  // as last seen: the kernel's count runs on
 };
 
-DatagramInput::DatagramInput(asio::any_io_executor loop, platform::Socket socket, Batcher& batcher)
-    : impl_(std::make_unique<Impl>(loop, std::move(socket), batcher)) {}
+DatagramInput::DatagramInput(asio::any_io_executor loop, platform::Socket socket,
+                             platform::DatagramReader::Drops drops, Batcher& batcher)
+    : impl_(std::make_unique<Impl>(loop, std::move(socket), drops, batcher)) {}
 
 DatagramInput::~DatagramInput() = default;
 

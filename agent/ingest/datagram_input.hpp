@@ -14,7 +14,8 @@ namespace meterd::ingest {
 
 class DatagramInput {
  public:
-  DatagramInput(boost::asio::any_io_executor loop, platform::Socket socket, Batcher& batcher);
+  DatagramInput(boost::asio::any_io_executor loop, platform::Socket socket,
+                platform::DatagramReader::Drops drops, Batcher& batcher);
   ~DatagramInput();
 
   boost::asio::awaitable<void> run();  // until stop(); then once more through what waits in the socket

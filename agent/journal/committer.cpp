@@ -106,9 +106,9 @@ void Committer::finish(Group group, const Outcome& outcome) {
                {{"error", outcome.fatal->message}, {"do", "check the disk; the daemon restarts"}});
     on_fatal_(*outcome.fatal);
   }
-  for (auto& pending : group) pending.done(std::move(pending.result));
-  if (outcome.committed)
+  if (outcome.committed)  // first: whoever goes on in its `done` must know what has changed
     for (const auto& observer : observers_) observer(outcome.changes);
+  for (auto& pending : group) pending.done(std::move(pending.result));
   if (!queue_.empty() && !running_) start();
 }
 

@@ -22,10 +22,12 @@ void RememberedIds::insert(const meter::EventHash& hash, std::uint32_t block, co
   put({tag_of(hash), block}, blocks);
 }
 
-// Into the first place that is empty or whose block has gone.
+// Into the first place that is empty or whose block has gone. Once is enough: whoever looks reads the whole
+// block. What an aborted transaction put here is met again when it is repeated.
 void RememberedIds::put(Entry entry, const Blocks& blocks) {
   std::size_t at = entry.tag & mask();
-  while (table_[at].block != 0 && blocks.hold(table_[at].block)) at = (at + 1) & mask();
+  for (; table_[at].block != 0 && blocks.hold(table_[at].block); at = (at + 1) & mask())
+    if (table_[at].tag == entry.tag && table_[at].block == entry.block) return;
   used_ += table_[at].block == 0 ? 1 : 0;
   table_[at] = entry;
 }
@@ -34,7 +36,7 @@ void RememberedIds::make_room(const Blocks& blocks) {
   const auto live = static_cast<std::size_t>(std::count_if(
       table_.begin(), table_.end(), [&](const Entry& entry) { return blocks.hold(entry.block); }));
   const auto old = std::exchange(table_, {});
-  table_.resize(std::bit_ceil(std::max(kSmallest, (live + 1) * 8 / 5)));
+  table_.resize(std::bit_ceil(std::max(kSmallest, (live + live / 16 + 1) * 5 / 4)));
   used_ = 0;
   for (const Entry& entry : old)
     if (blocks.hold(entry.block)) put(entry, blocks);

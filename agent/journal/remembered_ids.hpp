@@ -1,7 +1,7 @@
 // Which event ids the journal remembers. The truth is in its blocks (FORMAT.md): hashes in the order of their
 // coming, up to 254 a record, so that a commit appends and an old day goes in large pieces; a tree keyed by
-// the hash would touch a page for each event. To find a hash among them there is this index, in memory: eight
-// bytes an id, built when the journal is opened. It may name a block in vain, and never misses one.
+// the hash would touch a page for each event. To find a hash among them there is this index, in memory: ten
+// to twenty bytes an id, built when the journal is opened. It may name a block in vain, and never misses one.
 // Journal thread, but for the first load.
 #pragma once
 
@@ -43,6 +43,7 @@ class RememberedIds {
     if (!table_.empty()) __builtin_prefetch(&table_[tag_of(hash) & mask()]);
   }
   void insert(const meter::EventHash& hash, std::uint32_t block, const Blocks& blocks);
+  std::size_t used_entries() const { return used_; }
 
  private:
   struct Entry {

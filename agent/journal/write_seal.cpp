@@ -49,16 +49,19 @@ meter::Usage usage_of(const UsageRecord& record) {
 
 UsageState state_of(const UsageRecord& record) { return static_cast<UsageState>(record.state()); }
 
-Result<std::vector<SealDueFields>> WriteTransaction::due_buckets(WallTime now, std::size_t at_most) const {
+namespace {
+
+// Until `wanted` says no, or at_most are found.
+template <class Wanted>
+Result<std::vector<SealDueFields>> read_due(const Transaction& txn, const std::string& from,
+                                            std::size_t at_most, Wanted&& wanted) {
   std::vector<SealDueFields> out;
   Status failed;
-  auto scanned = txn_.scan(prefix(Kind::seal_due), "", [&](std::string_view key, std::string_view) {
+  auto scanned = txn.scan(prefix(Kind::seal_due), from, [&](std::string_view key, std::string_view) {
+    if (key == from) return true;
     auto fields = parse_seal_due_key(key);
-    if (!fields) {
-      failed = fields.error();
-      return false;
-    }
-    if (fields->due_s > now.seconds().count()) return false;
+    if (!fields) failed = fields.error();
+    if (!fields || !wanted(*fields)) return false;
     out.push_back(std::move(*fields));
     return out.size() < at_most;
   });
@@ -67,9 +70,17 @@ Result<std::vector<SealDueFields>> WriteTransaction::due_buckets(WallTime now, s
   return out;
 }
 
-Result<std::vector<SealDueFields>> WriteTransaction::open_buckets(std::size_t at_most) const {
-  constexpr std::int64_t kForEver = INT64_MAX / 1'000;
-  return due_buckets(WallTime::from_seconds(kForEver), at_most);
+}  // namespace
+
+Result<std::vector<SealDueFields>> WriteTransaction::due_buckets(WallTime now, std::size_t at_most) const {
+  return read_due(txn_, "", at_most,
+                  [&](const SealDueFields& due) { return due.due_s <= now.seconds().count(); });
+}
+
+Result<std::vector<SealDueFields>> WriteTransaction::open_buckets(
+    std::size_t at_most, const std::optional<SealDueFields>& after) const {
+  const auto from = after ? seal_due_key(after->due_s, after->bucket) : std::string();
+  return read_due(txn_, from, at_most, [](const SealDueFields&) { return true; });
 }
 
 Status WriteTransaction::postpone_seal(const SealDueFields& due, std::int64_t new_due_s) {

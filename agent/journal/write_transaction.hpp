@@ -93,7 +93,9 @@ class WriteTransaction {
 
   // --- sealing
   Result<std::vector<SealDueFields>> due_buckets(WallTime now, std::size_t at_most) const;
-  Result<std::vector<SealDueFields>> open_buckets(std::size_t at_most) const;
+  // Behind `after`, which need not be open any more; from the first one without it.
+  Result<std::vector<SealDueFields>> open_buckets(std::size_t at_most,
+                                                  const std::optional<SealDueFields>& after = {}) const;
   // For a bucket that cannot be sealed now; one that is not open any more loses its entry.
   Status postpone_seal(const SealDueFields& due, std::int64_t new_due_s);
   Result<Balance> balance(const meter::BucketKey& bucket) const;

@@ -165,14 +165,20 @@ class AsioDialer final : public Dialer {
       : executor_(std::move(executor)), options_(options) {}
 
   asio::awaitable<std::variant<StreamPtr, TransportError>> dial() override;
+  void cancel() override {
+    if (lookup_) lookup_->waiter.cancel();
+    if (dialing_) dialing_->close();
+  }
 
  private:
+  asio::awaitable<std::variant<StreamPtr, TransportError>> connect(const Endpoints& endpoints);
   asio::awaitable<std::variant<Endpoints, TransportError>> resolve();
   asio::awaitable<std::optional<TransportError>> handshake(SocketStream& stream);
 
   asio::any_io_executor executor_;
   HttpClientOptions options_;
   std::shared_ptr<Lookup> lookup_;
+  std::shared_ptr<SocketStream> dialing_;
 };
 
 asio::awaitable<std::variant<Endpoints, TransportError>> AsioDialer::resolve() {
@@ -198,11 +204,17 @@ asio::awaitable<std::variant<Endpoints, TransportError>> AsioDialer::resolve() {
 asio::awaitable<std::variant<StreamPtr, TransportError>> AsioDialer::dial() {
   auto resolved = co_await resolve();
   if (auto* failed = std::get_if<TransportError>(&resolved)) co_return std::move(*failed);
-  const auto& endpoints = std::get<Endpoints>(resolved);
+  auto connected = co_await connect(std::get<Endpoints>(resolved));
+  dialing_.reset();
+  co_return connected;
+}
+
+asio::awaitable<std::variant<StreamPtr, TransportError>> AsioDialer::connect(const Endpoints& endpoints) {
   const auto deadline = std::chrono::steady_clock::now() + options_.connect_deadline;
   TransportError failure{Stage::connect, "the name has no address"};
   for (std::size_t i = 0; i < endpoints.size(); ++i) {
     auto stream = std::make_shared<SocketStream>(executor_);
+    dialing_ = stream;
     const auto left = deadline - std::chrono::steady_clock::now();
     stream->tcp.expires_after(left / static_cast<int>(endpoints.size() - i));
     const auto [ec] = co_await stream->tcp.async_connect(endpoints[i], kToken);

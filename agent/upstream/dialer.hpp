@@ -40,6 +40,8 @@ class Dialer {
  public:
   virtual ~Dialer() = default;
   virtual boost::asio::awaitable<std::variant<StreamPtr, TransportError>> dial() = 0;
+  // Ends the dial under way with an error; nothing if there is none.
+  virtual void cancel() = 0;
 };
 
 // `options.host` is a name or an address without brackets. One dial at a time; outlives it.

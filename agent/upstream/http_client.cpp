@@ -192,8 +192,8 @@ class BeastClient final : public HttpClient {
   }
 
   void close() override {
-    if (stream_) stream_->close();
-    stream_.reset();
+    dialer_->cancel();
+    drop();
   }
 
  private:
@@ -201,8 +201,12 @@ class BeastClient final : public HttpClient {
   StreamPtr take_kept(bool repeatable) {
     const bool usable = stream_ && repeatable && std::chrono::steady_clock::now() - idle_since_ < kIdleMax &&
                         stream_->is_quiet();
-    if (!usable) close();
+    if (!usable) drop();
     return stream_;
+  }
+  void drop() {
+    if (stream_) stream_->close();
+    stream_.reset();
   }
 
   // Keeps the connection if that is right and nobody closed it meanwhile.

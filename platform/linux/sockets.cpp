@@ -180,12 +180,14 @@ struct DatagramReader::Messages {
   struct alignas(cmsghdr) Control {
     char bytes[CMSG_SPACE(sizeof(std::uint32_t))];
   };
-  Messages(std::size_t count, std::size_t each)
+  // Without control messages a unix sender cannot pass file descriptors, which would stay open here.
+  Messages(std::size_t count, std::size_t each, Drops drops)
       : buffer(count * (each + kApart)), parts(count), headers(count), controls(count) {
     for (std::size_t i = 0; i < count; ++i) {
       parts[i] = {buffer.data() + i * (each + kApart), each};
       headers[i].msg_hdr.msg_iov = &parts[i];
       headers[i].msg_hdr.msg_iovlen = 1;
+      if (drops == Drops::unknown) continue;
       headers[i].msg_hdr.msg_control = controls[i].bytes;
       headers[i].msg_hdr.msg_controllen = sizeof controls[i].bytes;
     }
@@ -198,8 +200,8 @@ struct DatagramReader::Messages {
   std::vector<Control> controls;
 };
 
-DatagramReader::DatagramReader(std::size_t count, std::size_t bytes_each)
-    : messages_(std::make_unique<Messages>(count, bytes_each)) {}
+DatagramReader::DatagramReader(std::size_t count, std::size_t bytes_each, Drops drops)
+    : messages_(std::make_unique<Messages>(count, bytes_each, drops)) {}
 DatagramReader::~DatagramReader() = default;
 
 DatagramReader::Datagram DatagramReader::at(std::size_t index) const {
@@ -220,7 +222,8 @@ Result<std::size_t> DatagramReader::receive(int fd) {
     for (auto* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header))
       if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SO_RXQ_OVFL)
         std::memcpy(&dropped_, CMSG_DATA(header), sizeof dropped_);
-    message.msg_controllen = sizeof(Messages::Control);  // the kernel wrote what it used
+    if (message.msg_control != nullptr)
+      message.msg_controllen = sizeof(Messages::Control);  // the kernel wrote what it used
   }
   return static_cast<std::size_t>(got);
 }

@@ -30,8 +30,8 @@ class DatagramInputTest : public ::testing::Test {
   }
   void listen_unix() { start(test::must(platform::bind_unix_datagram(path_, {}, kReceiveBytes))); }
   void start(platform::Socket socket) {
-    input_ =
-        std::make_unique<DatagramInput>(bench_.loop().get_executor(), std::move(socket), bench_.batcher());
+    input_ = std::make_unique<DatagramInput>(bench_.loop().get_executor(), std::move(socket),
+                                             platform::DatagramReader::Drops::unknown, bench_.batcher());
     const auto ended = [this](const std::exception_ptr&) { ended_ = true; };
     asio::co_spawn(bench_.loop(), input_->run(), ended);
   }
