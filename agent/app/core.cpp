@@ -16,6 +16,7 @@ namespace {
 constexpr Milliseconds kSpaceInterval{10'000};
 constexpr Milliseconds kReserveInterval{1'000};  // while the disk is full
 constexpr std::size_t kClearedPerCommit = 256;
+constexpr std::uint64_t kRoomKept = 8;  // an eighth of the map, as long as there is history to forget for it
 
 api::Deliveries deliveries_of(const flush::FlushStats& stats) {
   return {stats.attempts,   stats.delivered, stats.retries, stats.read_backs,
@@ -52,16 +53,20 @@ Status Core::wire() {
   auto stored = stored_cursors(config_.interfaces);
   if (!stored) return stored.error();
   put_sources(*stored);
+  auto space = journal_.space();
+  if (!space) return space.error();
+  space_ = *space;
+  limit_places(batcher_->committed_places());
   sealer_ = std::make_unique<flush::Sealer>(
       flush::Sealer::Dependencies{journal_, committer_, around_.reader, around_.clock, around_.log},
       sealing_of(config_, context_));
   committer_.observe([this](const journal::Committer::Changes& changed) {
     if (changed.seals) sealer_->wake();
     if (changed.outbox) deliveries_.wake();
+    if (changed.seals && changed.outbox) batcher_->note_seals();
     // Far from the watermark every ten seconds are enough; not if what was let in since may have used half of
     // the room that was left.
-    const auto room = space_.watermark_bytes - std::min(space_.watermark_bytes, space_.use.used_bytes);
-    if (batcher_->placed() * journal::kRoomPerOpenBucket >= room / 2) space_alarm_->notify();
+    if (batcher_->opened_places() >= look_again_at_) space_alarm_->notify();
   });
   return {};
 }
@@ -177,8 +182,14 @@ asio::awaitable<void> Core::watch_space() {
   }
 }
 
+void Core::limit_places(std::uint64_t committed) {
+  const auto room = space_.new_buckets();
+  batcher_->limit_places(committed + room);
+  look_again_at_ = committed + room / 2;
+}
+
 asio::awaitable<void> Core::look_at_space() {
-  batcher_->forget_placed();
+  const auto committed = batcher_->committed_places();  // at least what the reader sees
   const auto read_space = [this] { return journal_.space(); };
   auto space = co_await platform::run_on(around_.reader, read_space);
   if (!space) co_return;
@@ -192,6 +203,7 @@ asio::awaitable<void> Core::look_at_space() {
     reserve_kept_ = kept.ok();
   }
   space_ = *space;
+  limit_places(committed);
   const bool refusing = space_.above_watermark() || !reserve_kept_;
   if (refusing && !refusing_new_) {
     const auto read_open = [this] { return read_buckets(journal_, limits::kListRowsMax); };
@@ -205,7 +217,8 @@ asio::awaitable<void> Core::look_at_space() {
   }
   refusing_new_ = refusing;
   batcher_->set_above_watermark(refusing);
-  if (space_.above_watermark()) sealer_->make_room();
+  // Before anything is refused: a burst of new buckets needs room at once.
+  if (space_.room_bytes() < space_.use.map_bytes / kRoomKept) sealer_->make_room();
 }
 
 asio::awaitable<Result<api::Routes::Dependencies::Flushed>> Core::flush(bool seal_now) {

@@ -60,6 +60,7 @@ class Core {
   // Keeps the reserve on the disk and ingest below the watermark.
   boost::asio::awaitable<void> watch_space();
   boost::asio::awaitable<void> look_at_space();
+  void limit_places(std::uint64_t committed);
   boost::asio::awaitable<Status> clear_backoff(UpstreamName name);
 
   Config config_;
@@ -77,6 +78,7 @@ class Core {
   BootTime started_;
   std::uint64_t written_before_ = 0;  // by this process, when it began to count
   journal::Space space_;
+  std::uint64_t look_again_at_ = 0;  // places opened by then have used half of the room
   bool reserve_kept_ = true;
   bool refusing_new_ = false;  // new keys: above the watermark, or without a reserve
   bool stopping_ = false;

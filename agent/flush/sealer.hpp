@@ -77,8 +77,8 @@ class Sealer {
     stale_ = true;
     alarm_->notify();
   }
-  // The journal is above its watermark: the oldest delivered history goes now, whatever its age, before
-  // ingest refuses more. One commit's worth a call.
+  // The journal has little room: the oldest delivered history goes now, whatever its age, before
+  // ingest refuses more. A few hundred usages a call.
   void make_room();
 
   // Seals every open bucket now (meterctl flush --now).
@@ -99,7 +99,7 @@ class Sealer {
                          SealStep& step);
   boost::asio::awaitable<void> read_next_seal();
   bool prune_is_due();
-  enum class Extent : std::uint8_t { one_commit, all };
+  enum class Extent : std::uint8_t { some, all };
   boost::asio::awaitable<void> prune(std::int64_t before_s, Extent extent);
 
   Dependencies deps_;

@@ -13,7 +13,8 @@ using meter::Refusal;
 
 namespace {
 constexpr std::int64_t kSliceSeconds = 60;
-}
+constexpr std::size_t kIdsPerPlace = 64;  // they are stored many to a page
+}  // namespace
 
 Batcher::Batcher(const Dependencies& dependencies, Settings settings)
     : deps_(dependencies),
@@ -54,6 +55,7 @@ Batcher::Counted Batcher::count(const meter::EventView& event, const platform::W
     route->tally += {event.quantity, 1};
     return {};
   }
+  if (window_.identified.size() % kIdsPerPlace == 0) ++opened_places_;
   window_.identified.push_back({route->sum, event.quantity});
   window_.ids.push_back(hash_(event.producer, event.id));
   return {std::nullopt, window_.identified.size() - 1};
@@ -108,10 +110,13 @@ std::optional<std::uint32_t> Batcher::open_sum(Route& route, WallTime at, const 
     std::tie(route.span, route.sum) = other->second;
     return route.sum;
   }
-  if (!may_open(legs)) return std::nullopt;
+  const bool open = is_open(route, span);
+  if (!may_open(legs, open)) return std::nullopt;
+  if (!open) opened_places_ += legs.size();
   if (!bound) open_routes_.push_back(&route);
   route.window = window_number_;
   route.span = span;
+  route.seal_generation = seal_generation_;
   route.sum = static_cast<std::uint32_t>(window_.sums.size());
   open_places_ += legs.size();
   window_.sums.push_back({std::move(legs), {}});
@@ -146,10 +151,18 @@ Span Batcher::place_legs(const Route& route, WallTime at, const platform::WallRe
   return span;
 }
 
-bool Batcher::may_open(const std::vector<PlacedSum::Leg>& legs) const {
+// Its buckets were opened for that span by an earlier window, and nothing was sealed since.
+bool Batcher::is_open(const Route& route, const Span& span) const {
+  return route.window != 0 && route.seal_generation == seal_generation_ &&
+         route.span.covers(span.dated, span.from_ms);
+}
+
+bool Batcher::may_open(const std::vector<PlacedSum::Leg>& legs, bool open) const {
   if (open_places_ + legs.size() > limits::kPendingKeysMax) return false;
-  const auto known = [&](const PlacedSum::Leg& leg) { return known_.contains(leg.place); };
-  return !above_watermark_ || std::all_of(legs.begin(), legs.end(), known);
+  const bool has_room = open || opened_places_ + legs.size() <= opened_places_max_;
+  if (has_room && !above_watermark_) return true;
+  return std::all_of(legs.begin(), legs.end(),
+                     [&](const PlacedSum::Leg& leg) { return known_.contains(leg.place); });
 }
 
 void Batcher::learn_known_buckets(const std::vector<journal::BucketRow>& rows) {

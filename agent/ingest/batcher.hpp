@@ -104,10 +104,13 @@ class Batcher {
 
   // Above the watermark: only what has a record already is counted.
   void set_above_watermark(bool above) { above_watermark_ = above; }
-  // How many places (buckets, ids) were given to the journal since forget_placed(): at most so many are new
-  // there.
-  std::uint64_t placed() const { return placed_; }
-  void forget_placed() { placed_ = 0; }
+  // New places (buckets; ids, many to a place) need room in the journal. `opened`: since the start;
+  // `committed`: how many of them a reader of the journal sees. Beyond the limit they are refused as full.
+  std::uint64_t opened_places() const { return opened_places_; }
+  std::uint64_t committed_places() const { return committed_places_; }
+  void limit_places(std::uint64_t opened_max) { opened_places_max_ = opened_max; }
+  // Buckets were sealed: what is counted from now on may open them anew.
+  void note_seals() { ++seal_generation_; }
   void learn_known_buckets(const std::vector<journal::BucketRow>& rows);
 
   IngestStats& stats() { return stats_; }
@@ -126,6 +129,7 @@ class Batcher {
     WindowContext context;
     WindowOutcome outcome;
     std::vector<Done> waiting;
+    std::uint64_t opened_places = 0;  // so far, when it was closed
   };
 
   static std::optional<meter::Refusal> judge_content(const meter::EventView& event);
@@ -135,7 +139,8 @@ class Batcher {
   std::optional<std::uint32_t> open_sum(Route& route, WallTime at, const platform::WallReading& now);
   Span place_legs(const Route& route, WallTime at, const platform::WallReading& now,
                   std::vector<PlacedSum::Leg>& legs) const;
-  bool may_open(const std::vector<PlacedSum::Leg>& legs) const;
+  bool is_open(const Route& route, const Span& span) const;
+  bool may_open(const std::vector<PlacedSum::Leg>& legs, bool open) const;
   Window close_window();
   WindowContext context_for(const platform::WallReading& now);
   boost::asio::awaitable<void> commit_window();
@@ -173,7 +178,10 @@ class Batcher {
   WallTime last_trusted_stored_;
   bool trust_noted_;  // in this boot
   std::uint64_t remembered_ids_ = 0;
-  std::uint64_t placed_ = 0;
+  std::uint64_t opened_places_ = 0;
+  std::uint64_t committed_places_ = 0;
+  std::uint64_t opened_places_max_ = UINT64_MAX;
+  std::uint64_t seal_generation_ = 1;
   IngestStats stats_;
   IngestStats summarised_;
   BootTime summarised_at_;

@@ -86,9 +86,6 @@ Window Batcher::close_window() {
   open_routes_.clear();
   other_spans_.clear();
   if (routes_.size() > kRoutesKept) routes_.clear();
-  // A place may be a new bucket; ids are stored many to a page.
-  constexpr std::size_t kIdsPerPlace = 64;
-  placed_ += open_places_ + window_.identified.size() / kIdsPerPlace;
   open_places_ = 0;
   ++window_number_;
   return std::exchange(window_, {});
@@ -105,6 +102,7 @@ asio::awaitable<void> Batcher::commit_window() {
     closed = std::make_unique<Closed>();
     closed->window = close_window();
     closed->waiting = std::move(waiting_);
+    closed->opened_places = opened_places_;
     closed->context = context_for(deps_.clock.wall());
     waiting_.clear();
     take_turns();
@@ -122,6 +120,7 @@ asio::awaitable<void> Batcher::commit_window() {
       trust_noted_ = true;
     }
     remembered_ids_ = closed->outcome.remembered_ids;
+    committed_places_ = closed->opened_places;
     if (closed->context.trusted && !closed->outcome.more_to_prune)
       pruned_day_ = closed->context.now.seconds().count() / kDaySeconds;
     if (closed->outcome.more_to_prune) urgent_ = true;

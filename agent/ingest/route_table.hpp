@@ -29,8 +29,9 @@ struct Span {
 struct Route {
   std::uint64_t window = 0;  // the open window's number, if `span`, `sum` and `tally` are of it
   Span span;
-  std::uint32_t sum = 0;  // index into Window::sums
-  meter::Tally tally;     // what comes beside that sum: kept here, where the look-up ends
+  std::uint32_t sum = 0;              // index into Window::sums
+  meter::Tally tally;                 // what comes beside that sum: kept here, where the look-up ends
+  std::uint64_t seal_generation = 0;  // when its places were opened
   std::size_t hash = 0;
   std::string event, subscription;
   std::vector<meter::Catalog::Leg> legs;

@@ -31,12 +31,18 @@ struct JournalOptions {
 // the indexes, and the pages that copy-on-write holds meanwhile.
 inline constexpr std::uint64_t kRoomPerOpenBucket = 2'048;
 
+// And what a bucket that is not open yet takes beside that, at once: its balance and its place among the
+// seals.
+inline constexpr std::uint64_t kRoomPerNewBucket = kRoomPerOpenBucket + 512;
+
 struct Space {
   SpaceUse use;
   std::uint64_t watermark_bytes =
       0;  // new keys are refused above it: what is beyond belongs to seal, send and settle
   std::uint64_t open_buckets = 0;
   bool above_watermark() const { return use.used_bytes > watermark_bytes; }
+  std::uint64_t room_bytes() const { return above_watermark() ? 0 : watermark_bytes - use.used_bytes; }
+  std::uint64_t new_buckets() const { return room_bytes() / kRoomPerNewBucket; }
 };
 
 class Journal {

@@ -88,6 +88,47 @@ TEST_F(CoreTest, AnEventIdCountsOnceAcrossACrash) {
   EXPECT_EQ(device.balances()[0].balance.accepted.text(), "5");
 }
 
+// What one window holds must fit with all that follows from it: seals, sends, receipts.
+TEST_F(CoreTest, ABurstOfNewSubscriptionsLeavesRoomToBillWhatWasAccepted) {
+  device.crash();
+  device.config.journal_size_max = 1U << 20;
+  device.config.journal_reserve = 256U << 10;
+  device.start();
+  Quantity accepted;
+  for (int i = 0; i < 2'000; ++i) {
+    const std::string name = std::string(80, 's') + std::to_string(i);
+    if (!device.report("sms.sent", name, "1").refusal) accepted += Quantity::of(1);
+  }
+  EXPECT_GT(accepted, Quantity::of(100));
+  EXPECT_LT(accepted, Quantity::of(1'000));
+  ASSERT_TRUE(device.commit());
+  ASSERT_TRUE(device.flush(true));
+  device.advance(Seconds(60));
+  EXPECT_EQ(billed("sms-usd"), accepted);
+  EXPECT_THAT(device.outbox(), IsEmpty());
+  device.advance(Seconds(60));
+  EXPECT_FALSE(device.report("sms.sent", "one more", "1").refusal) << "there is room again";
+  expect_balanced();
+}
+
+TEST_F(CoreTest, ManySmallBurstsDoNotAddUpToMoreThanFits) {
+  device.crash();
+  device.config.journal_size_max = 1U << 20;
+  device.config.journal_reserve = 256U << 10;
+  device.start();
+  for (int i = 0; i < 2'000; ++i) {
+    (void)device.report("sms.sent", "sub-" + std::to_string(i), "1");
+    if (i % 50 == 0) {
+      ASSERT_TRUE(device.commit());
+    }
+  }
+  ASSERT_TRUE(device.commit());
+  ASSERT_TRUE(device.flush(true));
+  device.advance(Seconds(60));
+  EXPECT_THAT(device.outbox(), IsEmpty());
+  expect_balanced();
+}
+
 TEST_F(CoreTest, ALostAnswerIsFoundAgainAndBilledOnce) {
   device.billing.apply_then_lose = true;
   ASSERT_FALSE(device.report("sms.sent", "sub_1", "3").refusal);

@@ -207,6 +207,19 @@ Status Device::commit() {
   return *out;
 }
 
+void Device::fill_journal() {
+  bool fits = true;
+  for (int number = 0; fits; ++number) {
+    journal::Operation put = [number](journal::WriteTransaction& txn) {
+      journal::UpstreamState state;
+      state.set_last_error(std::string(8'000, 'x'));
+      return txn.put_upstream(UpstreamName("junk-" + std::to_string(number)), state);
+    };
+    core->committer().submit(std::move(put), [&](const Status& status) { fits = status.ok(); });
+    clock->settle();
+  }
+}
+
 api::Status Device::status() { return *run_now(*this, wrapped(core->status())).value(); }
 
 Status Device::flush(bool seal_now) {
@@ -216,6 +229,15 @@ Status Device::flush(bool seal_now) {
 }
 
 Status Device::reload(const app::Config& next) { return *run_now(*this, wrapped(core->reload(next))); }
+
+Status Device::reload_both(const app::Config& first, const app::Config& second) {
+  const auto both = [](app::Core& on, app::Config one, app::Config other) -> asio::awaitable<Status> {
+    const Status reloaded = co_await on.reload(std::move(one));
+    if (!reloaded) co_return reloaded;
+    co_return co_await on.reload(std::move(other));
+  };
+  return *run_now(*this, wrapped(both(*core, first, second)));
+}
 
 journal::CheckReport Device::verify() { return *journal::check_journal(*journal); }
 std::vector<journal::StoredUsage> Device::outbox() { return *journal::read_outbox(*journal, 10'000); }

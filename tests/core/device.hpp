@@ -86,11 +86,13 @@ class Device {
                                   const std::string& quantity, const std::string& id = "");
   // Commits what is open and returns the commit's status.
   Status commit();
+  void fill_journal();  // with junk, until nothing more fits
   api::Status status();
   journal::CheckReport verify();
   std::vector<journal::StoredUsage> outbox();
   std::vector<journal::BalanceRow> balances();
   Status flush(bool seal_now);
+  Status reload_both(const app::Config& first, const app::Config& second);  // without a pause between them
   Status reload(const app::Config& next);  // as SIGHUP; `config` stays what a restart would read
 
   app::Config config;

@@ -95,7 +95,8 @@ TEST_F(ReloadTest, RefusesWhileTheJournalHasNoRoom) {
   device.config.journal_size_max = 1U << 20;
   device.config.journal_reserve = 256U << 10;
   device.start();
-  for (int i = 0; i < 20'000; ++i) (void)device.report("sms.sent", "sub-" + std::to_string(i), "1");
+  for (int i = 0; i < 200; ++i) count("sms.sent", "1", ("sub-" + std::to_string(i)).c_str());
+  device.fill_journal();
   ASSERT_FALSE(device.commit());
   auto next = device.config;
   next.meters.push_back(meter("fax.sent", "fax-usd"));
@@ -165,6 +166,40 @@ TEST_F(ReloadTest, GivesABytesSourceAnotherSubscriptionWithoutCountingAByteTwice
   EXPECT_EQ(accepted("sub_1", "data-usd"), "50");
   EXPECT_EQ(accepted("sub_2", "data-usd"), "8");
   EXPECT_EQ(device.status().sources, std::vector<std::string>{"interface wwan0 -> data.bytes"});
+}
+
+TEST_F(ReloadTest, CountsBytesOnceOfASourceThatGoesAndComesBack) {
+  auto with = device.config;
+  with.interfaces = {{"wwan0", EventName("data.bytes"), SubscriptionId("sub_1"), "both"}};
+  const auto without = device.config;
+  device.links.links["wwan0"] = {7, 1'000, 0};
+  ASSERT_TRUE(device.reload(with));
+  device.advance(Seconds(11));
+  device.links.links["wwan0"].rx_bytes += 50;
+  ASSERT_TRUE(device.reload_both(without, with)) << "the second before the first one's window is committed";
+  device.advance(Seconds(11));
+  device.links.links["wwan0"].rx_bytes += 8;
+  device.advance(Seconds(11));
+  EXPECT_EQ(accepted("sub_1", "data-usd"), "58");
+}
+
+TEST_F(ReloadTest, SealsWhatHasAnUpstreamBehindManyThatHaveNone) {
+  auto both = device.config;
+  both.upstreams.push_back(both.upstreams[0]);
+  both.upstreams[1].name = UpstreamName("a-second");
+  both.meters.push_back(meter("fax.sent", "fax-usd", "a-second"));
+  ASSERT_TRUE(device.reload(both));
+  for (int i = 0; i < 100; ++i) count("fax.sent", "1", ("sub-" + std::to_string(i)).c_str());
+  count("sms.sent", "5");
+  ASSERT_TRUE(device.commit());
+  ASSERT_TRUE(device.reload(device.config)) << "a-second has gone";
+  EXPECT_FALSE(device.flush(true)) << "it says that some cannot be sealed";
+  device.clock->settle();
+  EXPECT_THAT(device.billing.records, SizeIs(1));
+  device.advance(Seconds(2 * 3'600));
+  ASSERT_TRUE(device.reload(both));
+  device.advance(Seconds(2 * 3'600));
+  EXPECT_THAT(device.billing.records, SizeIs(101));
 }
 
 TEST_F(ReloadTest, TakesUpAnotherInterval) {

@@ -162,6 +162,53 @@ TEST_F(FullJournal, RefusesAKnownSeriesOnANewDayAboveTheWatermark) {
   EXPECT_THAT(bench_.open(), ElementsAre(Pair("2027-01-15 sub_1 sms-usd", "3")));
 }
 
+// A route that a refused event would have made goes with it, and no other one.
+TEST_F(FullJournal, RefusesAnEventWithoutTouchingWhatOthersCount) {
+  EXPECT_FALSE(bench_.sms("1", "sub_2").refusal);
+  test::must(bench_.commit());
+  bench_.batcher().learn_known_buckets(test::must(journal::read_buckets(bench_.journal(), 100)));
+  bench_.batcher().set_above_watermark(true);
+  EXPECT_EQ(bench_.with_id("a").refusal, Refusal::full);
+  EXPECT_FALSE(bench_.sms("10", "sub_2").refusal);
+  EXPECT_EQ(bench_.sms("1", "sub_1").refusal, Refusal::full);
+  EXPECT_FALSE(bench_.sms("100", "sub_2").refusal);
+  test::must(bench_.commit());
+  EXPECT_THAT(bench_.open(), ElementsAre(Pair("2027-01-15 sub_2 sms-usd", "111")));
+}
+
+TEST_F(FullJournal, SaysThatItIsStuckAlsoWhileItTriesAgain) {
+  fill();
+  count_many_keys();
+  ASSERT_FALSE(bench_.commit().ok());
+  bool asked = false;
+  journal::Operation beside = [&](journal::WriteTransaction&) {  // in the same group as the repeat
+    asked = true;
+    EXPECT_GT(bench_.batcher().stuck_for(), Milliseconds(0));
+    return Status{};
+  };
+  bench_.committer().submit(beside, [](const Status&) {});
+  bench_.advance(Milliseconds(1'500));
+  EXPECT_TRUE(asked);
+  EXPECT_GT(bench_.batcher().stuck_for(), Milliseconds(0));
+}
+
+TEST_F(FullJournal, OpensNoMorePlacesThanItIsAllowed) {
+  bench_.batcher().limit_places(2);
+  EXPECT_FALSE(bench_.sms("1", "a").refusal);
+  EXPECT_FALSE(bench_.sms("1", "b").refusal);
+  EXPECT_EQ(bench_.sms("1", "c").refusal, Refusal::full);
+  EXPECT_FALSE(bench_.sms("1", "a").refusal);
+  test::must(bench_.commit());
+  EXPECT_EQ(bench_.batcher().committed_places(), 2U);
+  EXPECT_FALSE(bench_.sms("1", "b").refusal) << "its bucket is open";
+  bench_.batcher().note_seals();
+  EXPECT_FALSE(bench_.sms("1", "b").refusal) << "in this window still";
+  test::must(bench_.commit());
+  EXPECT_EQ(bench_.sms("1", "b").refusal, Refusal::full) << "it would be a new one";
+  bench_.batcher().limit_places(3);
+  EXPECT_FALSE(bench_.sms("1", "b").refusal);
+}
+
 TEST(BatcherMemory, IsBoundedByTheKeysOfAWindow) {
   BenchOptions options;
   options.size_max = 256U << 20;

@@ -83,6 +83,22 @@ TEST_F(RememberIds, ForgetsWhatWasNotCommitted) {
   EXPECT_TRUE(knows(1, 90, 90));
 }
 
+// A full disk has a window tried again and again.
+TEST_F(RememberIds, LeavesNoMoreInTheIndexHoweverOftenACommitFails) {
+  EXPECT_FALSE(knows(1, 90, 90));
+  const auto many = ids(2, 600);
+  const auto try_once = [&] {
+    auto aborted = begin();
+    EXPECT_THAT(must(aborted.remember_ids(many, {90, 90})), Each(false));
+  };
+  try_once();
+  const auto used = journal_->remembered_ids().used_entries();
+  for (int i = 0; i < 100; ++i) try_once();
+  EXPECT_EQ(journal_->remembered_ids().used_entries(), used);
+  EXPECT_THAT(remember(many, {90, 90}), Each(false));
+  EXPECT_THAT(remember(many, {90, 90}), Each(true));
+}
+
 TEST_F(RememberIds, FillsBlocksInsteadOfAddingOneForEachCommit) {
   for (std::uint64_t i = 0; i < 126; ++i) EXPECT_FALSE(knows(i, 90, 90));
   EXPECT_EQ(blocks(), 1U);
