@@ -1,5 +1,6 @@
 // meterd --config FILE [--check]
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
@@ -72,6 +73,8 @@ int run(const std::string& path, bool check_only) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Fixed: glibc raises it with each large block that is freed, and keeps the next ones for good.
+  (void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
   open_standard_files();
   forbid_core_files();
   std::signal(SIGPIPE, SIG_IGN);  // a peer, or the log's reader, that goes away is an error code

@@ -20,6 +20,7 @@ inline constexpr std::size_t kFrameBytesMax = 1 << 20;
 inline constexpr std::size_t kBatchEventsMax = 10'000;
 inline constexpr std::size_t kDatagramBytesMax = 65'536;
 inline constexpr std::size_t kProducerConnectionsMax = 256;
+inline constexpr std::size_t kFramesHeldBytesMax = 16 << 20;   // of all connections, half read
 inline constexpr std::size_t kFramesInFlightMax = 32;          // per connection, before reading pauses
 inline constexpr std::size_t kPendingKeysMax = 100'000;        // distinct buckets in one commit window
 inline constexpr std::size_t kPendingIdsMax = 200'000;         // identified events in one commit window

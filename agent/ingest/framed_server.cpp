@@ -9,6 +9,8 @@
 #include <boost/asio/write.hpp>
 #include <deque>
 #include <set>
+#include <utility>
+#include <vector>
 
 #include "agent/base/limits.hpp"
 #include "agent/ingest/frame.hpp"
@@ -70,9 +72,12 @@ struct FramedServer::Shared : std::enable_shared_from_this<FramedServer::Shared>
   std::unique_ptr<platform::Alarm> sweep_alarm;
   ProducerTable producers;
   std::set<std::shared_ptr<Connection>> connections;
+  std::vector<char> scratch = std::vector<char>(kReadBytes);
+  std::size_t held_bytes = 0;  // of all connections' buffers
   bool stopping = false;
 
   asio::awaitable<void> read_frames(std::shared_ptr<Connection> connection);
+  asio::awaitable<bool> read_some(Connection& connection);
   asio::awaitable<void> write_acks(std::shared_ptr<Connection> connection);
   asio::awaitable<bool> take_frame(std::shared_ptr<Connection> connection, std::string_view payload);
   void refuse(Connection& connection, meter::Refusal refusal, const std::string& why);
@@ -101,6 +106,9 @@ asio::awaitable<void> FramedServer::run() {
       continue;
     }
     if (shared->connections.size() >= limits::kProducerConnectionsMax && !shared->make_room()) continue;
+    boost::system::error_code failed;
+    socket.non_blocking(true, failed);
+    if (failed) continue;
     auto connection = std::make_shared<Connection>(std::move(socket), shared->deps.clock);
     shared->connections.insert(connection);
     asio::co_spawn(shared->deps.loop, shared->read_frames(connection), asio::detached);
@@ -167,23 +175,45 @@ asio::awaitable<void> FramedServer::Shared::read_frames(std::shared_ptr<Connecti
       connection->frame_began.reset();
       const bool went_on = co_await take_frame(connection, (*part)->payload);
       connection->buffer.erase(0, (*part)->consumed);
+      held_bytes -= (*part)->consumed;
       if (!went_on) break;
       continue;
     }
-    const auto had = connection->buffer.size();
-    if (had > 0 && !connection->frame_began) connection->frame_began = deps.clock.boot();
-    connection->buffer.resize(had + kReadBytes);
-    auto [error, got] = co_await connection->socket.async_read_some(
-        asio::buffer(connection->buffer.data() + had, kReadBytes), asio::as_tuple(asio::use_awaitable));
-    connection->buffer.resize(had + got);
-    if (error) {
-      if (had + got > 0 && !stopping) deps.batcher.stats().refuse(meter::Refusal::malformed);  // half a frame
+    auto& buffer = connection->buffer;
+    if (buffer.empty() && buffer.capacity() > kReadBytes) buffer = {};
+    if (!buffer.empty() && !connection->frame_began) connection->frame_began = deps.clock.boot();
+    if (!co_await read_some(*connection)) {
+      if (!buffer.empty() && !stopping)
+        deps.batcher.stats().refuse(meter::Refusal::malformed);  // half a frame
+      break;
+    }
+    if (held_bytes > limits::kFramesHeldBytesMax && buffer.size() > kReadBytes) {
+      refuse(*connection, meter::Refusal::full,
+             "full: too many large frames at once; send smaller batches, or this one again later");
       break;
     }
   }
+  held_bytes -= std::exchange(connection->buffer, {}).size();
   connection->reading_done = true;
   connection->frame_began.reset();
   connection->to_write->notify();
+}
+
+// Into one buffer for all: a connection that says nothing holds none. False: it has ended.
+asio::awaitable<bool> FramedServer::Shared::read_some(Connection& connection) {
+  for (;;) {
+    boost::system::error_code error;
+    const auto got = connection.socket.read_some(asio::buffer(scratch), error);
+    if (!error) {
+      connection.buffer.append(scratch.data(), got);
+      held_bytes += got;
+      co_return true;
+    }
+    if (error != asio::error::would_block) co_return false;
+    auto [failed] =
+        co_await connection.socket.async_wait(Stream::socket::wait_read, asio::as_tuple(asio::use_awaitable));
+    if (failed) co_return false;
+  }
 }
 
 void FramedServer::Shared::refuse(Connection& connection, meter::Refusal refusal, const std::string& why) {

@@ -56,6 +56,33 @@ TEST_F(FramedLimits, AClientThatReadsLateGetsEveryAck) {
   for (int i = 0; i < frames; ++i) ASSERT_EQ(next_ack(slow).errors_size(), 1'000) << i;
 }
 
+TEST_F(FramedLimits, HalfReadFramesAreBoundedTogether) {
+  // 60 frames of 900 KiB that never end.
+  std::string half = bytes_of(batch(1)).substr(0, 4);
+  const std::size_t length = 900 * 1024;
+  for (int shift = 24; shift >= 0; shift -= 8)
+    half.push_back(static_cast<char>((length >> static_cast<unsigned>(shift)) & 255U));
+  half += std::string(length - 1, 'x');
+  std::deque<Peer> peers;
+  int refused = 0;
+  for (int i = 0; i < 60; ++i) {
+    peers.push_back(connect());
+    std::string_view rest = half;
+    for (int idle = 0; !rest.empty() && idle < 50; ++idle) {
+      const auto sent = peers.back().try_send(rest);
+      rest.remove_prefix(sent);
+      if (sent > 0) idle = 0;
+      bench_.settle();
+    }
+    if (!rest.empty() || peers.back().ended()) ++refused;
+  }
+  EXPECT_GE(refused, 60 - 20);
+  EXPECT_LE(refused, 60 - 10) << "and what fits is waited for";
+  EXPECT_EQ(bench_.refused(meter::Refusal::full), static_cast<std::uint64_t>(refused));
+  auto other = connect();
+  EXPECT_EQ(exchange(other, batch(3)).counted(), 3U) << "small ones go on";
+}
+
 TEST_F(FramedLimits, OneMoreConnectionThanTheLimitClosesAnIdleOne) {
   std::deque<Peer> busy;
   for (std::size_t i = 0; i + 1 < limits::kProducerConnectionsMax; ++i) {
