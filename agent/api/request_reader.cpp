@@ -274,9 +274,9 @@ RequestReader::Step RequestReader::read_body() {
     if (failed == http::error::body_limit)
       return refuse_with(413, "too_large", "Send a body of at most 1 MiB.");
     if (failed == http::error::buffer_overflow) {
-      auto busy = error_response(503, "busy", "Too many bodies are on their way: send it again.");
-      busy.headers.emplace_back("Retry-After", "1");
-      return refuse(std::move(busy));
+      refuse_with(503, "busy", "Too many bodies are on their way: send it again.");
+      refusal_.headers.emplace_back("Retry-After", "1");
+      return Step::refused;
     }
     if (failed == http::error::need_more) {
       // A chunk's head or the trailer that does not end.
