@@ -61,8 +61,7 @@ class RequestReader::Parser final : public http::basic_parser<true> {
 
   void on_field_impl(http::field field, string_view name, string_view value, error_code&) override {
     if (in_body_) return;  // a trailer: nothing that comes after the body changes what was asked
-    too_many = ++fields_ > limits::kHttpFieldsMax;
-    if (too_many) return;
+    if ((too_many = ++fields_ > limits::kHttpFieldsMax)) return;
     switch (field) {
       case http::field::host:
         return once(kHost, request_.host, value, "Host");
