@@ -143,6 +143,9 @@ std::optional<Response> Events::take(const Request& request, bool received, Take
 }
 
 asio::awaitable<Response> Events::answer(const Request& request) {
+  const auto is_ack = [](const auto& parameter) { return parameter.first == "ack"; };
+  if (std::count_if(request.query.begin(), request.query.end(), is_ack) > 1)
+    co_return error_response(400, "malformed", "Send ack once.");
   const auto ack = request.parameter("ack").value_or("committed");
   if (ack != "committed" && ack != "received")
     co_return error_response(400, "malformed", "ack is \"committed\" or \"received\".");

@@ -1,6 +1,8 @@
 // POST /events: CloudEvents in, counted and answered after their commit (?ack=committed, the default) or at
 // once (?ack=received). Loop thread.
 //
+// What is received is not looked up: a duplicate among it is answered as counted, and counts nothing.
+//
 // The answer: {"counted":N,"duplicates":N,"errors":[{"position","id","code","message"}]}, and of a body that
 // is no events at all {"error":{"code","message"}}. Status: 200 when everything was counted or a duplicate;
 // 503 with Retry-After when something is to be reported again later; else 400 when something is wrong for

@@ -20,6 +20,7 @@ struct Request {
   std::string host;  // the Host header, as sent
   // The other header fields, in order: the name in lower case, the value as sent.
   std::vector<std::pair<std::string, std::string>> headers;
+  bool admitted = false;  // its header was, before its body came
   bool over_tcp = false;
   bool local =
       false;  // over the unix socket, from a peer that [access] allows: operators' verbs exist only there

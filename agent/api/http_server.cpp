@@ -22,6 +22,8 @@ namespace meterd::api {
 namespace asio = boost::asio;
 using boost::system::error_code;
 using Stream = asio::generic::stream_protocol::socket;
+using Phase = RequestReader::Phase;
+using Step = RequestReader::Step;
 
 namespace {
 
@@ -38,13 +40,15 @@ constexpr std::size_t kOneBufferMax = 16 * 1024;  // a longer body is not copied
 }  // namespace
 
 struct HttpServer::Connection {
-  Connection(Stream s, bool over_unix, bool allowed)
-      : socket(std::move(s)), is_unix(over_unix), local(allowed) {}
+  Connection(Stream s, bool over_unix, bool allowed, BodyBudget& bodies)
+      : socket(std::move(s)), is_unix(over_unix), reader(bodies) {
+    reader.request().over_tcp = !over_unix;
+    reader.request().local = allowed;
+  }
   Stream socket;
   bool is_unix;
-  bool local;         // over the unix socket, and allowed
-  bool waits = true;  // for a request, or for the rest of its header: closed at once by stop()
-  RequestReader::Phase timed = RequestReader::Phase::idle;  // what `deadline` is for, while it reads
+  bool answering = false;     // and so not closed for want of places
+  Phase phase = Phase::idle;  // what `deadline` is for, while it reads
   bool closed = false;
   std::optional<BootTime> deadline;
   RequestReader reader;
@@ -75,7 +79,7 @@ struct HttpServer::Shared : std::enable_shared_from_this<HttpServer::Shared> {
   asio::awaitable<bool> read_some(Connection& connection);
   asio::awaitable<bool> write(Connection& connection, std::string_view body);
   asio::awaitable<void> linger(Connection& connection);
-  void note_phase(Connection& connection);
+  void begin(Connections::iterator place, Phase phase);
   bool has_place(bool is_unix);
   void adopt(int fd, bool is_unix);
   // Deadlines are counted from the last sweep: at most a second early, so they get a second more.
@@ -85,7 +89,8 @@ struct HttpServer::Shared : std::enable_shared_from_this<HttpServer::Shared> {
 
   Dependencies deps;
   std::vector<std::unique_ptr<Door>> doors;
-  Connections connections;  // those that wait for a request stand in the order in which they began to
+  BodyBudget bodies{limits::kHttpBodiesBytesMax};
+  Connections connections;  // those that read stand in the order in which they began their phase
   std::size_t tcp_connections = 0;
   std::unique_ptr<platform::Alarm> sweep_alarm;
   BootTime now;  // as of the last sweep
@@ -111,7 +116,7 @@ void HttpServer::stop() {
   shared_->sweep_alarm->notify();
   for (auto& door : shared_->doors) door->descriptor.cancel();
   for (const auto& connection : shared_->connections)
-    if (connection->waits) connection->close();
+    if (!connection->answering && connection->phase != Phase::body) connection->close();
 }
 
 void HttpServer::close() {
@@ -154,19 +159,19 @@ void HttpServer::Shared::adopt(int fd, bool is_unix) {
     now = deps.clock.boot();
     sweep_alarm->notify();
   }
-  connections.push_back(std::make_shared<Connection>(std::move(stream), is_unix, local));
+  connections.push_back(std::make_shared<Connection>(std::move(stream), is_unix, local, bodies));
   tcp_connections += is_unix ? 0 : 1;
   within(*connections.back(), kIdle);
   tasks->spawn(serve(std::prev(connections.end())));
 }
 
 // Anyone on the device reaches loopback TCP: half of the places are kept for the unix socket and meterctl. At
-// the limit the connection that has waited longest without a whole request goes.
+// the limit the connection goes that has waited longest for a request, or for the rest of a header or a body.
 bool HttpServer::Shared::has_place(bool is_unix) {
   const bool tcp_full = !is_unix && tcp_connections >= limits::kHttpConnectionsMax / 2;
   if (!tcp_full && connections.size() < limits::kHttpConnectionsMax) return true;
   for (const auto& connection : connections) {
-    if (!connection->waits || connection->closed || (tcp_full && connection->is_unix)) continue;
+    if (connection->answering || connection->closed || (tcp_full && connection->is_unix)) continue;
     connection->close();
     return true;
   }
@@ -190,25 +195,32 @@ asio::awaitable<void> HttpServer::Shared::serve(Connections::iterator place) {
   auto& reader = connection->reader;
   bool keep = true;
   while (keep && !connection->closed) {
-    const auto step = reader.step();
-    note_phase(*connection);
-    if (step == RequestReader::Step::more) {
+    auto step = reader.step();
+    if (step == Step::admit) {
+      auto refusal = deps.admission(reader.request());
+      if (refusal) step = reader.refuse(std::move(*refusal));
+      reader.request().admitted = !refusal;
+      if (!refusal) continue;
+    }
+    // Each part of a request that is waited for has its own time, from when it began.
+    const bool reads = step == Step::more || step == Step::invite;
+    if (reads && reader.phase() != connection->phase) begin(place, reader.phase());
+    if (step == Step::more) {
       keep = co_await read_some(*connection);
       continue;
     }
-    connection->waits = false;
-    if (step == RequestReader::Step::invite) {
+    if (step == Step::invite) {
       connection->out = "HTTP/1.1 100 Continue\r\n\r\n";
       keep = co_await write(*connection, {}) && co_await read_some(*connection);
       continue;
     }
+    connection->answering = true;
     auto frame = reader.frame();
     Response answer;
-    if (step == RequestReader::Step::request) {
-      reader.request().over_tcp = !connection->is_unix;
-      reader.request().local = connection->local;
+    if (step == Step::request) {
       connection->deadline.reset();  // a commit may take long on a slow disk
       answer = co_await deps.handler(reader.request());
+      reader.release_body();  // the answer may take its time
     } else {
       answer = reader.refusal();
     }
@@ -217,14 +229,11 @@ asio::awaitable<void> HttpServer::Shared::serve(Connections::iterator place) {
     connection->out.clear();
     append_head(connection->out, answer, frame);
     const bool sent = co_await write(*connection, reader.is_head() ? std::string_view() : answer.body);
-    if (sent && step == RequestReader::Step::refused) co_await linger(*connection);
+    if (sent && step == Step::refused) co_await linger(*connection);
     keep = keep && sent;
     if (!keep) break;
     reader.next();
-    within(*connection, kIdle);
-    connection->timed = RequestReader::Phase::idle;
-    connection->waits = true;
-    connections.splice(connections.end(), connections, place);
+    begin(place, Phase::idle);
   }
   connection->close();
   tcp_connections -= connection->is_unix ? 0 : 1;
@@ -232,13 +241,11 @@ asio::awaitable<void> HttpServer::Shared::serve(Connections::iterator place) {
   if (stopping) sweep_alarm->notify();
 }
 
-// Each part of a request has its own time, from when it began.
-void HttpServer::Shared::note_phase(Connection& connection) {
-  const auto phase = connection.reader.phase();
-  if (phase == connection.timed) return;
-  connection.timed = phase;
-  connection.waits = phase != RequestReader::Phase::body;
-  within(connection, connection.waits ? kHeaderTime : kBodyTime);
+void HttpServer::Shared::begin(Connections::iterator place, Phase phase) {
+  (*place)->phase = phase;
+  (*place)->answering = false;
+  within(**place, phase == Phase::idle ? kIdle : phase == Phase::header ? kHeaderTime : kBodyTime);
+  connections.splice(connections.end(), connections, place);
 }
 
 asio::awaitable<bool> HttpServer::Shared::read_some(Connection& connection) {
@@ -274,7 +281,8 @@ asio::awaitable<void> HttpServer::Shared::linger(Connection& connection) {
   error_code ignored;  // the peer may have gone
   connection.socket.shutdown(Stream::shutdown_send, ignored);
   within(connection, kLingerTime);
-  connection.waits = true;
+  connection.phase = Phase::idle;
+  connection.answering = false;
   std::array<char, 4096> nowhere{};
   for (std::size_t passed = 0; passed < kLingerBytes;) {
     auto [error, got] = co_await connection.socket.async_read_some(asio::buffer(nowhere),

@@ -9,6 +9,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "agent/api/http.hpp"
@@ -18,6 +19,8 @@
 
 namespace meterd::api {
 
+// From a header that announces a body: what to answer instead of reading it. The connection ends with that.
+using Admission = std::function<std::optional<Response>(const Request&)>;
 // The request stays where it is until the answer is there.
 using Handler = std::function<boost::asio::awaitable<Response>(const Request&)>;
 
@@ -32,6 +35,7 @@ class HttpServer {
     platform::Clock& clock;
     Log& log;
     platform::SocketAccess access;
+    Admission admission;
     Handler handler;
   };
   HttpServer(Dependencies dependencies, std::vector<Listener> listeners);

@@ -5,10 +5,9 @@
 #include <boost/beast/http/basic_parser.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/rfc7230.hpp>
-#include <boost/url/parse.hpp>
-#include <boost/url/url_view.hpp>
 #include <cstring>
 
+#include "agent/api/request_target.hpp"
 #include "agent/base/limits.hpp"
 
 namespace meterd::api {
@@ -21,41 +20,34 @@ using boost::system::error_code;
 namespace {
 
 constexpr std::size_t kBufferBytes = 4 * 1024;
-constexpr std::size_t kBufferBytesMax = 2 * limits::kHttpHeaderBytesMax;
 constexpr std::size_t kRoomMin = 1024;
+constexpr std::size_t kHeaderBytesKept = 2 * 1024;  // a larger one's memory is not kept for the next
+constexpr std::size_t kBufferBytesMax = limits::kHttpHeaderBytesMax + kRoomMin;
 // Beast 1.81 asserts that it never sees less than "0\r\n\r\n" once it has seen its beginning: a client that
 // sends it byte by byte would end the process. Every chunked body has that much to come until its end.
 constexpr std::size_t kLastChunkBytes = 5;
-constexpr std::size_t kBodyBytesKept = 16 * 1024;  // of memory, from one request to the next
 
 std::string_view plain(string_view text) { return {text.data(), text.size()}; }
-
-bool is_plain_path(std::string_view target) {
-  if (!target.starts_with('/')) return false;
-  for (const char c : target)
-    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '/' ||
-          c == '-' || c == '.' || c == '_' || c == '~'))
-      return false;
-  return true;
-}
 
 }  // namespace
 
 // One request's parser. Writes into the reader's Request as it goes.
 class RequestReader::Parser final : public http::basic_parser<true> {
  public:
-  explicit Parser(Request& request) : request_(request) {
-    header_limit(static_cast<std::uint32_t>(kBufferBytesMax));  // the reader has its own
+  Parser(Request& request, BodyBudget& bodies) : share(bodies), request_(request) {
+    header_limit(2 * limits::kHttpHeaderBytesMax);  // the reader has its own
     body_limit(limits::kHttpBodyBytesMax);
     eager(true);
   }
 
   bool head = false;
   bool version_10 = false;
+  bool too_many = false;          // fields
   bool waits = false;             // for "100 Continue"
   std::string_view expects_what;  // not empty: an expectation that is not ours
   std::string_view ambiguous;     // not empty: why the request is refused
   std::string target;
+  BodyShare share;
 
  private:
   void on_request_impl(http::verb, string_view method, string_view request_target, int version,
@@ -69,6 +61,7 @@ class RequestReader::Parser final : public http::basic_parser<true> {
 
   void on_field_impl(http::field field, string_view name, string_view value, error_code&) override {
     if (in_body_) return;  // a trailer: nothing that comes after the body changes what was asked
+    if ((too_many = ++fields_ > limits::kHttpFieldsMax)) return;
     switch (field) {
       case http::field::host:
         return once(kHost, request_.host, value, "Host");
@@ -101,15 +94,17 @@ class RequestReader::Parser final : public http::basic_parser<true> {
     if (!version_10 && (seen_ & kHost) == 0) ambiguous = "Send a Host header.";
   }
 
-  void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override { in_body_ = true; }
-  std::size_t on_body_impl(string_view piece, error_code&) override {
-    request_.body.append(piece.data(), piece.size());
+  void on_body_init_impl(const boost::optional<std::uint64_t>& length, error_code&) override {
+    in_body_ = true;
+    share.expect(length ? static_cast<std::size_t>(*length) : limits::kHttpBodyBytesMax);
+  }
+  std::size_t on_body_impl(string_view piece, error_code& failed) override {
+    if (!share.append(request_.body, plain(piece))) failed = http::error::buffer_overflow;
     return piece.size();
   }
   void on_chunk_header_impl(std::uint64_t, string_view, error_code&) override {}
-  std::size_t on_chunk_body_impl(std::uint64_t, string_view piece, error_code&) override {
-    request_.body.append(piece.data(), piece.size());
-    return piece.size();
+  std::size_t on_chunk_body_impl(std::uint64_t, string_view piece, error_code& failed) override {
+    return on_body_impl(piece, failed);
   }
   void on_finish_impl(error_code&) override {}
 
@@ -122,6 +117,7 @@ class RequestReader::Parser final : public http::basic_parser<true> {
 
   Request& request_;
   unsigned seen_ = 0;
+  std::size_t fields_ = 0;
   bool in_body_ = false;
 };
 
@@ -129,7 +125,9 @@ struct RequestReader::Slot {
   std::optional<Parser> parser;
 };
 
-RequestReader::RequestReader() : slot_(std::make_unique<Slot>()) { next(); }
+RequestReader::RequestReader(BodyBudget& bodies) : bodies_(bodies), slot_(std::make_unique<Slot>()) {
+  parser_ = &slot_->parser.emplace(request_, bodies_);
+}
 RequestReader::~RequestReader() = default;
 
 std::span<char> RequestReader::room() {
@@ -141,7 +139,7 @@ std::span<char> RequestReader::room() {
   }
   const bool wants_more = phase_ == Phase::body && capacity_ < kBufferBytesMax;
   if (capacity_ - end_ < kRoomMin || wants_more) {
-    const std::size_t size = capacity_ == 0 ? kBufferBytes : kBufferBytesMax + kRoomMin;
+    const std::size_t size = capacity_ == 0 ? kBufferBytes : kBufferBytesMax;
     auto larger = std::make_unique_for_overwrite<char[]>(size);
     if (end_ > begin_) std::memcpy(larger.get(), buffer_.get() + begin_, end_ - begin_);
     end_ -= begin_;
@@ -159,14 +157,23 @@ AnswerFrame RequestReader::frame() const {
 }
 bool RequestReader::is_head() const { return parser_->head; }
 
+void RequestReader::release_body() { parser_->share.end(request_.body); }
+
 void RequestReader::next() {
-  parser_ = &slot_->parser.emplace(request_);
+  release_body();
+  parser_ = &slot_->parser.emplace(request_, bodies_);
+  if (header_size_ > kHeaderBytesKept) {
+    Request fresh;
+    fresh.over_tcp = request_.over_tcp;
+    fresh.local = request_.local;
+    std::swap(request_, fresh);
+    std::string().swap(target_);
+  }
   request_.headers.clear();
   request_.content_type.clear();
   request_.authorization.clear();
   request_.host.clear();
-  request_.body.clear();
-  if (request_.body.capacity() > kBodyBytesKept) request_.body.shrink_to_fit();
+  request_.admitted = false;
   if (begin_ == end_ && capacity_ > kBufferBytes) {
     buffer_.reset();
     capacity_ = begin_ = end_ = 0;
@@ -175,13 +182,20 @@ void RequestReader::next() {
   phase_ = Phase::idle;
 }
 
-RequestReader::Step RequestReader::refuse(unsigned status, std::string_view code, std::string_view message) {
-  refusal_ = error_response(status, code, message);
+RequestReader::Step RequestReader::refuse_with(unsigned status, std::string_view code,
+                                               std::string_view message) {
+  return refuse(error_response(status, code, message));
+}
+
+RequestReader::Step RequestReader::refuse(Response answer) {
+  refusal_ = std::move(answer);
+  release_body();
   return Step::refused;
 }
 
 RequestReader::Step RequestReader::step() {
   if (phase_ != Phase::body) return read_header();
+  if (std::exchange(parser_->waits, false) && begin_ == end_) return Step::invite;
   return read_body();
 }
 
@@ -220,32 +234,34 @@ RequestReader::Step RequestReader::read_header() {
   if (phase_ == Phase::idle && end_ - begin_ == 1 && buffer_[begin_] == '\r') return Step::more;
   phase_ = Phase::header;
   const auto not_http = [this] {
-    return refuse(400, "malformed", "This is not an HTTP/1.1 request, or not one that reads one way only.");
+    return refuse_with(400, "malformed",
+                       "This is not an HTTP/1.1 request, or not one that reads one way only.");
   };
   // TLS, for one: no answer would come to what has no lines.
   if (static_cast<unsigned char>(buffer_[begin_]) < 0x20 && buffer_[begin_] != '\r') return not_http();
   if (!find_header_end()) {
     if (end_ - begin_ > limits::kHttpHeaderBytesMax)
-      return refuse(431, "header_too_large", "Send a smaller header.");
+      return refuse_with(431, "header_too_large", "Send a smaller header.");
     return Step::more;
   }
   if (header_size_ > limits::kHttpHeaderBytesMax)
-    return refuse(431, "header_too_large", "Send a smaller header.");
+    return refuse_with(431, "header_too_large", "Send a smaller header.");
   if (header_size_ == 0) return not_http();
 
   error_code failed;
   const auto used = parser_->put({buffer_.get() + begin_, header_size_}, failed);
-  if (failed == http::error::body_limit) return refuse(413, "too_large", "Send a body of at most 1 MiB.");
+  if (failed == http::error::body_limit)
+    return refuse_with(413, "too_large", "Send a body of at most 1 MiB.");
   if (failed == http::error::need_more && parser_->is_header_done()) failed = {};
   if (failed || used != header_size_) return not_http();
   begin_ += used;
   phase_ = Phase::body;
-  if (!parser_->ambiguous.empty()) return refuse(400, "malformed", parser_->ambiguous);
-  if (!parser_->expects_what.empty()) return refuse(417, "expectation_failed", parser_->expects_what);
-  if (!read_target(parser_->target)) return refuse(400, "malformed", "The request target is not a path.");
-  if (parser_->is_done()) return Step::request;
-  if (parser_->waits && begin_ == end_) return Step::invite;
-  return read_body();
+  if (parser_->too_many) return refuse_with(431, "header_too_large", "Send fewer header fields.");
+  if (!parser_->ambiguous.empty()) return refuse_with(400, "malformed", parser_->ambiguous);
+  if (!parser_->expects_what.empty()) return refuse_with(417, "expectation_failed", parser_->expects_what);
+  if (!know_target(parser_->target))
+    return refuse_with(400, "malformed", "The request target is no path with at most 16 parameters.");
+  return parser_->is_done() ? Step::request : Step::admit;
 }
 
 RequestReader::Step RequestReader::read_body() {
@@ -254,33 +270,29 @@ RequestReader::Step RequestReader::read_body() {
     if (end_ - begin_ < least) return Step::more;
     error_code failed;
     begin_ += parser_->put({buffer_.get() + begin_, end_ - begin_}, failed);
-    if (failed == http::error::body_limit) return refuse(413, "too_large", "Send a body of at most 1 MiB.");
+    if (failed == http::error::body_limit)
+      return refuse_with(413, "too_large", "Send a body of at most 1 MiB.");
+    if (failed == http::error::buffer_overflow) {
+      refuse_with(503, "busy", "Too many bodies are on their way: send it again.");
+      refusal_.headers.emplace_back("Retry-After", "1");
+      return Step::refused;
+    }
     if (failed == http::error::need_more) {
       // A chunk's head or the trailer that does not end.
       if (end_ - begin_ > limits::kHttpHeaderBytesMax)
-        return refuse(431, "header_too_large", "Send a smaller trailer.");
+        return refuse_with(431, "header_too_large", "Send a smaller trailer.");
       return Step::more;
     }
-    if (failed) return refuse(400, "malformed", "The chunked body is broken.");
+    if (failed) return refuse_with(400, "malformed", "The chunked body is broken.");
   }
   return Step::request;
 }
 
 // Most requests of a connection name the same target.
-bool RequestReader::read_target(std::string_view target) {
+bool RequestReader::know_target(std::string_view target) {
   if (!target_.empty() && target == target_) return true;
   target_.clear();
-  request_.query.clear();
-  if (is_plain_path(target)) {
-    request_.path = target;
-  } else {
-    const auto url = boost::urls::parse_origin_form({target.data(), target.size()});
-    if (url.has_error()) return false;
-    request_.path.clear();
-    for (const auto& segment : url->segments()) request_.path += "/" + segment;
-    if (request_.path.empty()) request_.path = "/";
-    for (const auto& parameter : url->params()) request_.query.emplace_back(parameter.key, parameter.value);
-  }
+  if (!read_target(target, request_)) return false;
   target_ = target;
   return true;
 }

@@ -7,13 +7,14 @@
 #include <memory>
 #include <span>
 
+#include "agent/api/body_budget.hpp"
 #include "agent/api/http.hpp"
 
 namespace meterd::api {
 
 class RequestReader {
  public:
-  RequestReader();
+  explicit RequestReader(BodyBudget& bodies);  // outlives the reader
   ~RequestReader();
 
   // After step() asked for more: where the next bytes go, at least 1 KiB. Then how many came.
@@ -22,11 +23,13 @@ class RequestReader {
 
   enum class Step {
     more,     // needs bytes
+    admit,    // the header is whole and a body is to come: refuse(), or step() on
     invite,   // the client waits for "100 Continue" before it sends the body; needs bytes after that
     request,  // request() is whole; after its answer, next()
     refused,  // refusal() is the answer; the connection ends with it
   };
   Step step();
+  Step refuse(Response answer);  // after `admit`: refused, and nothing more is read
 
   enum class Phase { idle, header, body };
   Phase phase() const { return phase_; }  // idle: no byte of a request has come
@@ -36,6 +39,8 @@ class RequestReader {
   AnswerFrame frame() const;  // of the answer to what was read
   bool is_head() const;       // the answer has no body
 
+  void release_body();  // its memory, as soon as nobody reads it any more
+
   void next();  // makes ready for the next request; what has come of it already is kept
 
  private:
@@ -43,10 +48,11 @@ class RequestReader {
   struct Slot;
   Step read_header();
   Step read_body();
-  Step refuse(unsigned status, std::string_view code, std::string_view message);
+  Step refuse_with(unsigned status, std::string_view code, std::string_view message);
   bool find_header_end();
-  bool read_target(std::string_view target);
+  bool know_target(std::string_view target);
 
+  BodyBudget& bodies_;
   std::unique_ptr<Slot> slot_;  // one parser per request, in place
   Parser* parser_ = nullptr;    // the one in the slot
   std::unique_ptr<char[]> buffer_;

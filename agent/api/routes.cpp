@@ -37,6 +37,21 @@ bool is_loopback_host(std::string_view host) {
 
 bool is_get(const Request& request) { return request.method == "GET" || request.method == "HEAD"; }
 
+// The one method of a path; empty: there is nothing.
+std::string_view method_of(std::string_view path) {
+  if (path == "/events" || path == "/operator/flush") return "POST";
+  for (const auto* known : {"/healthz", "/status", "/metrics", "/operator/buckets", "/operator/balances",
+                            "/operator/outbox", "/operator/verify"})
+    if (path == known) return "GET";
+  return {};
+}
+
+Response unauthorised_locally() {
+  return error_response(
+      401, "unauthorised",
+      "Use the unix socket as root, as meterd's own user or as a member of an [access] group.");
+}
+
 Response unauthorised_over_tcp(const BasicAuth& key) {
   auto response = error_response(
       401, "unauthorised",
@@ -54,40 +69,45 @@ bool Routes::may_report(const Request& request) const {
   return is_loopback_host(request.host) && deps_.tcp_key.allows(request.authorization);
 }
 
-// Reports are the many: they get no coroutine around their own.
+// By the header alone.
+std::optional<Response> Routes::refusal(const Request& request) const {
+  // A web page whose name was pointed at this device must not read it (DNS rebinding).
+  if (request.over_tcp && !is_loopback_host(request.host))
+    return error_response(421, "misdirected",
+                          "Ask for 127.0.0.1, [::1] or localhost: meterd serves this device only.");
+  const bool for_operators = request.path.starts_with("/operator/");
+  const bool for_reporters = request.path == "/events";
+  if (for_reporters && request.over_tcp && !may_report(request)) return unauthorised_over_tcp(deps_.tcp_key);
+  if ((for_operators || (for_reporters && !request.over_tcp)) && !request.local)
+    return unauthorised_locally();
+  const auto method = method_of(request.path);
+  if (method.empty())
+    return error_response(404, "not_found",
+                          for_operators ? "There is no such operator's verb in this version."
+                                        : "There is nothing at this path; see the README.");
+  if (method == "GET" ? !is_get(request) : request.method != method) return not_allowed(method);
+  return std::nullopt;
+}
+
+std::optional<Response> Routes::admit(const Request& request) const {
+  auto refused = refusal(request);
+  if (!refused && request.path != "/events")
+    refused = error_response(413, "too_large", "No body is expected here.");
+  return refused;
+}
+
+// Reports are the many: they get no coroutine around their own, and the key is not looked at twice.
 asio::awaitable<Response> Routes::answer(const Request& request) {
-  if (request.path == "/events" && request.method == "POST" && may_report(request))
-    return events_.answer(request);
+  const bool is_report = request.path == "/events" && request.method == "POST";
+  if (is_report && (request.admitted || may_report(request))) return events_.answer(request);
   return dispatch(request);
 }
 
 asio::awaitable<Response> Routes::dispatch(const Request& request) {
-  // A web page whose name was pointed at this device must not read it (DNS rebinding).
-  if (request.over_tcp && !is_loopback_host(request.host))
-    co_return error_response(421, "misdirected",
-                             "Ask for 127.0.0.1, [::1] or localhost: meterd serves this device only.");
-  if (request.path == "/healthz") {
-    if (!is_get(request)) co_return not_allowed("GET");
-    co_return ok("{\"status\":\"ok\"}");
-  }
-  if (request.path == "/status") {
-    if (!is_get(request)) co_return not_allowed("GET");
-    co_return co_await status();
-  }
-  if (request.path == "/metrics") {
-    if (!is_get(request)) co_return not_allowed("GET");
-    co_return co_await metrics();
-  }
-  if (request.path == "/events") {
-    if (may_report(request)) co_return not_allowed("POST");
-    if (request.over_tcp) co_return unauthorised_over_tcp(deps_.tcp_key);
-  } else if (!request.path.starts_with("/operator/")) {
-    co_return error_response(404, "not_found", "There is nothing at this path; see the README.");
-  }
-  if (!request.local)
-    co_return error_response(
-        401, "unauthorised",
-        "Use the unix socket as root, as meterd's own user or as a member of an [access] group.");
+  if (auto refused = refusal(request)) co_return std::move(*refused);
+  if (request.path == "/healthz") co_return ok("{\"status\":\"ok\"}");
+  if (request.path == "/status") co_return co_await status();
+  if (request.path == "/metrics") co_return co_await metrics();
   co_return co_await operators(request);
 }
 
@@ -104,11 +124,7 @@ asio::awaitable<Response> Routes::metrics() {
 }
 
 asio::awaitable<Response> Routes::operators(const Request& request) {
-  if (request.path == "/operator/flush") {
-    if (request.method != "POST") co_return not_allowed("POST");
-    co_return co_await flush(request);
-  }
-  if (!is_get(request)) co_return not_allowed("GET");
+  if (request.path == "/operator/flush") co_return co_await flush(request);
   const auto& journal = deps_.journal;
   if (request.path == "/operator/buckets") {
     const auto read = [&journal] { return read_buckets(journal, limits::kListRowsMax); };
@@ -130,12 +146,9 @@ asio::awaitable<Response> Routes::operators(const Request& request) {
                               {journal.boot_number(), deps_.clock.boot().since_boot.count()}};
     co_return rows ? ok(outbox_json(*rows, now)) : from_error(rows.error());
   }
-  if (request.path == "/operator/verify") {
-    const auto read = [&journal] { return check_journal(journal); };
-    auto report = co_await platform::run_on(deps_.reader, read);
-    co_return report ? ok(verify_json(*report)) : from_error(report.error());
-  }
-  co_return error_response(404, "not_found", "There is no such operator's verb in this version.");
+  const auto read = [&journal] { return check_journal(journal); };  // /operator/verify
+  auto report = co_await platform::run_on(deps_.reader, read);
+  co_return report ? ok(verify_json(*report)) : from_error(report.error());
 }
 
 asio::awaitable<Response> Routes::flush(const Request& request) {

@@ -34,11 +34,15 @@ class Routes {
   };
   explicit Routes(Dependencies dependencies) : deps_(std::move(dependencies)), events_(deps_.batcher) {}
 
+  // From the header of a request with a body, before any of it is read: why it is refused. Only reports have
+  // one.
+  std::optional<Response> admit(const Request& request) const;
   // The request stays until the answer is there.
   boost::asio::awaitable<Response> answer(const Request& request);
 
  private:
   bool may_report(const Request& request) const;
+  std::optional<Response> refusal(const Request& request) const;
   boost::asio::awaitable<Response> dispatch(const Request& request);
   boost::asio::awaitable<Response> status();
   boost::asio::awaitable<Response> metrics();

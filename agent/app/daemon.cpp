@@ -184,6 +184,7 @@ class Daemon {
     http_ = std::make_unique<api::HttpServer>(
         api::HttpServer::Dependencies{
             loop_.get_executor(), *clock_, log_, access,
+            [this](const api::Request& request) { return routes_->admit(request); },
             [this](const api::Request& request) { return routes_->answer(request); }},
         std::move(listeners));
     return 0;

@@ -23,24 +23,38 @@ class HttpServerTest : public ::testing::Test {
     std::vector<HttpServer::Listener> listeners;
     listeners.push_back({test::must(platform::listen_unix(path_, {})), true});
     listeners.push_back({std::move(tcp), false});
-    const HttpServer::Dependencies dependencies{loop_.get_executor(), clock_, log_, platform::SocketAccess{},
+    const HttpServer::Dependencies dependencies{loop_.get_executor(),
+                                                clock_,
+                                                log_,
+                                                platform::SocketAccess{},
+                                                [this](const Request& request) { return admission(request); },
                                                 [this](const Request& request) { return answer(request); }};
     server_ = std::make_unique<HttpServer>(dependencies, std::move(listeners));
     server_->start(tasks_);
     clock_.settle();
   }
   ~HttpServerTest() override {
-    hold_->notify();
+    let_go();
     server_->stop();
     server_->close();
     clock_.advance(Milliseconds(1'000));
     EXPECT_TRUE(test::run_until(loop_, [this] { return tasks_.running() == 0; }));
   }
 
+  // "/private" takes no body.
+  std::optional<Response> admission(const Request& request) {
+    ++admissions_;
+    if (request.path != "/private") return std::nullopt;
+    return error_response(401, "unauthorised", request.local ? "local" : "remote");
+  }
+
   // Says what it understood of the request. "/hold" waits until the test lets it go.
   boost::asio::awaitable<Response> answer(const Request& request) {
     ++requests_;
-    if (request.path == "/hold") co_await hold_->wait_for(Milliseconds(3'600'000));
+    if (request.path == "/hold") {
+      auto& hold = *holds_.emplace_back(clock_.make_alarm());
+      co_await hold.wait_for(Milliseconds(3'600'000));
+    }
     Response out;
     if (request.path == "/missing") co_return error_response(404, "not_found", "There is nothing here.");
     if (request.path == "/wrong") {
@@ -60,6 +74,9 @@ class HttpServerTest : public ::testing::Test {
     co_return out;
   }
 
+  void let_go() {
+    for (const auto& hold : holds_) hold->notify();
+  }
   test::Peer local() { return test::Peer::unix_stream(loop_, path_); }
   test::Peer remote() { return test::Peer::tcp(loop_, port_); }
 
@@ -93,12 +110,12 @@ class HttpServerTest : public ::testing::Test {
   platform::FakeClock clock_{loop_};
   test::RecordingLog log_;
   platform::TaskGroup tasks_{loop_.get_executor(), clock_};
-  std::unique_ptr<platform::Alarm> hold_ = clock_.make_alarm();
+  std::vector<std::unique_ptr<platform::Alarm>> holds_;  // an alarm has one waiter
   journal::TempDirectory directory_;
   std::string path_ = directory_ / "api.sock";
   std::uint16_t port_ = 0;
   std::unique_ptr<HttpServer> server_;
-  int requests_ = 0;
+  int requests_ = 0, admissions_ = 0;
 };
 
 }  // namespace meterd::api

@@ -95,7 +95,7 @@ TEST_F(HttpTimeTest, AnAnswerThatTakesLongIsWaitedFor) {
   ASSERT_TRUE(test::run_until(loop_, [this] { return requests_ == 1; }));
   pass(100 * kSecond);
   EXPECT_FALSE(peer.ended());
-  hold_->notify();
+  let_go();
   EXPECT_EQ(next(peer).body, "GET /hold local 0:");
 }
 

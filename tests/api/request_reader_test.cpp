@@ -12,6 +12,11 @@ namespace meterd::api {
 namespace {
 
 using Step = RequestReader::Step;
+
+Step admitted(RequestReader& reader) {
+  const auto step = reader.step();
+  return step == Step::admit ? reader.step() : step;
+}
 using Phase = RequestReader::Phase;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -29,7 +34,8 @@ void put(RequestReader& reader, std::string_view bytes) {
 
 // What came of the bytes: one line per request, and the last step if it is not `more`.
 std::vector<std::string> read_all(std::string_view bytes, std::size_t piece) {
-  RequestReader reader;
+  BodyBudget bodies{limits::kHttpBodiesBytesMax};
+  RequestReader reader(bodies);
   std::vector<std::string> out;
   for (;;) {
     const auto step = reader.step();
@@ -39,6 +45,7 @@ std::vector<std::string> read_all(std::string_view bytes, std::size_t piece) {
       reader.next();
       continue;
     }
+    if (step == Step::admit) continue;
     if (step == Step::refused) {
       out.push_back(std::to_string(reader.refusal().status));
       return out;
@@ -131,11 +138,12 @@ TEST(RequestReader, RefusesABrokenChunk) {
 }
 
 TEST(RequestReader, ATrailerChangesNothingOfTheRequest) {
-  RequestReader reader;
+  BodyBudget bodies{limits::kHttpBodiesBytesMax};
+  RequestReader reader(bodies);
   put(reader,
       "POST /a HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
       "Host: evil\r\nAuthorization: Basic x\r\nce-id: 1\r\n\r\n");
-  ASSERT_EQ(reader.step(), Step::request);
+  ASSERT_EQ(admitted(reader), Step::request);
   EXPECT_EQ(reader.request().host, "d");
   EXPECT_EQ(reader.request().authorization, "");
   EXPECT_TRUE(reader.request().headers.empty());
@@ -196,26 +204,28 @@ TEST(RequestReader, DoesNotInviteABodyThatIsTooLarge) {
 }
 
 TEST(RequestReader, GivesTheOtherFieldsInLowerCase) {
-  RequestReader reader;
+  BodyBudget bodies{limits::kHttpBodiesBytesMax};
+  RequestReader reader(bodies);
   put(reader, "GET /a HTTP/1.1\r\nHOST: d\r\nCE-Id:  a b \r\nX-Empty:\r\nContent-TYPE: t\r\n\r\n");
-  ASSERT_EQ(reader.step(), Step::request);
+  ASSERT_EQ(admitted(reader), Step::request);
   EXPECT_EQ(reader.request().host, "d");
   EXPECT_EQ(reader.request().content_type, "t");
   EXPECT_THAT(reader.request().headers, ElementsAre(Pair("ce-id", "a b"), Pair("x-empty", "")));
 }
 
 TEST(RequestReader, ForgetsARequestWithTheNext) {
-  RequestReader reader;
+  BodyBudget bodies{limits::kHttpBodiesBytesMax};
+  RequestReader reader(bodies);
   put(reader,
       "POST /a%20b?x=%31 HTTP/1.1\r\nHost: d\r\nAuthorization: k\r\nContent-Type: t\r\nce-id: 1\r\n"
       "Content-Length: 1\r\n\r\nx"
       "GET /b HTTP/1.1\r\nHost: e\r\n\r\nGET /b HTTP/1.1\r\nHost: e\r\n\r\n");
-  ASSERT_EQ(reader.step(), Step::request);
+  ASSERT_EQ(admitted(reader), Step::request);
   EXPECT_EQ(reader.request().path, "/a b");
   EXPECT_EQ(reader.request().parameter("x"), "1");
   for (int i = 0; i < 2; ++i) {
     reader.next();
-    ASSERT_EQ(reader.step(), Step::request);
+    ASSERT_EQ(admitted(reader), Step::request);
     const auto& request = reader.request();
     EXPECT_EQ(request.path, "/b");
     EXPECT_EQ(request.host, "e");
@@ -226,10 +236,11 @@ TEST(RequestReader, ForgetsARequestWithTheNext) {
 }
 
 TEST(RequestReader, KnowsWhichPartOfARequestItReads) {
-  RequestReader reader;
+  BodyBudget bodies{limits::kHttpBodiesBytesMax};
+  RequestReader reader(bodies);
   const auto after = [&](std::string_view bytes) {
     put(reader, bytes);
-    EXPECT_EQ(reader.step(), Step::more);
+    EXPECT_EQ(admitted(reader), Step::more);
     return reader.phase();
   };
   EXPECT_EQ(after(""), Phase::idle);
@@ -242,6 +253,20 @@ TEST(RequestReader, KnowsWhichPartOfARequestItReads) {
   EXPECT_EQ(reader.step(), Step::request);
   reader.next();
   EXPECT_EQ(reader.phase(), Phase::idle);
+}
+
+TEST(RequestReader, LimitsTheFieldsAndTheParameters) {
+  const auto with_fields = [](std::size_t count) {
+    std::string out = "GET /a HTTP/1.1\r\nHost: d\r\n";
+    for (std::size_t i = 1; i < count; ++i) out += "A:\r\n";
+    return out + "\r\n";
+  };
+  EXPECT_THAT(read_all(with_fields(limits::kHttpFieldsMax), 9'999), ElementsAre("GET /a "));
+  EXPECT_THAT(read_all(with_fields(limits::kHttpFieldsMax + 1), 9'999), ElementsAre("431"));
+  std::string target = "/a?a";
+  for (std::size_t i = 1; i < limits::kHttpParametersMax; ++i) target += "&a";
+  EXPECT_THAT(read_all("GET " + target + " HTTP/1.1\r\nHost: d\r\n\r\n", 999), ElementsAre("GET /a "));
+  EXPECT_THAT(read_all("GET " + target + "&a HTTP/1.1\r\nHost: d\r\n\r\n", 999), ElementsAre("400"));
 }
 
 TEST(RequestReader, SaysAtOnceThatTlsIsNotHttp) {

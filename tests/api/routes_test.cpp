@@ -82,6 +82,38 @@ TEST_F(RoutesTest, CountingAndOperatorsVerbsNeedTheLocalSocket) {
   EXPECT_EQ(bench_.batcher().stats().events, 0U);
 }
 
+TEST_F(RoutesTest, ABodyIsAdmittedOnlyWithAReportFromWhoMayReport) {
+  const auto admit = [this](const char* method, const char* path, bool local) {
+    Request request;
+    request.method = method;
+    request.path = path;
+    request.local = local;
+    request.over_tcp = !host_.empty();
+    request.host = host_;
+    request.authorization = authorization_;
+    const auto refused = routes_.admit(request);
+    return refused ? refused->status : 0U;
+  };
+  EXPECT_EQ(admit("POST", "/events", true), 0U);
+  EXPECT_EQ(admit("POST", "/events", false), 401U);
+  EXPECT_EQ(admit("PUT", "/events", true), 405U);
+  EXPECT_EQ(admit("GET", "/healthz", true), 413U);
+  EXPECT_EQ(admit("POST", "/status", true), 405U);
+  EXPECT_EQ(admit("POST", "/nothing", true), 404U);
+  EXPECT_EQ(admit("POST", "/operator/flush", false), 401U);
+  EXPECT_EQ(admit("POST", "/operator/flush", true), 413U);
+  host_ = "localhost:8480";
+  EXPECT_EQ(admit("POST", "/events", false), 401U);
+  EXPECT_EQ(admit("POST", "/operator/flush", false), 401U);
+  key_.set_key("key");
+  EXPECT_EQ(admit("POST", "/events", false), 401U);
+  authorization_ = "Basic a2V5Og==";
+  EXPECT_EQ(admit("POST", "/events", false), 0U);
+  EXPECT_EQ(admit("GET", "/healthz", false), 413U);
+  host_ = "evil.com";
+  EXPECT_EQ(admit("POST", "/events", false), 421U);
+}
+
 TEST_F(RoutesTest, AnEventIsCommittedBeforeItsAnswer) {
   const auto answer = ask("POST", "/events", event("a", R"(,"data":{"quantity":"2.5"})"));
   EXPECT_EQ(answer.status, 200U);
@@ -104,6 +136,8 @@ TEST_F(RoutesTest, AReceivedEventIsCommittedWithTheInterval) {
   bench_.advance(Milliseconds(10'000));
   EXPECT_EQ(bench_.accepted(), q("1"));
   EXPECT_EQ(ask("POST", "/events", event("b"), true, {{"ack", "maybe"}}).status, 400U);
+  EXPECT_EQ(ask("POST", "/events", event("b"), true, {{"ack", "received"}, {"ack", "received"}}).status,
+            400U);
 }
 
 TEST_F(RoutesTest, ABadEventIs400WithItsReason) {
