@@ -220,7 +220,9 @@ Result<Rendered> render_flush(const json::value& answer) {
   append(lines, wrap_words(cleared.empty() ? "no upstream to send to"
                                            : "backoff cleared: " + cleared + " (a Retry-After still holds)",
                            {0, 2}));
-  return Rendered{join(lines), false};
+  const auto refused = text_in(object, "refused");
+  if (!refused.empty()) append(lines, wrap_words("not every bucket was sealed: " + refused, {0, 2}));
+  return Rendered{join(lines), !refused.empty()};
 }
 
 Result<Rendered> render_verify(const json::value& answer) {
