@@ -48,11 +48,8 @@ bool peer_allowed(int fd, const SocketAccess& access);
 // 0 when none waits.
 class DatagramReader {
  public:
-  enum class Drops : bool { unknown, told };  // told: UDP, where the kernel says how many it threw away
-  DatagramReader(std::size_t count, std::size_t bytes_each, Drops drops);
+  DatagramReader(std::size_t count, std::size_t bytes_each);
   ~DatagramReader();
-  // How many datagrams the kernel has thrown away on this socket, as far as it told (UDP: SO_RXQ_OVFL).
-  std::uint32_t dropped() const { return dropped_; }
   template <class Visit>
   Result<std::size_t> drain(int fd, Visit&& visit) {
     auto got = receive(fd);
@@ -73,8 +70,11 @@ class DatagramReader {
   Result<std::size_t> receive(int fd);
   Datagram at(std::size_t index) const;
   std::unique_ptr<Messages> messages_;
-  std::uint32_t dropped_ = 0;
 };
+
+// How many datagrams the kernel has thrown away on this UDP socket so far, modulo 2^32; 0 on a unix socket,
+// where senders wait.
+std::uint32_t datagrams_dropped(int fd);
 
 // net.unix.max_dgram_qlen: how many datagrams a unix socket holds before senders wait or lose them. 0:
 // unknown.

@@ -225,7 +225,7 @@ constexpr PerUpstream kUpstream[] = {
     {{"meterd_upstream_unauthorised", kGauge, Unit::one, "1 while it refuses our key."},
      [](const UpstreamStatus& u, const Status&) -> Number { return u.state.unauthorised(); }},
     {{"meterd_upstream_configured", kGauge, Unit::one,
-      "0 for one that has usages here and is not in the configuration."},
+      "0 for one that has usages or open buckets here and is not in the configuration."},
      [](const UpstreamStatus& u, const Status&) -> Number { return u.configured; }},
 };
 

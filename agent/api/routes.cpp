@@ -160,7 +160,9 @@ asio::awaitable<Response> Routes::flush(const Request& request) {
   auto flushed = co_await deps_.flush(seal.has_value());
   if (!flushed) co_return from_error(flushed.error());
   json::array cleared(flushed->cleared.begin(), flushed->cleared.end());
-  co_return ok(json::serialize(json::object{{"sealed", flushed->sealed}, {"cleared", std::move(cleared)}}));
+  json::object out{{"sealed", flushed->sealed}, {"cleared", std::move(cleared)}};
+  if (!flushed->refused.empty()) out["refused"] = flushed->refused;
+  co_return ok(json::serialize(out));
 }
 
 }  // namespace meterd::api

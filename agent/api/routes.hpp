@@ -28,6 +28,7 @@ class Routes {
     struct Flushed {
       std::uint64_t sealed = 0;
       std::vector<std::string> cleared;
+      std::string refused = {};  // why not every bucket was sealed; empty: all were
     };
     std::function<boost::asio::awaitable<Result<Flushed>>(bool seal_now)> flush;
     const BasicAuth& tcp_key;  // its owner may replace the key at any time

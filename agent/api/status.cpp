@@ -101,6 +101,7 @@ json::object upstream_part(const UpstreamStatus& u) {
   return {{"name", u.name},
           {"kind", u.kind},
           {"state", state_of(u)},
+          {"open_buckets", u.open_buckets},
           {"waiting", u.state.waiting()},
           {"in_doubt", u.state.in_doubt()},
           {"parked", u.state.parked()},
@@ -156,6 +157,9 @@ std::vector<Attention> find_attention(const Status& s) {
   for (const auto& u : s.upstreams) {
     if (!u.configured && u.state.waiting() > 0)
       out.push_back({count(u.state.waiting(), "usages wait for ") + u.name + ", which is not configured",
+                     "give an [[upstream]] this name again"});
+    if (!u.configured && u.open_buckets > 0)
+      out.push_back({count(u.open_buckets, "buckets are open for ") + u.name + ", which is not configured",
                      "give an [[upstream]] this name again"});
     if (u.state.unauthorised())
       out.push_back({u.name + " refuses our key",

@@ -30,11 +30,12 @@ struct Deliveries {
 
 struct UpstreamStatus {
   std::string name, kind;
-  bool configured = true;  // false: it has usages from an earlier configuration
+  bool configured = true;  // false: it has usages or open buckets from an earlier configuration
   journal::UpstreamState state;
   std::int64_t oldest_waiting_ms = 0;
   Milliseconds paused_for{};
   Deliveries deliveries = {};
+  std::uint64_t open_buckets = 0;
 };
 
 struct Attention {

@@ -120,7 +120,7 @@ void load_meters(std::vector<Section> tables, Config& config) {
     table.name("event", limits::kEventNameMax, meter.event);
     table.name("item_price", limits::kIdMax, meter.item_price);
     load_upstream_of(table, config, meter.upstream);
-    if (SubscriptionId fixed; table.name("subscription", limits::kIdMax, fixed), !fixed.empty())
+    if (SubscriptionId fixed; table.subscription("subscription", fixed), !fixed.empty())
       meter.subscription = fixed;
     meter.time_zone = config.time_zone;
     load_time_zone(table, meter.time_zone);
@@ -136,11 +136,10 @@ void load_subscriptions(std::vector<Section> tables, Problems& problems, Config&
   for (auto& table : tables) {
     SubscriptionConfig subscription;
     table.require("id", "the subscription's id");
-    table.name("id", limits::kIdMax, subscription.id);
+    table.subscription("id", subscription.id);
     for (const auto& other : config.subscriptions)
       if (!other.id.empty() && other.id == subscription.id)
-        table.error("id",
-                    "\"" + other.id.value() + "\" is listed already; put all its item prices into one table");
+        table.error("id", "is listed already; put all its item prices into one table");
     std::vector<std::string> prices;
     table.require("item_prices", "the item prices that the subscription has, as an array of strings");
     table.strings("item_prices", "each an item price", prices);
@@ -168,7 +167,7 @@ void load_interfaces(std::vector<Section> tables, Config& config) {
       table.expected("name", R"(a network interface's name such as "wwan0")");
     table.require("event", "the name of the event to report the bytes as");
     table.name("event", limits::kEventNameMax, source.event);
-    table.name("subscription", limits::kIdMax, source.subscription);
+    table.subscription("subscription", source.subscription);
     table.choice("direction", {"rx", "tx", "both"}, source.direction);
     table.finish();
     check_source(table, config, source);

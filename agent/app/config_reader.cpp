@@ -5,6 +5,7 @@
 
 #include "agent/app/config_secret.hpp"
 #include "agent/app/config_values.hpp"
+#include "agent/base/limits.hpp"
 #include "agent/base/text.hpp"
 
 namespace meterd::app {
@@ -130,6 +131,16 @@ std::optional<std::string> Section::clean_text(std::string_view key, std::size_t
   if (is_clean_text(*value, length_max)) return *value;
   expected(key, what);
   return std::nullopt;
+}
+
+void Section::subscription(std::string_view key, SubscriptionId& out) {
+  const auto* node = take(key);
+  if (node == nullptr) return;
+  if (node->kind == TomlNode::Kind::string && is_clean_text(node->text, limits::kIdMax))
+    out = SubscriptionId(node->text);
+  else
+    error(key, "expected a string of 1 to " + std::to_string(limits::kIdMax) +
+                   " bytes without control characters; found " + std::string(node->kind_name()));
 }
 
 std::optional<Milliseconds> Section::duration_value(std::string_view key, const DurationRule& rule,

@@ -73,6 +73,8 @@ class Section {
   void name(std::string_view key, std::size_t length_max, Name& out) {
     if (auto value = clean_text(key, length_max)) out = Name(std::move(*value));
   }
+  // It may be a phone number: no message repeats it.
+  void subscription(std::string_view key, SubscriptionId& out);
   template <class Duration>
   void duration(std::string_view key, const DurationRule& rule, Duration& out) {
     if (const auto value = duration_value(key, rule, Milliseconds(Duration(1))))

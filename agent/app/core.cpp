@@ -1,5 +1,6 @@
 #include "agent/app/core.hpp"
 
+#include <algorithm>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -116,6 +117,7 @@ asio::awaitable<Status> Core::reload(Config next) {
   const auto read = [this, sources = next.interfaces] { return stored_cursors(sources); };
   auto stored = co_await platform::run_on(around_.reader, read);
   if (!stored) co_return stored.error();
+  auto before = upstreams_of(config_);
   const Status swapped = co_await swap(std::move(next), std::move(*wiring), std::move(*stored));
   if (!swapped) co_return swapped;
   // Another key or address: what the old one's failures put off is tried at once.
@@ -126,7 +128,27 @@ asio::awaitable<Status> Core::reload(Config next) {
                           {{"upstream", name.value()}, {"error", cleared.error().message}});
   }
   deliveries_.wake();
+  co_await warn_of_gone(std::move(before));
   co_return swapped;
+}
+
+// What was counted for an upstream that the reload took away stays, and is sent if it comes back.
+asio::awaitable<void> Core::warn_of_gone(std::vector<UpstreamConfig> before) {
+  const auto read_overview = [this] { return journal::read_overview(journal_); };
+  auto overview = co_await platform::run_on(around_.reader, read_overview);
+  if (!overview) co_return;  // whoever asks for the status learns why
+  for (const auto& upstream : before) {
+    if (context_->targets.contains(upstream.name)) continue;
+    const auto open = overview->open_by_upstream[upstream.name];
+    const auto row = std::find_if(overview->upstreams.begin(), overview->upstreams.end(),
+                                  [&](const auto& one) { return one.name == upstream.name; });
+    const auto waiting = row == overview->upstreams.end() ? 0 : row->state.waiting();
+    if (open + waiting > 0)
+      around_.log.warning("upstream_gone", {{"upstream", upstream.name.value()},
+                                            {"open_buckets", open},
+                                            {"waiting", waiting},
+                                            {"do", "give an [[upstream]] this name again"}});
+  }
 }
 
 // All at one moment, between two windows of the batcher.
@@ -226,7 +248,10 @@ asio::awaitable<Result<api::Routes::Dependencies::Flushed>> Core::flush(bool sea
   if (seal_now) {
     const auto before = sealer_->sealed();
     const Status sealed = co_await sealer_->seal_all();
-    if (!sealed) co_return sealed.error();
+    // A bucket that cannot be sealed keeps neither the others from it nor an upstream from being asked.
+    const bool some = sealed || sealed.error().code == Code::rejected || sealed.error().code == Code::invalid;
+    if (!some) co_return sealed.error();
+    if (!sealed) out.refused = sealed.error().message;
     out.sealed = sealer_->sealed() - before;
   }
   for (const auto& upstream : upstreams_of(config_)) {  // a copy: a reload may come between
@@ -288,6 +313,9 @@ asio::awaitable<Result<api::Status>> Core::status() {
       one.paused_for = std::max(Milliseconds(0),
                                 Milliseconds(row.state.paused_until_ms()) - around_.clock.boot().since_boot);
   }
+  for (const auto& [name, open] : overview->open_by_upstream)
+    upstreams.try_emplace(name, api::UpstreamStatus{name.value(), "-", false, {}, 0, {}, {}})
+        .first->second.open_buckets = open;
   for (const auto* flusher : deliveries_.flushers())  // one that a reload took away may be about to end
     if (const auto found = upstreams.find(flusher->name()); found != upstreams.end())
       found->second.deliveries = deliveries_of(flusher->stats());

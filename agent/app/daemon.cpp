@@ -146,9 +146,7 @@ class Daemon {
       auto socket = is_unix ? platform::bind_unix_datagram(parsed->path, access, kReceiveBufferBytes)
                             : platform::bind_udp(parsed->host, parsed->port, kReceiveBufferBytes);
       if (!socket) return refuse_socket(address, socket.error());
-      using Drops = platform::DatagramReader::Drops;
       datagrams_.push_back(std::make_unique<ingest::DatagramInput>(loop_.get_executor(), std::move(*socket),
-                                                                   is_unix ? Drops::unknown : Drops::told,
                                                                    core_->batcher()));
       inputs_.push_back(address);
     }
@@ -191,6 +189,7 @@ class Daemon {
   }
 
   asio::awaitable<Result<api::Status>> status() {
+    for (auto& input : datagrams_) input->count_dropped();
     auto status = co_await core_->status();
     if (!status) co_return status;
     status->version = kVersion;
@@ -219,11 +218,12 @@ class Daemon {
       if (stopping_) break;
       notify_->ready();
       if (reloaded)
-        log_.info("reloaded", {{"meters", config_.meters.size()}, {"upstreams", config_.upstreams.size()}});
+        log_.answer(Level::info, "reloaded",
+                    {{"meters", config_.meters.size()}, {"upstreams", config_.upstreams.size()}});
       else
-        log_.error("reload_refused",
-                   {{"error", reloaded.error().message},
-                    {"do", "nothing has changed: correct meterd.toml and reload again, or restart"}});
+        log_.answer(Level::error, "reload_refused",
+                    {{"error", reloaded.error().message},
+                     {"do", "nothing has changed: correct meterd.toml and reload again, or restart"}});
     }
     reloading_ = false;
   }

@@ -1,5 +1,6 @@
 // meterd --config FILE [--check]
 #include <fcntl.h>
+#include <google/protobuf/stubs/logging.h>
 #include <malloc.h>
 #include <sys/resource.h>
 
@@ -7,6 +8,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <sstream>
 
 #include "agent/app/config.hpp"
 #include "agent/app/daemon.hpp"
@@ -45,12 +47,21 @@ bool raise_file_limit() {
   return files.rlim_cur >= kFilesNeeded;
 }
 
+// One line each, as they were found.
+void log_problems(const std::string& problems, meterd::Log& log) {
+  std::istringstream lines(problems);
+  for (std::string problem; std::getline(lines, problem);)
+    log.error("not_started",
+              {{"error", problem},
+               {"do", "correct it; meterd --check shows whether all is right; then start meterd"}});
+}
+
 int run(const std::string& path, bool check_only) {
   const char* credentials = std::getenv("CREDENTIALS_DIRECTORY");
   const meterd::app::ConfigSources sources{meterd::platform::read_machine_id(),
                                            credentials != nullptr ? credentials : ""};
   auto config = meterd::app::load_config(path, sources);
-  if (!config) {
+  if (!config && check_only) {
     std::fprintf(stderr, "%s\n", config.error().message.c_str());
     return meterd::app::kExitConfiguration;
   }
@@ -61,6 +72,10 @@ int run(const std::string& path, bool check_only) {
   }
   meterd::StderrLog lines;
   meterd::SummarisingLog log(lines, [] { return meterd::platform::read_boot().since_boot; });
+  if (!config) {
+    log_problems(config.error().message, log);
+    return meterd::app::kExitConfiguration;
+  }
   if (!raise_file_limit()) {
     log.error("not_started", {{"error", "too few open files are allowed"},
                               {"do", "allow at least 640: ulimit -n, or LimitNOFILE= in the unit"}});
@@ -77,7 +92,8 @@ int main(int argc, char** argv) {
   (void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
   open_standard_files();
   forbid_core_files();
-  std::signal(SIGPIPE, SIG_IGN);  // a peer, or the log's reader, that goes away is an error code
+  google::protobuf::SetLogHandler(nullptr);  // a message that does not parse is ours to report
+  std::signal(SIGPIPE, SIG_IGN);             // a peer, or the log's reader, that goes away is an error code
   CLI::App cli{"meterd counts metered events on this device and delivers them to the billing system."};
   std::string config = "/etc/meterd/meterd.toml";
   bool check_only = false;

@@ -1,7 +1,10 @@
 #include "agent/base/log.hpp"
 
+#include <poll.h>
+#include <unistd.h>
+
 #include <algorithm>
-#include <cstdio>
+#include <climits>
 
 namespace meterd {
 namespace {
@@ -37,8 +40,17 @@ std::string Log::line(std::string_view event, Fields fields) {
 }
 
 void StderrLog::write(Level level, const std::string& line) {
-  const std::string out = "<" + std::to_string(static_cast<int>(level)) + ">" + line + "\n";
-  std::fwrite(out.data(), 1, out.size(), stderr);
+  const std::lock_guard lock(mutex_);
+  const std::string end = (dropped_ > 0 ? " dropped=" + std::to_string(dropped_) : "") + "\n";
+  std::string out = "<" + std::to_string(static_cast<int>(level)) + ">" + line;
+  out.resize(std::min<std::size_t>(out.size(), PIPE_BUF - end.size()));
+  out += end;
+  // Asked for room instead of made non-blocking: the open file may be shared with other processes. A pipe
+  // that has room has it for PIPE_BUF bytes.
+  pollfd room{fd_, POLLOUT, 0};
+  const bool written = poll(&room, 1, 0) == 1 && (room.revents & POLLOUT) != 0 &&
+                       ::write(fd_, out.data(), out.size()) == static_cast<ssize_t>(out.size());
+  dropped_ = written ? 0 : dropped_ + 1;
 }
 
 }  // namespace meterd

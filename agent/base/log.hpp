@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -33,6 +34,8 @@ class Log {
   void error(std::string_view event, Fields fields = {}) { record(Level::error, event, fields); }
   void warning(std::string_view event, Fields fields = {}) { record(Level::warning, event, fields); }
   void info(std::string_view event, Fields fields = {}) { record(Level::info, event, fields); }
+  // What came of something that an operator asked for: never left out as a repeat.
+  void answer(Level level, std::string_view event, Fields fields) { write(level, line(event, fields)); }
 
   // `event=NAME key=value ...`; values with spaces, quotes or control characters are quoted and escaped.
   static std::string line(std::string_view event, Fields fields);
@@ -45,9 +48,18 @@ class Log {
   virtual void write(Level level, const std::string& line) = 0;
 };
 
-// To standard error.
+// To standard error, and never waiting for it: while nobody reads the pipe, lines are dropped, and the next
+// one that goes through says how many (`dropped=N`). A line of more than PIPE_BUF bytes (4 KiB) is cut there.
 class StderrLog final : public Log {
+ public:
+  explicit StderrLog(int fd = 2) : fd_(fd) {}  // the caller's, for longer than the log
+
+ private:
   void write(Level level, const std::string& line) override;
+
+  int fd_;
+  std::mutex mutex_;  // guards what follows, and that the room that was found is still there
+  std::uint64_t dropped_ = 0;
 };
 
 class NullLog final : public Log {

@@ -1,7 +1,8 @@
 // Repeats are summarised: of each kind of line the first few of a minute are written as they are, the rest is
 // counted. The count comes with the next line of that kind, `suppressed=N`; or, once the minute is over, with
 // the next line of any kind, behind the last of those that were left out and how long ago that was
-// (`ago_s`): so the last word on a state is never lost. No timer: an idle daemon stays idle.
+// (`ago_s`): so the last word on a state is never lost. No timer: an idle daemon stays idle. An answer to an
+// operator is no repeat: each is written.
 //
 // One kind: the same level and event and, where they are given, the same upstream, interface, socket, what,
 // reason, outcome and error. So an error hides only its own repeats; numbers and ids do not make a kind.

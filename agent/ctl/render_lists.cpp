@@ -220,7 +220,10 @@ Result<Rendered> render_flush(const json::value& answer) {
   append(lines, wrap_words(cleared.empty() ? "no upstream to send to"
                                            : "backoff cleared: " + cleared + " (a Retry-After still holds)",
                            {0, 2}));
-  return Rendered{join(lines), false};
+  const bool refused = object.contains("refused");
+  if (refused)
+    append(lines, wrap_words("not every bucket was sealed: " + text_in(object, "refused"), {0, 2}));
+  return Rendered{join(lines), refused};
 }
 
 Result<Rendered> render_verify(const json::value& answer) {

@@ -121,8 +121,9 @@ Exit buckets(Session& session, bool balances) {
 Exit outbox(Session& session) { return show(session, {"GET", "/operator/outbox", {}, {}}, render_outbox); }
 
 Exit flush(Session& session, bool seal_now) {
-  return show(session, {"POST", seal_now ? "/operator/flush?seal=now" : "/operator/flush", {}, {}},
-              render_flush);
+  const auto exit = show(session, {"POST", seal_now ? "/operator/flush?seal=now" : "/operator/flush", {}, {}},
+                         render_flush);
+  return exit == Exit::attention ? Exit::failed : exit;  // a bucket that was to be sealed is not
 }
 
 Exit verify(Session& session) { return show(session, {"GET", "/operator/verify", {}, {}}, render_verify); }

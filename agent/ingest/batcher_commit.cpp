@@ -225,6 +225,10 @@ void Batcher::summarise_refusals() {
                                            {"count", fresh},
                                            {"do", advice_for(static_cast<meter::Refusal>(i))}});
   }
+  if (const auto dropped = stats_.datagrams_dropped - summarised_.datagrams_dropped; dropped > 0)
+    deps_.log.warning(
+        "datagrams_dropped",
+        {{"count", dropped}, {"do", "report slower, or over the unix socket, where senders wait"}});
   summarised_ = stats_;
   summarised_at_ = deps_.clock.boot();
 }

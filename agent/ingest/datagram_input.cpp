@@ -20,9 +20,8 @@ constexpr int kTurnsAtStop = 64;
 }  // namespace
 
 struct DatagramInput::Impl {
-  Impl(const asio::any_io_executor& loop, platform::Socket socket, platform::DatagramReader::Drops drops,
-       Batcher& b)
-      : descriptor(loop, socket.release()), reader(kDatagramsPerCall, kDatagramBytes, drops), batcher(b) {}
+  Impl(const asio::any_io_executor& loop, platform::Socket socket, Batcher& b)
+      : descriptor(loop, socket.release()), reader(kDatagramsPerCall, kDatagramBytes), batcher(b) {}
   asio::posix::stream_descriptor descriptor;
   platform::DatagramReader reader;
   Batcher& batcher;
@@ -30,9 +29,8 @@ struct DatagramInput::Impl {
   std::uint32_t dropped = 0;  // as last seen: the kernel's count runs on
 };
 
-DatagramInput::DatagramInput(asio::any_io_executor loop, platform::Socket socket,
-                             platform::DatagramReader::Drops drops, Batcher& batcher)
-    : impl_(std::make_unique<Impl>(loop, std::move(socket), drops, batcher)) {}
+DatagramInput::DatagramInput(asio::any_io_executor loop, platform::Socket socket, Batcher& batcher)
+    : impl_(std::make_unique<Impl>(loop, std::move(socket), batcher)) {}
 
 DatagramInput::~DatagramInput() = default;
 
@@ -53,6 +51,12 @@ asio::awaitable<void> DatagramInput::run() {
   }
 }
 
+void DatagramInput::count_dropped() {
+  const auto dropped = platform::datagrams_dropped(impl_->descriptor.native_handle());
+  impl_->batcher.stats().datagrams_dropped += dropped - impl_->dropped;
+  impl_->dropped = dropped;
+}
+
 // True if more may wait.
 bool DatagramInput::drain_turn() {
   for (int call = 0; call < kCallsPerTurn; ++call) {
@@ -60,10 +64,10 @@ bool DatagramInput::drain_turn() {
     auto got = impl_->reader.drain(
         impl_->descriptor.native_handle(),
         [&](std::string_view bytes, bool truncated) { take_datagram(bytes, truncated, now); });
-    const auto dropped = impl_->reader.dropped();
-    impl_->batcher.stats().datagrams_dropped += dropped - impl_->dropped;
-    impl_->dropped = dropped;
-    if (!got || *got < kDatagramsPerCall) return false;
+    if (!got || *got < kDatagramsPerCall) {
+      count_dropped();  // nothing is thrown away but before a full buffer, which is read afterwards: here
+      return false;
+    }
   }
   return true;
 }

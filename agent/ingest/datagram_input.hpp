@@ -14,12 +14,13 @@ namespace meterd::ingest {
 
 class DatagramInput {
  public:
-  DatagramInput(boost::asio::any_io_executor loop, platform::Socket socket,
-                platform::DatagramReader::Drops drops, Batcher& batcher);
+  DatagramInput(boost::asio::any_io_executor loop, platform::Socket socket, Batcher& batcher);
   ~DatagramInput();
 
   boost::asio::awaitable<void> run();  // until stop(); then once more through what waits in the socket
   void stop();
+  // Asks the kernel how many datagrams it threw away, so that the batcher's stats are true of this moment.
+  void count_dropped();
 
  private:
   bool drain_turn();

@@ -39,8 +39,11 @@ Result<Overview> read_overview(const Journal& journal) {
   if (!txn) return txn.error();
   Overview out;
   auto s = each(*txn, prefix(Kind::seal_due), [&](std::string_view key, std::string_view) {
-    if (++out.open_buckets == 1)
-      if (auto fields = parse_seal_due_key(key)) out.next_seal_s = fields->due_s;
+    ++out.open_buckets;
+    const auto fields = parse_seal_due_key(key);
+    if (!fields) return true;
+    if (out.open_buckets == 1) out.next_seal_s = fields->due_s;
+    ++out.open_by_upstream[fields->bucket.series.upstream];
     return true;
   });
   if (!s) return s.error();

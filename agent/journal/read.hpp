@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,6 +40,7 @@ struct BalanceRow {
 
 struct Overview {
   std::uint64_t open_buckets = 0;
+  std::map<UpstreamName, std::uint64_t> open_by_upstream;
   std::optional<std::int64_t> next_seal_s;  // wall-clock seconds
   std::vector<UpstreamRow> upstreams;
   std::uint64_t set_aside = 0;

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -148,8 +150,6 @@ Result<Socket> bind_unix_datagram(const std::string& path, const SocketAccess& a
 Result<Socket> bind_udp(const std::string& host, std::uint16_t port, int receive_bytes) {
   auto socket_fd = bind_inet(host, port, SOCK_DGRAM);
   if (socket_fd) grow_receive_buffer(socket_fd->fd(), receive_bytes);
-  const int on = 1;
-  if (socket_fd) (void)setsockopt(socket_fd->fd(), SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
   return socket_fd;
 }
 
@@ -177,19 +177,13 @@ bool peer_allowed(int fd, const SocketAccess& access) {
 }
 
 struct DatagramReader::Messages {
-  struct alignas(cmsghdr) Control {
-    char bytes[CMSG_SPACE(sizeof(std::uint32_t))];
-  };
-  // Without control messages a unix sender cannot pass file descriptors, which would stay open here.
-  Messages(std::size_t count, std::size_t each, Drops drops)
-      : buffer(count * (each + kApart)), parts(count), headers(count), controls(count) {
+  // No room for control messages: a unix sender could pass file descriptors, which would stay open here.
+  Messages(std::size_t count, std::size_t each)
+      : buffer(count * (each + kApart)), parts(count), headers(count) {
     for (std::size_t i = 0; i < count; ++i) {
       parts[i] = {buffer.data() + i * (each + kApart), each};
       headers[i].msg_hdr.msg_iov = &parts[i];
       headers[i].msg_hdr.msg_iovlen = 1;
-      if (drops == Drops::unknown) continue;
-      headers[i].msg_hdr.msg_control = controls[i].bytes;
-      headers[i].msg_hdr.msg_controllen = sizeof controls[i].bytes;
     }
   }
   // Buffers a power of two apart would all begin in the same set of the processor's cache.
@@ -197,11 +191,10 @@ struct DatagramReader::Messages {
   std::vector<char> buffer;
   std::vector<iovec> parts;
   std::vector<mmsghdr> headers;
-  std::vector<Control> controls;
 };
 
-DatagramReader::DatagramReader(std::size_t count, std::size_t bytes_each, Drops drops)
-    : messages_(std::make_unique<Messages>(count, bytes_each, drops)) {}
+DatagramReader::DatagramReader(std::size_t count, std::size_t bytes_each)
+    : messages_(std::make_unique<Messages>(count, bytes_each)) {}
 DatagramReader::~DatagramReader() = default;
 
 DatagramReader::Datagram DatagramReader::at(std::size_t index) const {
@@ -213,19 +206,16 @@ DatagramReader::Datagram DatagramReader::at(std::size_t index) const {
 Result<std::size_t> DatagramReader::receive(int fd) {
   auto& headers = messages_->headers;
   const int got = recvmmsg(fd, headers.data(), static_cast<unsigned>(headers.size()), MSG_DONTWAIT, nullptr);
-  if (got < 0) {
-    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return std::size_t{0};
-    return failed("datagram socket");
-  }
-  for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) {
-    auto& message = headers[i].msg_hdr;
-    for (auto* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header))
-      if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SO_RXQ_OVFL)
-        std::memcpy(&dropped_, CMSG_DATA(header), sizeof dropped_);
-    if (message.msg_control != nullptr)
-      message.msg_controllen = sizeof(Messages::Control);  // the kernel wrote what it used
-  }
-  return static_cast<std::size_t>(got);
+  if (got >= 0) return static_cast<std::size_t>(got);
+  if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return std::size_t{0};
+  return failed("datagram socket");
+}
+
+std::uint32_t datagrams_dropped(int fd) {
+  std::array<std::uint32_t, SK_MEMINFO_VARS> use{};
+  socklen_t size = sizeof use;
+  (void)getsockopt(fd, SOL_SOCKET, SO_MEMINFO, use.data(), &size);  // a kernel without it leaves the zeros
+  return use[SK_MEMINFO_DROPS];
 }
 
 int unix_datagram_queue_length() {

@@ -134,6 +134,12 @@ TEST(Attention, NamesEachThingThatNeedsAPerson) {
   EXPECT_THAT(only([](Status& s) { s.upstreams[0].state.set_parked(4); }), HasSubstr("4 usages are parked"));
   EXPECT_THAT(only([](Status& s) { s.upstreams[0].state.set_in_doubt(5); }),
               HasSubstr("5 usages are in doubt"));
+  EXPECT_THAT(only([](Status& s) {
+                s.upstreams[0].configured = false;
+                s.upstreams[0].open_buckets = 7;
+              }),
+              HasSubstr("7 buckets are open for billing, which is not configured"));
+  EXPECT_EQ(only([](Status& s) { s.upstreams[0].open_buckets = 7; }), "0 of them") << "they will be sealed";
   EXPECT_THAT(only([](Status& s) { s.clock.trusted = false; }), HasSubstr("not trusted"));
   EXPECT_THAT(only([](Status& s) { s.overview.undated_slices = 6; }), HasSubstr("6 slices"));
 }

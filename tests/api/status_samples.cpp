@@ -23,6 +23,7 @@ void count_much(Status& s) {
   s.inputs = {"unix:/run/meterd/statsd.sock", "udp:127.0.0.1:8125"};
   s.sources = {"interface wwan0 -> data.bytes"};
   s.overview = {.open_buckets = 108,
+                .open_by_upstream = {},
                 .next_seal_s = 1'800'000'300,
                 .upstreams = {},
                 .set_aside = 109,
@@ -45,6 +46,7 @@ void commit_much(Status& s) {
 }
 
 void deliver_much(UpstreamStatus& u) {
+  u.open_buckets = 400;
   u.state.set_waiting(401);
   u.state.set_in_doubt(402);
   u.state.set_parked(403);

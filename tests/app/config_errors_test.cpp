@@ -38,6 +38,18 @@ TEST_F(ConfigErrors, NameAFileThatCannotBeRead) {
   EXPECT_EQ(short_paths(config.error().message), "absent.toml cannot be read: No such file or directory");
 }
 
+TEST_F(ConfigErrors, NeverRepeatASubscriptionsIdForItMayBeAPhoneNumber) {
+  const std::string listed = "[[subscription]]\nid = \"+491701234567\"\nitem_prices = [\"p\"]\n";
+  const std::string shape = "expected a string of 1 to 100 bytes without control characters; found ";
+  expect({{listed + listed, "5: subscription.id: is listed already; put all its item prices into one table"},
+          {"[[subscription]]\nid = 491701234567\nitem_prices = [\"p\"]\n",
+           "2: subscription.id: " + shape + "an integer"},
+          {meter("subscription = \"+491701234567\\n\""), "4: meter.subscription: " + shape + "a string"},
+          {meter("subscription = \"s\"") +
+               "[[source]]\nkind = \"interface\"\nname = \"w\"\nevent = \"e\"\nsubscription = \"+49\\t1\"\n",
+           "9: source.subscription: " + shape + "a string"}});
+}
+
 TEST_F(ConfigErrors, SuggestTheNearestKnownKey) {
   expect({{"[journal]\nmaxsize = \"1MiB\"\n", "2: journal.maxsize: unknown key (did you mean \"max_size\"?)"},
           {"[jurnal]\n", "1: jurnal: unknown key (did you mean \"journal\"?)"},

@@ -39,6 +39,13 @@ class LogSummary : public ::testing::Test {
   SummarisingLog log_{lines_, [this] { return now_; }};
 };
 
+TEST_F(LogSummary, WritesEveryAnswerToAnOperator) {
+  for (int i = 0; i < 20; ++i) log_.answer(Level::info, "reloaded", {{"meters", 2}});
+  EXPECT_THAT(lines_.take(), SizeIs(20));
+  for (int i = 0; i < 20; ++i) log_.info("reloaded", {{"meters", 2}});
+  EXPECT_THAT(lines_.take(), SizeIs(5)) << "any other line is a repeat";
+}
+
 TEST_F(LogSummary, WritesTheFirstOfAMinuteAsTheyAre) {
   repeat(5);
   EXPECT_THAT(lines_.text,

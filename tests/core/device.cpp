@@ -132,7 +132,7 @@ void Device::start() {
                                        *clock,
                                        random,
                                        links,
-                                       log_,
+                                       log,
                                        [this](const app::UpstreamConfig& upstream) {
                                          clients.push_back(upstream.host);
                                          return std::make_unique<BillingClient>(billing);
@@ -225,6 +225,7 @@ api::Status Device::status() { return *run_now(*this, wrapped(core->status())).v
 Status Device::flush(bool seal_now) {
   auto flushed = run_now(*this, wrapped(core->flush(seal_now)));
   if (!*flushed) return flushed->error();
+  if (!(*flushed)->refused.empty()) return Error{Code::rejected, (*flushed)->refused};
   return {};
 }
 

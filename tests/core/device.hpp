@@ -69,6 +69,14 @@ class FakeLinks final : public platform::Links {
   }
 };
 
+class LoggedLines final : public Log {
+ public:
+  std::string text;
+
+ private:
+  void write(Level, const std::string& line) override { text += line + "\n"; }
+};
+
 // What the tests configure: one Chargebee upstream, a meter for sms.sent and one for data.bytes.
 app::Config small_config(const std::string& directory);
 
@@ -101,6 +109,7 @@ class Device {
   QuietRandom random;
   std::vector<std::string> clients;  // the hosts of the connections that were made
   platform::FakeProcess process;
+  LoggedLines log;
   std::unique_ptr<boost::asio::io_context> loop;
   std::unique_ptr<platform::FakeClock> clock;
   std::unique_ptr<journal::Journal> journal;
@@ -108,7 +117,6 @@ class Device {
 
  private:
   AnyDisk disk_;
-  NullLog log_;
 };
 
 // A temporary directory that goes with the test.

@@ -151,6 +151,50 @@ TEST_F(ReloadTest, KeepsTheUsagesOfAnUpstreamThatGoesAndSendsThemWhenItComesBack
   EXPECT_THAT(device.billing.records, SizeIs(1));
 }
 
+TEST_F(ReloadTest, ShowsWhatIsLeftOfAnUpstreamThatGoes) {
+  const auto before = device.config;
+  count("sms.sent", "5");
+  auto next = device.config;
+  next.upstreams[0].name = UpstreamName("other");
+  for (auto& one : next.meters) one.upstream = UpstreamName("other");
+  ASSERT_TRUE(device.reload(next));
+  EXPECT_THAT(device.log.text,
+              HasSubstr("event=upstream_gone upstream=billing open_buckets=1 waiting=0 do="));
+  const auto status = device.status();
+  ASSERT_THAT(status.upstreams, SizeIs(2));
+  EXPECT_EQ(status.upstreams[0].name, "billing");
+  EXPECT_FALSE(status.upstreams[0].configured);
+  EXPECT_EQ(status.upstreams[0].open_buckets, 1U);
+  EXPECT_TRUE(status.upstreams[1].configured);
+  ASSERT_THAT(status.attention, SizeIs(1));
+  EXPECT_EQ(status.attention[0].what, "1 buckets are open for billing, which is not configured");
+  ASSERT_TRUE(device.reload(before));
+  EXPECT_THAT(device.status().attention, IsEmpty());
+}
+
+TEST_F(ReloadTest, SaysNothingOfAnUpstreamThatGoesAndHasNothing) {
+  auto next = device.config;
+  next.upstreams[0].name = UpstreamName("other");
+  for (auto& one : next.meters) one.upstream = UpstreamName("other");
+  ASSERT_TRUE(device.reload(next));
+  EXPECT_THAT(device.log.text, Not(HasSubstr("upstream_gone")));
+}
+
+TEST_F(ReloadTest, AFlushSealsForOthersWhatItCannotSealForAnUpstreamThatIsGone) {
+  count("sms.sent", "5");
+  auto next = device.config;
+  next.upstreams[0].name = UpstreamName("other");
+  for (auto& one : next.meters) one.upstream = UpstreamName("other");
+  ASSERT_TRUE(device.reload(next));
+  count("sms.sent", "7");
+  ASSERT_TRUE(device.commit());
+  const Status flushed = device.flush(true);
+  ASSERT_FALSE(flushed);
+  EXPECT_THAT(flushed.error().message, HasSubstr("billing is not configured"));
+  device.clock->settle();
+  EXPECT_THAT(device.billing.records, SizeIs(1)) << "the other's was sealed and is sent at once";
+}
+
 TEST_F(ReloadTest, GivesABytesSourceAnotherSubscriptionWithoutCountingAByteTwice) {
   auto next = device.config;
   app::InterfaceSourceConfig source{"wwan0", EventName("data.bytes"), SubscriptionId("sub_1"), "both"};

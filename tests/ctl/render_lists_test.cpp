@@ -191,5 +191,14 @@ TEST(RenderFlush, SaysWhatWasSealedAndWhoIsSentTo) {
             "committed; 1 bucket sealed\nno upstream to send to\n");
 }
 
+TEST(RenderFlush, SaysWhyNotEveryBucketWasSealed) {
+  const auto refused = render_flush(
+      json::parse(R"({"sealed":2,"cleared":["billing"],"refused":"upstream old is not configured"})"));
+  EXPECT_THAT(text_of(refused), HasSubstr("committed; 2 buckets sealed\n"));
+  EXPECT_THAT(text_of(refused), HasSubstr("not every bucket was sealed: upstream old is not configured\n"));
+  EXPECT_TRUE(refused->attention);
+  EXPECT_FALSE(render_flush(json::parse(R"({"sealed":2,"cleared":["billing"]})"))->attention);
+}
+
 }  // namespace
 }  // namespace meterd::ctl

@@ -1,5 +1,6 @@
 """The daemon as a process: its configuration, its sockets, the service manager, start and stop."""
 
+import fcntl
 import os
 import signal
 import socket
@@ -7,7 +8,7 @@ import threading
 import time
 
 from contract_case import METERS, ContractTest
-from frames import Lost
+from frames import Lost, frame
 from harness import wait_until
 
 IDLE_STOP_SECONDS = 2.0
@@ -57,9 +58,25 @@ class Configuration(ContractTest):
 
     def test_no_file_is_an_error_that_names_it(self):
         self.device.config_file = self.device.directory / "missing.toml"
+        for arguments in (["--check"], []):
+            code, text = self.device.run_to_end(*arguments)
+            self.assertEqual(code, EXIT_CONFIGURATION, text)
+            self.assertIn("missing.toml", text)
+
+    def test_a_start_logs_one_line_for_each_mistake_and_a_check_prints_them_plain(self):
+        self.device.config_file.write_text('[clock]\ntrust = "perhaps"\n\n[journal]\nsize = 1\n')
+        file = self.device.config_file
+        code, text = self.device.run_to_end()
+        self.assertEqual(code, EXIT_CONFIGURATION, text)
+        lines = text.splitlines()
+        self.assertEqual(len(lines), 2, text)
+        for line, start in zip(lines, (f"{file}:2: clock.trust: ", f"{file}:5: journal.size: ")):
+            self.assertTrue(line.startswith(f'<3>event=not_started error="{start}'), line)
+            self.assertIn(' do="', line)
         code, text = self.device.run_to_end("--check")
         self.assertEqual(code, EXIT_CONFIGURATION, text)
-        self.assertIn("missing.toml", text)
+        self.assertNotIn("event=", text)
+        self.assertEqual([line.startswith(f"{file}:") for line in text.splitlines()], [True, True])
 
 
 class Neighbours(ContractTest):
@@ -198,6 +215,32 @@ class StartAndStop(ContractTest):
             began = time.monotonic()
             self.terminate()
             self.assertLess(time.monotonic() - began, IDLE_STOP_SECONDS, f"with {len(idle)} idle producers")
+
+    def test_a_log_that_nobody_reads_holds_nothing_up(self):
+        out, into = os.pipe()
+        self.addCleanup(os.close, out)
+        self.addCleanup(os.close, into)
+        fcntl.fcntl(into, fcntl.F_SETPIPE_SZ, 4096)
+        os.write(into, b"x" * 4096)  # full: a write that waits would be the daemon's last
+        self.device.write_config(METERS)
+        self.device.spawn(stderr=into)
+        wait_until("an event is committed", self.try_report, 10)
+        self.assertEqual(len(os.read(out, 8192)), 4096)
+        self.device.process.send_signal(signal.SIGHUP)
+        line = os.read(out, 8192).decode().splitlines()[0]
+        self.assertRegex(line, r"^<6>event=reloaded .* dropped=[1-9]\d*$")
+        self.terminate()
+
+    def test_only_meterd_writes_to_its_log(self):
+        self.start()
+        payload = self.batch([{"name": "sms.sent"}]).SerializeToString().replace(b"sms.sent", b"\xff\xfe\xfd\xfcsent")
+        connection = self.connect()
+        connection.send_bytes(frame(payload))
+        self.assertIn("malformed", connection.receive().error)
+        self.assertEqual(self.refused(), {"malformed": 1})
+        self.terminate()
+        for line in self.device.log_file.read_text().splitlines():
+            self.assertRegex(line, r"^<[346]>event=")
 
     def test_a_reload_signal_does_not_end_it(self):
         self.start()

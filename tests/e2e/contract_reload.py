@@ -50,6 +50,38 @@ class Reload(ContractTest):
         self.assertEqual((status["events"], status["refused"]), (5, {"unknown_event": 1}))
         self.terminate()
 
+    def test_each_reload_is_answered_in_the_log_however_many_there_are(self):
+        self.start()
+        for _ in range(7):
+            self.reload("reloaded")
+        self.device.config_file.write_text("[meter")
+        for _ in range(7):
+            self.reload("reload_refused")
+        self.assertEqual((len(self.lines("reloaded")), len(self.lines("reload_refused"))), (7, 7))
+
+    def test_an_upstream_that_a_reload_takes_away_is_shown_with_what_is_open_for_it(self):
+        sandbox = self.make_sandbox()
+        self.start(upstream_port=sandbox.port)
+        good = self.device.config_file.read_text()
+        self.device.config_file.write_text(good.replace('seal = "2s"', 'seal = "1d"'))
+        self.reload("reloaded")
+        self.report(3)
+        self.device.config_file.write_text(good.replace('name = "billing"', 'name = "other"'))
+        self.reload("reloaded")
+        self.assertEqual(len(self.lines("upstream_gone")), 1)
+        code, text = self.device.ctl("status")
+        self.assertEqual(code, 4, text)
+        self.assertIn("open for billing, which is not configured", " ".join(text.split()))
+        self.assertIn('meterd_upstream_configured{upstream="billing"} 0', self.metrics())
+        code, text = self.device.ctl("flush", "--now")
+        self.assertEqual(code, 1, text)
+        self.assertIn("0 buckets sealed", text)
+        self.assertIn("upstream billing is not configured", text)
+        self.terminate()
+
+    def metrics(self):
+        return self.device.request("GET", "/metrics")[1].decode()
+
     def test_a_broken_file_is_refused_with_its_line_and_changes_nothing(self):
         self.start()
         good = self.device.config_file.read_text()

@@ -153,10 +153,10 @@ listen = ["unix:{self.api}", "127.0.0.1:{self.tcp_port}"]
 
     # The process.
 
-    def spawn(self, environment=None):
+    def spawn(self, environment=None, stderr=None):
         with open(self.log_file, "ab") as log:
             command = [self.meterd, "--config", str(self.config_file)]
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+            self.process = subprocess.Popen(command, stdout=log, stderr=stderr or log, env=environment)
 
     def start(self, environment=None):
         """Seconds from exec to the first answer on /healthz."""

@@ -176,6 +176,19 @@ TEST(Batcher, SummarisesRefusalsOncePerMinuteAndReasonWithoutTheInput) {
   EXPECT_EQ(bench.log.times("event=events_refused"), 1U) << "nothing new, nothing said";
 }
 
+TEST(Batcher, SummarisesDroppedDatagramsOncePerMinute) {
+  Bench bench;
+  bench.batcher().stats().datagrams_dropped = 7;
+  bench.advance(Milliseconds(120'000));
+  EXPECT_EQ(bench.log.times("event=datagrams_dropped"), 1U);
+  EXPECT_THAT(bench.log.text, HasSubstr("event=datagrams_dropped count=7 do="));
+  bench.advance(Milliseconds(120'000));
+  EXPECT_EQ(bench.log.times("event=datagrams_dropped"), 1U) << "nothing new, nothing said";
+  bench.batcher().stats().datagrams_dropped += 2;
+  bench.advance(Milliseconds(120'000));
+  EXPECT_THAT(bench.log.text, HasSubstr("event=datagrams_dropped count=2 do="));
+}
+
 TEST(Batcher, SealsABucketThatWouldOutgrowFortyCharactersAndLosesNothing) {
   Bench bench;
   const std::string most(40, '9');

@@ -28,10 +28,15 @@ class DatagramInputTest : public ::testing::Test {
     port_ = test::port_of(socket);
     start(std::move(socket));
   }
+  void start_small_udp() {  // a receive buffer of the least size that the kernel gives
+    auto socket = test::must(platform::bind_udp("127.0.0.1", 0, 1));
+    port_ = test::port_of(socket);
+    start(std::move(socket));
+  }
   void listen_unix() { start(test::must(platform::bind_unix_datagram(path_, {}, kReceiveBytes))); }
   void start(platform::Socket socket) {
-    input_ = std::make_unique<DatagramInput>(bench_.loop().get_executor(), std::move(socket),
-                                             platform::DatagramReader::Drops::unknown, bench_.batcher());
+    input_ =
+        std::make_unique<DatagramInput>(bench_.loop().get_executor(), std::move(socket), bench_.batcher());
     const auto ended = [this](const std::exception_ptr&) { ended_ = true; };
     asio::co_spawn(bench_.loop(), input_->run(), ended);
   }
@@ -96,6 +101,41 @@ TEST_F(DatagramInputTest, CountsAFullDatagramAndRefusesATruncatedOneWhole) {
   EXPECT_EQ(bench_.refused(Refusal::too_large), 1U);
   EXPECT_EQ(bench_.batcher().stats().events, static_cast<std::uint64_t>(count))
       << "half a line must not count";
+}
+
+TEST_F(DatagramInputTest, KnowsWhatTheKernelThrewAwayWithoutAnotherDatagram) {
+  start_small_udp();
+  auto peer = udp();
+  constexpr std::uint64_t kSent = 500;
+  for (std::uint64_t i = 0; i < kSent; ++i) (void)peer.try_send(kLine);
+  const auto& stats = bench_.batcher().stats();
+  EXPECT_EQ(stats.datagrams_dropped, 0U) << "nobody has asked";
+  input_->count_dropped();
+  EXPECT_GT(stats.datagrams_dropped, 0U);
+  const auto dropped = stats.datagrams_dropped;
+  input_->count_dropped();
+  EXPECT_EQ(stats.datagrams_dropped, dropped) << "each once";
+  EXPECT_TRUE(wait_for_datagrams(kSent - dropped));
+  EXPECT_EQ(stats.datagrams + stats.datagrams_dropped, kSent);
+}
+
+TEST_F(DatagramInputTest, CountsWhatTheKernelThrewAwayOnceItHasReadTheRest) {
+  start_small_udp();
+  auto peer = udp();
+  constexpr std::uint64_t kSent = 500;
+  for (std::uint64_t i = 0; i < kSent; ++i) (void)peer.try_send(kLine);
+  const auto& stats = bench_.batcher().stats();
+  EXPECT_TRUE(
+      test::run_until(bench_.loop(), [&] { return stats.datagrams + stats.datagrams_dropped >= kSent; }));
+  EXPECT_EQ(stats.datagrams + stats.datagrams_dropped, kSent);
+}
+
+TEST_F(DatagramInputTest, DropsNothingOnAUnixSocket) {
+  listen_unix();
+  auto peer = Peer::unix_datagram(bench_.loop(), path_);
+  for (int i = 0; i < 2'000; ++i) (void)peer.try_send(kLine);
+  input_->count_dropped();
+  EXPECT_EQ(bench_.batcher().stats().datagrams_dropped, 0U);
 }
 
 TEST_F(DatagramInputTest, SurvivesJunkAndEmptyDatagrams) {

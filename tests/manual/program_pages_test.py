@@ -9,10 +9,6 @@ import case
 import pages
 from case import METERCTL_PAGE, METERD_PAGE, PAGES, ROOT, ManualTest, difference, run
 
-# The lines that SIGHUP causes are described under SIGNALS, as a whole.
-ONLY_UNDER_SIGNALS = re.compile(r"reload")
-
-
 def layout_complaints(path):
     """Of mandoc and groff, both of which render the pages on some system."""
     lint = run("mandoc", "-T", "lint", "-W", "warning", path)
@@ -83,10 +79,10 @@ def events_in_source():
     out = set()
     for path in [*ROOT.glob("agent/**/*.cpp"), *ROOT.glob("platform/**/*.cpp")]:
         text = path.read_text()
-        for first in re.findall(r"\blog\w*(?:\.|->)(?:error|warning|info)\(([^{;]*)", text):
+        for first in re.findall(r"\blog\w*(?:\.|->)(?:error|warning|info|answer)\(([^{;]*)", text):
             out |= set(re.findall(r'"([a-z_]+)"', first))
         out |= set(re.findall(r'\brefuse\("([a-z_]+)"', text))
-    return {name for name in out if not ONLY_UNDER_SIGNALS.search(name)}
+    return out
 
 
 def events_in_page(text):
