@@ -19,11 +19,6 @@ constexpr Milliseconds kReserveInterval{1'000};  // while the disk is full
 constexpr std::size_t kClearedPerCommit = 256;
 constexpr std::uint64_t kRoomKept = 8;  // an eighth of the map, as long as there is history to forget for it
 
-api::Deliveries deliveries_of(const flush::FlushStats& stats) {
-  return {stats.attempts,   stats.delivered, stats.retries, stats.read_backs,
-          stats.superseded, stats.parked,    stats.held,    stats.exchange};
-}
-
 }  // namespace
 
 Core::Core(const Config& config, journal::Journal& journal, const Surroundings& surroundings)
@@ -275,59 +270,6 @@ asio::awaitable<Status> Core::clear_backoff(UpstreamName name) {
     const Status committed = co_await committer_.submit(std::move(operation));
     if (!committed || *cleared < kClearedPerCommit) co_return committed;
   }
-}
-
-asio::awaitable<Result<api::Status>> Core::status() {
-  const auto read_overview = [this] { return journal::read_overview(journal_); };
-  auto overview = co_await platform::run_on(around_.reader, read_overview);
-  if (!overview) co_return overview.error();
-  const auto read_space = [this] { return journal_.space(); };
-  auto space = co_await platform::run_on(around_.reader, read_space);
-  if (!space) co_return space.error();
-  api::Status s;
-  s.device = config_.device_id.value();
-  s.run_state = stopping_ ? "stopping" : "running";
-  s.uptime = around_.clock.boot() - started_;
-  s.clock = around_.clock.wall();
-  s.ingest = batcher_->stats();
-  s.remembered_ids = batcher_->remembered_ids();
-  s.uncommitted = batcher_->holds_uncommitted();
-  s.commit_interval = config_.commit_interval;
-  for (const auto& source : config_.interfaces)
-    s.sources.push_back("interface " + source.interface_name + " -> " + source.event.value());
-  s.journal_directory = journal_.directory();
-  s.epoch = journal_.epoch();
-  s.space = *space;
-  s.commits = committer_.stats();
-  std::map<UpstreamName, api::UpstreamStatus> upstreams;
-  for (const auto& upstream : upstreams_of(config_))
-    upstreams[upstream.name] = {
-        upstream.name.value(), std::string(name_of(upstream.kind)), true, {}, 0, {}, {}};
-  for (const auto& row : overview->upstreams) {
-    auto& one =
-        upstreams.try_emplace(row.name, api::UpstreamStatus{row.name.value(), "-", false, {}, 0, {}, {}})
-            .first->second;
-    one.state = row.state;
-    one.oldest_waiting_ms = row.oldest_waiting_ms;
-    if (row.state.paused_boot() == journal_.boot_number())
-      one.paused_for = std::max(Milliseconds(0),
-                                Milliseconds(row.state.paused_until_ms()) - around_.clock.boot().since_boot);
-  }
-  for (const auto& [name, open] : overview->open_by_upstream)
-    upstreams.try_emplace(name, api::UpstreamStatus{name.value(), "-", false, {}, 0, {}, {}})
-        .first->second.open_buckets = open;
-  for (const auto* flusher : deliveries_.flushers())  // one that a reload took away may be about to end
-    if (const auto found = upstreams.find(flusher->name()); found != upstreams.end())
-      found->second.deliveries = deliveries_of(flusher->stats());
-  for (auto& [name, one] : upstreams) s.upstreams.push_back(std::move(one));
-  if (around_.process != nullptr) s.process = around_.process->use();
-  s.written_before = written_before_;
-  s.stuck_for = batcher_->stuck_for();
-  s.reserve_kept = reserve_kept_;
-  s.last_trusted = journal_.last_trusted_at_open();
-  s.overview = std::move(*overview);
-  s.attention = api::find_attention(s);
-  co_return s;
 }
 
 }  // namespace meterd::app
