@@ -42,12 +42,13 @@ class Transaction {
   Status commit();
 
   // Whether it changed records whose key begins with this capital letter.
-  bool changed(char letter) const { return (changed_ >> static_cast<unsigned>(letter - 'A') & 1U) != 0; }
+  bool changed(char letter) const { return (changed_ & bit_of(letter)) != 0; }
 
  private:
   friend class Environment;
   Transaction(MDB_env* env, MDB_txn* txn) : env_(env), txn_(txn) {}
-  void note_change(std::string_view key) { changed_ |= 1U << static_cast<unsigned>(key.front() - 'A'); }
+  static std::uint32_t bit_of(char letter) { return 1U << (static_cast<unsigned>(letter - 'A') % 32U); }
+  void note_change(std::string_view key) { changed_ |= bit_of(key.front()); }
   MDB_env* env_ = nullptr;
   MDB_txn* txn_ = nullptr;
   std::uint32_t changed_ = 0;  // bit 0: 'A'
