@@ -57,8 +57,8 @@ class Core {
   Result<Cursors> stored_cursors(const std::vector<InterfaceSourceConfig>& sources) const;
   void put_sources(const Cursors& stored);
   boost::asio::awaitable<Status> swap(Config next, Wiring wiring, Cursors stored);
-  // Keeps the reserve on the disk and ingest below the watermark.
   boost::asio::awaitable<void> warn_of_gone(std::vector<UpstreamConfig> before);
+  // Keeps the reserve on the disk and ingest below the watermark.
   boost::asio::awaitable<void> watch_space();
   boost::asio::awaitable<void> look_at_space();
   void limit_places(std::uint64_t committed);

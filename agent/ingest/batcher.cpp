@@ -43,8 +43,9 @@ Batcher::Counted Batcher::count(const meter::EventView& event, const platform::W
     return refused(Refusal::full);
   };
   const bool identified = !event.id.empty();
-  if (identified && (above_watermark_ || remembered_ids_ >= limits::kRememberedIdsMax ||
-                     window_.identified.size() >= limits::kPendingIdsMax))
+  if (identified &&
+      (above_watermark_ || opened_places_ >= opened_places_max_ ||
+       remembered_ids_ >= limits::kRememberedIdsMax || window_.identified.size() >= limits::kPendingIdsMax))
     return full();
 
   const auto at_ms = now.trusted ? at.since_epoch.count() : deps_.clock.boot().since_boot.count();

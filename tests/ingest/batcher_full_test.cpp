@@ -209,6 +209,19 @@ TEST_F(FullJournal, OpensNoMorePlacesThanItIsAllowed) {
   EXPECT_FALSE(bench_.sms("1", "b").refusal);
 }
 
+// Ids take room too, many to a place, also those of a bucket that is open already.
+TEST_F(FullJournal, RemembersNoMoreIdsThanThereIsRoomFor) {
+  bench_.batcher().limit_places(3);  // the bucket, and two times 64 ids
+  std::uint64_t taken = 0;
+  for (int i = 0; i < 1'000; ++i) taken += bench_.with_id("e-" + std::to_string(i)).refusal ? 0 : 1;
+  EXPECT_GE(taken, 64U);
+  EXPECT_LE(taken, 2 * 64U);
+  test::must(bench_.commit());
+  EXPECT_EQ(bench_.accepted(), Quantity::of(taken));
+  bench_.batcher().limit_places(100);
+  EXPECT_FALSE(bench_.with_id("later").refusal);
+}
+
 TEST(BatcherMemory, IsBoundedByTheKeysOfAWindow) {
   BenchOptions options;
   options.size_max = 256U << 20;
