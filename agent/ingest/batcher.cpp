@@ -185,7 +185,7 @@ void Batcher::commit_soon(Done done) {
     return;
   }
   waiting_.push_back(std::move(done));
-  urgent_ = true;
+  if (std::exchange(urgent_, true) && waiting_.size() < gather_) return;
   alarm_->notify();
 }
 

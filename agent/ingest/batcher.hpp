@@ -143,6 +143,7 @@ class Batcher {
   bool may_open(const std::vector<PlacedSum::Leg>& legs, bool open) const;
   Window close_window();
   WindowContext context_for(const platform::WallReading& now);
+  boost::asio::awaitable<void> gather();
   boost::asio::awaitable<void> commit_window();
   boost::asio::awaitable<void> date_slices(const platform::WallReading& now);
   void take_turns();
@@ -162,6 +163,8 @@ class Batcher {
   std::size_t open_places_ = 0;
   meter::EventHasher hash_;
   std::vector<Done> waiting_;
+  // So many are likely to wait soon: those the last commit answered, and those who came meanwhile.
+  std::size_t gather_ = 0;
   std::vector<Turn> turns_;
   std::unique_ptr<Closed> stuck_;  // refused by the journal for now
   bool in_flight_ = false;

@@ -265,5 +265,45 @@ TEST(Batcher, ForgetsNoLegWhenItsCacheOfRoutesIsEmptied) {
   EXPECT_EQ(bench.accepted(), q("200"));
 }
 
+// A closed loop: who was answered together reports again, one a moment after the other.
+class BatcherGathers : public ::testing::Test {
+ protected:
+  void report() {
+    EXPECT_FALSE(bench.sms().refusal);
+    bench.batcher().commit_soon([this](const Status&, const WindowOutcome&) { ++answered; });
+  }
+  void report_together(int reporters) {
+    for (int i = 0; i < reporters; ++i) report();
+    bench.settle();
+    ASSERT_EQ(answered, reporters);
+  }
+  Bench bench;
+  int answered = 0;
+};
+
+TEST_F(BatcherGathers, TheReportersOfTheLastCommitIntoOneMore) {
+  report_together(3);
+  const auto commits = bench.commits();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(answered, 3) << "it waits for the others";
+    report();
+    bench.settle();
+  }
+  EXPECT_EQ(answered, 6);
+  EXPECT_EQ(bench.commits(), commits + 1);
+}
+
+TEST_F(BatcherGathers, ForAMillisecondAtMost) {
+  report_together(3);
+  report();
+  bench.settle();
+  EXPECT_EQ(answered, 3);
+  bench.advance(Milliseconds(1));
+  EXPECT_EQ(answered, 4);
+  report();
+  bench.settle();
+  EXPECT_EQ(answered, 5) << "the others did not come back: nobody waits for them again";
+}
+
 }  // namespace
 }  // namespace meterd::ingest

@@ -160,7 +160,7 @@ struct JournalThread {
 // As in the daemon: the loop, the journal and the reader each on a thread of its own.
 class FramedThreads : private JournalThread, public FramedTest {
  protected:
-  FramedThreads() : FramedTest(on(journal_thread)) {}
+  FramedThreads() : FramedTest(on(journal_thread)) { time_passes_ = true; }
   ~FramedThreads() override {
     EXPECT_TRUE(test::run_until(bench_.loop(), [this] { return bench_.committer().idle(); }));
   }
