@@ -94,6 +94,8 @@ struct HttpServer::Shared : std::enable_shared_from_this<HttpServer::Shared> {
   std::size_t tcp_connections = 0;
   std::unique_ptr<platform::Alarm> sweep_alarm;
   BootTime now;  // as of the last sweep
+  ConnectionStats stats;
+  std::map<unsigned, std::uint64_t> answers;
   bool stopping = false;
   platform::TaskGroup* tasks = nullptr;
 };
@@ -123,6 +125,14 @@ void HttpServer::close() {
   for (const auto& connection : shared_->connections) connection->close();
 }
 
+ConnectionStats HttpServer::connections() const {
+  ConnectionStats out = shared_->stats;
+  out.open = shared_->connections.size();
+  return out;
+}
+
+const std::map<unsigned, std::uint64_t>& HttpServer::answers() const { return shared_->answers; }
+
 asio::awaitable<void> HttpServer::Shared::accept(Door& door) {
   auto self = shared_from_this();
   auto breath = deps.clock.make_alarm();
@@ -138,6 +148,7 @@ asio::awaitable<void> HttpServer::Shared::accept(Door& door) {
     }
     if (!has_place(door.is_unix)) {
       ::close(fd);
+      ++stats.refused_full;
       deps.log.warning("api_connection_refused", {{"limit", limits::kHttpConnectionsMax}});
       co_await breath->wait_for(Milliseconds(10));
       continue;
@@ -160,6 +171,7 @@ void HttpServer::Shared::adopt(int fd, bool is_unix) {
     sweep_alarm->notify();
   }
   connections.push_back(std::make_shared<Connection>(std::move(stream), is_unix, local, bodies));
+  ++stats.accepted;
   tcp_connections += is_unix ? 0 : 1;
   within(*connections.back(), kIdle);
   tasks->spawn(serve(std::prev(connections.end())));
@@ -173,6 +185,7 @@ bool HttpServer::Shared::has_place(bool is_unix) {
   for (const auto& connection : connections) {
     if (connection->answering || connection->closed || (tcp_full && connection->is_unix)) continue;
     connection->close();
+    ++stats.displaced;
     return true;
   }
   return false;
@@ -183,8 +196,11 @@ asio::awaitable<void> HttpServer::Shared::sweep() {
   while (!stopping || !connections.empty()) {
     co_await sweep_alarm->wait_for(connections.empty() ? kNothingToSweep : kSweepInterval);
     now = deps.clock.boot();
-    for (const auto& connection : connections)
-      if (connection->deadline && now >= *connection->deadline) connection->close();
+    for (const auto& connection : connections) {
+      if (connection->closed || !connection->deadline || now < *connection->deadline) continue;
+      if (connection->answering || connection->phase != Phase::idle) ++stats.late;
+      connection->close();
+    }
   }
 }
 
@@ -224,6 +240,7 @@ asio::awaitable<void> HttpServer::Shared::serve(Connections::iterator place) {
     } else {
       answer = reader.refusal();
     }
+    ++answers[answer.status];
     keep = frame.keep_alive = frame.keep_alive && !stopping;
     within(*connection, kWriteTime);
     connection->out.clear();

@@ -8,11 +8,13 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
 
 #include "agent/api/http.hpp"
+#include "agent/base/connections.hpp"
 #include "agent/base/log.hpp"
 #include "platform/sockets.hpp"
 #include "platform/task_group.hpp"
@@ -44,6 +46,9 @@ class HttpServer {
   void start(platform::TaskGroup& tasks);
   void stop();   // no new connections; requests being answered still are
   void close();  // hard: every connection
+
+  ConnectionStats connections() const;
+  const std::map<unsigned, std::uint64_t>& answers() const;  // by status code, those not taken included
 
  private:
   struct Connection;

@@ -1,6 +1,7 @@
 #include "agent/api/metrics.hpp"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 namespace meterd::api {
@@ -114,8 +115,6 @@ constexpr Single kCounting[] = {
      [](const Status& s) -> Number { return s.ingest.datagrams_dropped; }},
     {{"meterd_interface_resets_total", kCounter, Unit::one, "Resets seen in counters of interfaces."},
      [](const Status& s) -> Number { return s.ingest.counter_resets; }},
-    {{"meterd_producers_connected", kGauge, Unit::one, "Connections to the ingest socket."},
-     [](const Status& s) -> Number { return s.producers_connected; }},
     {{"meterd_remembered_ids", kGauge, Unit::one, "Event ids in the journal, against duplicates."},
      [](const Status& s) -> Number { return s.remembered_ids; }},
     {{"meterd_loss_window_seconds", kGauge, Unit::milliseconds,
@@ -229,6 +228,44 @@ constexpr PerUpstream kUpstream[] = {
      [](const UpstreamStatus& u, const Status&) -> Number { return u.configured; }},
 };
 
+struct PerServer : Family {
+  struct Part {
+    const char* reason = nullptr;  // nullptr: no label of that name
+    std::uint64_t ConnectionStats::*value = nullptr;
+  };
+  std::array<Part, 2> parts;
+};
+constexpr PerServer kServer[] = {
+    {{"meterd_connections", kGauge, Unit::one,
+      "Connections now: of producers to the ingest socket, and to the API."},
+     {{{nullptr, &ConnectionStats::open}}}},
+    {{"meterd_connections_accepted_total", kCounter, Unit::one, "Connections that got a place."},
+     {{{nullptr, &ConnectionStats::accepted}}}},
+    {{"meterd_connections_refused_total", kCounter, Unit::one,
+      "Connections that got none: all places at work, or a peer that [access] does not allow."},
+     {{{"full", &ConnectionStats::refused_full}, {"peer", &ConnectionStats::refused_peer}}}},
+    {{"meterd_connections_closed_total", kCounter, Unit::one,
+      "Connections that meterd ended: idle, for another one's place, or late with a request or an answer."},
+     {{{"displaced", &ConnectionStats::displaced}, {"late", &ConnectionStats::late}}}},
+};
+
+void write_connections(Page& page, const Status& s) {
+  for (const PerServer& one : kServer) {
+    page.family(one);
+    for (const auto& part : one.parts) {
+      if (part.value == nullptr) continue;
+      const std::string reason = part.reason != nullptr ? "," + label("reason", part.reason) : "";
+      page.sample(one.name, label("server", "ingest") + reason, std::to_string(s.producers.*part.value));
+      page.sample(one.name, label("server", "api") + reason, std::to_string(s.http.*part.value));
+    }
+  }
+  const Family answers{"meterd_http_requests_total", kCounter, Unit::one,
+                       "Requests to the API that were answered or refused, by status code."};
+  page.family(answers);
+  for (const auto& [code, count] : s.http_answers)
+    page.sample(answers.name, label("code", std::to_string(code)), std::to_string(count));
+}
+
 template <class Table>
 void write_singles(Page& page, const Table& table, const Status& s) {
   for (const Single& one : table) {
@@ -290,6 +327,7 @@ std::string to_metrics(const Status& s) {
   page.sample(build.name, label("version", s.version), "1");
   write_singles(page, kCounting, s);
   write_refusals(page, s);
+  write_connections(page, s);
   write_singles(page, kJournal, s);
   write_commits(page, s);
   write_upstreams(page, s);

@@ -2,7 +2,8 @@
 //
 // Names begin with `meterd_`, base units, `_total` for what only rises while the process lives; the standard
 // names `process_...` where there are such. Labels: upstream (as many as were ever configured), reason,
-// state, version; never a subscription or another thing that producers name. What is not known has no sample.
+// server, code, state, version; never a subscription or another thing that producers name. What is not known
+// has no sample.
 #pragma once
 
 #include <string>

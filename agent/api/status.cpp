@@ -76,7 +76,7 @@ json::object counting(const Status& s) {
           {"uncommitted", s.uncommitted},
           {"inputs", json::array(s.inputs.begin(), s.inputs.end())},
           {"sources", json::array(s.sources.begin(), s.sources.end())},
-          {"producers_connected", s.producers_connected}};
+          {"producers_connected", s.producers.open}};
 }
 
 json::object journal_part(const Status& s) {

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "agent/base/connections.hpp"
 #include "agent/base/histogram.hpp"
 #include "agent/ingest/stats.hpp"
 #include "agent/journal/committer.hpp"
@@ -54,7 +56,8 @@ struct Status {
   bool reserve_kept = true;  // of disk space beyond what the journal uses
   Milliseconds commit_interval{};
   std::vector<std::string> inputs, sources;
-  std::size_t producers_connected = 0;
+  ConnectionStats producers, http;                 // of the ingest socket; of the API
+  std::map<unsigned, std::uint64_t> http_answers;  // by status code
   std::string journal_directory, epoch;
   journal::Space space;
   journal::CommitterStats commits;

@@ -194,7 +194,9 @@ class Daemon {
     if (!status) co_return status;
     status->version = kVersion;
     status->inputs = inputs_;
-    status->producers_connected = framed_->connections();
+    status->producers = framed_->connections();
+    status->http = http_->connections();
+    status->http_answers = http_->answers();
     co_return status;
   }
 

@@ -74,6 +74,7 @@ struct FramedServer::Shared : std::enable_shared_from_this<FramedServer::Shared>
   std::set<std::shared_ptr<Connection>> connections;
   std::vector<char> scratch = std::vector<char>(kReadBytes);
   std::size_t held_bytes = 0;  // of all connections' buffers
+  ConnectionStats stats;
   bool stopping = false;
 
   asio::awaitable<void> read_frames(std::shared_ptr<Connection> connection);
@@ -88,7 +89,11 @@ FramedServer::FramedServer(Dependencies dependencies, platform::Socket socket)
     : shared_(std::make_shared<Shared>(std::move(dependencies), std::move(socket))) {}
 FramedServer::~FramedServer() = default;
 
-std::size_t FramedServer::connections() const { return shared_->connections.size(); }
+ConnectionStats FramedServer::connections() const {
+  ConnectionStats out = shared_->stats;
+  out.open = shared_->connections.size();
+  return out;
+}
 
 asio::awaitable<void> FramedServer::run() {
   auto shared = shared_;
@@ -101,6 +106,7 @@ asio::awaitable<void> FramedServer::run() {
       continue;
     }
     if (!platform::peer_allowed(socket.native_handle(), shared->deps.access)) {
+      ++shared->stats.refused_peer;
       shared->deps.log.warning("ingest_peer_refused",
                                {{"do", "add the reporter's group to [access] groups"}});
       continue;
@@ -111,6 +117,7 @@ asio::awaitable<void> FramedServer::run() {
     if (failed) continue;
     auto connection = std::make_shared<Connection>(std::move(socket), shared->deps.clock);
     shared->connections.insert(connection);
+    ++shared->stats.accepted;
     asio::co_spawn(shared->deps.loop, shared->read_frames(connection), asio::detached);
     asio::co_spawn(shared->deps.loop, shared->write_acks(connection), asio::detached);
   }
@@ -127,7 +134,9 @@ asio::awaitable<void> FramedServer::sweep() {
     for (const auto& connection : connections) {
       const bool late_frame = connection->frame_began && now - *connection->frame_began > kFrameDeadline;
       const bool late_write = connection->write_began && now - *connection->write_began > kWriteDeadline;
-      if (late_frame || late_write) connection->close();
+      if (connection->closed || (!late_frame && !late_write)) continue;
+      ++shared->stats.late;
+      connection->close();
     }
   }
 }
@@ -155,8 +164,10 @@ bool FramedServer::Shared::make_room() {
     if (connection->closed || connection->frame_began || !connection->acks.empty()) continue;
     deps.log.warning("ingest_idle_connection_closed", {{"limit", limits::kProducerConnectionsMax}});
     connection->close();
+    ++stats.displaced;
     return true;
   }
+  ++stats.refused_full;
   deps.log.warning("ingest_connection_refused", {{"limit", limits::kProducerConnectionsMax}});
   return false;
 }

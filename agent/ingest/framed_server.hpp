@@ -6,6 +6,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <memory>
 
+#include "agent/base/connections.hpp"
 #include "agent/ingest/batch.hpp"
 #include "platform/sockets.hpp"
 
@@ -30,7 +31,7 @@ class FramedServer {
   void stop();                           // no new connections, no new frames; acks on their way still leave
   void close();                          // hard: every connection
 
-  std::size_t connections() const;
+  ConnectionStats connections() const;
 
  private:
   struct Connection;

@@ -124,7 +124,7 @@ class MetricsText(unittest.TestCase):
     def test_has_few_labels_and_never_what_producers_name(self):
         labels = {label for family in families(SAMPLES["busy"]["metrics"]).values() for sample in family.samples
                   for label in sample.labels}
-        self.assertEqual(labels, {"version", "reason", "upstream", "state", "le"})
+        self.assertEqual(labels, {"version", "reason", "upstream", "state", "le", "server", "code"})
 
     def test_histograms_rise_to_their_count(self):
         found = 0

@@ -7,7 +7,9 @@ namespace meterd::api {
 namespace {
 
 using test::Peer;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Pair;
 using ::testing::StartsWith;
 
 TEST_F(HttpServerTest, AnswersOverBothSocketsAndKnowsWhichIsLocal) {
@@ -140,6 +142,7 @@ TEST_F(HttpServerTest, AnswersGarbageWith400AndCloses) {
     EXPECT_TRUE(peer.wait_for_end());
   }
   EXPECT_EQ(requests_, 0);
+  EXPECT_THAT(server_->answers(), ElementsAre(Pair(400, 6)));
 }
 
 TEST_F(HttpServerTest, AnswersATargetThatIsNoPathWith400) {
@@ -187,6 +190,8 @@ TEST_F(HttpServerTest, AtItsLimitTheLongestIdleConnectionMakesRoom) {
   EXPECT_EQ(exchange(late, get("/a")).body, "GET /a local 0:");
   EXPECT_TRUE(peers.front().wait_for_end());
   EXPECT_EQ(exchange(peers.back(), get("/b")).body, "GET /b local 0:");
+  EXPECT_EQ(server_->connections().displaced, 1U);
+  EXPECT_EQ(server_->connections().accepted, limits::kHttpConnectionsMax + 1);
 }
 
 TEST_F(HttpServerTest, WhoeverIsAnsweredOverTcpIsNotClosedAndLeavesPlacesToTheUnixSocket) {
@@ -199,6 +204,7 @@ TEST_F(HttpServerTest, WhoeverIsAnsweredOverTcpIsNotClosedAndLeavesPlacesToTheUn
   auto refused = remote();
   EXPECT_TRUE(refused.wait_for_end());
   EXPECT_EQ(log_.times("api_connection_refused"), 1U);
+  EXPECT_EQ(server_->connections().refused_full, 1U);
   auto peer = local();
   EXPECT_EQ(exchange(peer, get("/a")).body, "GET /a local 0:");
   let_go();

@@ -34,6 +34,7 @@ TEST_F(HttpTimeTest, AnIdleConnectionIsClosedAfter75Seconds) {
   EXPECT_FALSE(used.ended()) << "its time began again with its request";
   pass(39 * kSecond);
   EXPECT_TRUE(used.wait_for_end());
+  EXPECT_EQ(server_->connections().late, 0U) << "idle is not late";
 }
 
 TEST_F(HttpTimeTest, AHeaderThatTricklesIsClosedAfter30SecondsWhileOthersAreServed) {
@@ -53,6 +54,7 @@ TEST_F(HttpTimeTest, AHeaderThatTricklesIsClosedAfter30SecondsWhileOthersAreServ
   EXPECT_TRUE(slow.wait_for_end());
   EXPECT_EQ(slow.received(), "");
   EXPECT_EQ(exchange(peer, get("/b")).body, "GET /b local 0:");
+  EXPECT_EQ(server_->connections().late, 1U);
 }
 
 TEST_F(HttpTimeTest, APipelinedHalfHeaderHasItsOwn30Seconds) {

@@ -18,7 +18,9 @@ void count_much(Status& s) {
   s.ingest.datagrams_dropped = 105;
   s.ingest.counter_resets = 106;
   for (std::size_t i = 0; i < s.ingest.refused.size(); ++i) s.ingest.refused[i] = 201 + i;
-  s.producers_connected = 107;
+  s.producers = {107, 601, 602, 603, 604, 605};
+  s.http = {611, 612, 613, 614, 615, 616};
+  s.http_answers = {{200, 621}, {413, 622}};
   s.uncommitted = true;
   s.inputs = {"unix:/run/meterd/statsd.sock", "udp:127.0.0.1:8125"};
   s.sources = {"interface wwan0 -> data.bytes"};

@@ -59,8 +59,13 @@ class Scrape(ContractTest):
         self.assertEqual((ack.counted, ack.duplicates), (7, 3))
         self.connect().ask(self.batch([{"name": "nobody.knows"}] * 3 + [{"quantity": "0"}] * 2 + [{}] * 4))
         self.device.drain(30)
+        self.assertEqual(self.device.request("GET", "/nothing/here")[0], 404)
 
         now = self.scrape()
+        self.assertEqual(now("meterd_http_requests_total", code="404"), 1)
+        self.assertGreater(now("meterd_http_requests_total", code="200"), 0)
+        self.assertEqual(now("meterd_connections_refused_total", server="ingest", reason="peer"), 0)
+        self.assertEqual(now("meterd_connections_accepted_total", server="ingest"), 2)
         self.assertEqual(now("meterd_events_reported_total"), 14)
         self.assertEqual(now("meterd_events_duplicate_total"), 3)
         self.assertEqual(now("meterd_remembered_ids"), 7)

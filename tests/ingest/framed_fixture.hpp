@@ -40,7 +40,7 @@ class FramedTest : public ::testing::Test {
     server_->stop();
     server_->close();
     bench_.advance(Milliseconds(5'000));
-    EXPECT_TRUE(test::run_until(bench_.loop(), [this] { return server_->connections() == 0; }));
+    EXPECT_TRUE(test::run_until(bench_.loop(), [this] { return server_->connections().open == 0; }));
     EXPECT_TRUE(test::run_until(bench_.loop(), [this] { return tasks_->running() == 0; }));
     server_.reset();
     tasks_.reset();

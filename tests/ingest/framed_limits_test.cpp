@@ -40,14 +40,15 @@ TEST_F(FramedLimits, AClientThatNeverReadsIsBoundedAndStopsNoOther) {
   EXPECT_LT(send_until_stuck(deaf), 500) << "reading pauses when acks pile up";
   auto other = connect();
   EXPECT_EQ(exchange(other, batch(3)).counted(), 3U);
-  EXPECT_EQ(server_->connections(), 2U);
+  EXPECT_EQ(server_->connections().open, 2U);
 }
 
 TEST_F(FramedLimits, AClientThatNeverReadsIsClosedAfterADeadline) {
   auto deaf = connect();
   send_until_stuck(deaf);
   bench_.advance(Milliseconds(40'000));
-  EXPECT_TRUE(test::run_until(bench_.loop(), [this] { return server_->connections() == 0; }));
+  EXPECT_TRUE(test::run_until(bench_.loop(), [this] { return server_->connections().open == 0; }));
+  EXPECT_EQ(server_->connections().late, 1U);
 }
 
 TEST_F(FramedLimits, AClientThatReadsLateGetsEveryAck) {
@@ -91,14 +92,15 @@ TEST_F(FramedLimits, OneMoreConnectionThanTheLimitClosesAnIdleOne) {
     bench_.settle();
   }
   auto idle = connect();
-  ASSERT_TRUE(test::run_until(bench_.loop(),
-                              [this] { return server_->connections() == limits::kProducerConnectionsMax; }));
+  ASSERT_TRUE(test::run_until(
+      bench_.loop(), [this] { return server_->connections().open == limits::kProducerConnectionsMax; }));
   auto late = connect();
   EXPECT_EQ(exchange(late, batch(1)).counted(), 1U);
   EXPECT_TRUE(idle.wait_for_end());
   for (auto& peer : busy) EXPECT_FALSE(peer.ended());
-  EXPECT_EQ(server_->connections(), limits::kProducerConnectionsMax);
+  EXPECT_EQ(server_->connections().open, limits::kProducerConnectionsMax);
   EXPECT_THAT(bench_.log.text, HasSubstr("event=ingest_idle_connection_closed"));
+  EXPECT_EQ(server_->connections().displaced, 1U);
 }
 
 TEST_F(FramedLimits, StopLetsOutstandingAcksLeave) {
@@ -128,7 +130,7 @@ TEST_F(FramedLimits, RunEndsWithTheLastConnection) {
       EXPECT_NE(peer.received(), "") << "the task ended before the ack left";
     }
   }
-  EXPECT_EQ(server_->connections(), 0U);
+  EXPECT_EQ(server_->connections().open, 0U);
   EXPECT_EQ(next_ack(peer).counted(), 2U);
 }
 

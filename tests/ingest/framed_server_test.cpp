@@ -127,7 +127,7 @@ TEST_F(FramedServerTest, CountsHalfAFrameThatEndsWithItsConnection) {
   EXPECT_TRUE(peer.wait_for_end());
   EXPECT_EQ(bench_.refused(Refusal::malformed), 1U);
   EXPECT_EQ(bench_.accepted(), q("4"));
-  EXPECT_EQ(server_->connections(), 0U);
+  EXPECT_EQ(server_->connections().open, 0U);
 }
 
 TEST_F(FramedServerTest, SendsWhatIsOutstandingToAClientThatOnlyStoppedSending) {
