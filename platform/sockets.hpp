@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -43,6 +44,9 @@ Result<Socket> listen_tcp(const std::string& host, std::uint16_t port);
 
 // Whether the process at the other end of a connected unix socket may speak to us.
 bool peer_allowed(int fd, const SocketAccess& access);
+
+// Which user's process is at the other end of a connected unix socket; nullopt: the kernel does not say.
+std::optional<std::uint32_t> peer_user(int fd);
 
 // Receives up to many datagrams without waiting (recvmmsg). `visit(bytes, truncated)`. Returns how many came;
 // 0 when none waits.

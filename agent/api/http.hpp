@@ -22,8 +22,9 @@ struct Request {
   std::vector<std::pair<std::string, std::string>> headers;
   bool admitted = false;  // its header was, before its body came
   bool over_tcp = false;
-  bool local =
-      false;  // over the unix socket, from a peer that [access] allows: operators' verbs exist only there
+  // Over the unix socket, from a peer that [access] allows: operators' verbs exist only there.
+  bool local = false;
+  std::string peer;  // who that is, for the audit: "user 0"
 
   std::optional<std::string> parameter(std::string_view name) const {
     for (const auto& [key, value] : query)

@@ -171,6 +171,8 @@ void HttpServer::Shared::adopt(int fd, bool is_unix) {
     sweep_alarm->notify();
   }
   connections.push_back(std::make_shared<Connection>(std::move(stream), is_unix, local, bodies));
+  if (const auto user = is_unix ? platform::peer_user(fd) : std::nullopt)
+    connections.back()->reader.request().peer = "user " + std::to_string(*user);
   ++stats.accepted;
   tcp_connections += is_unix ? 0 : 1;
   within(*connections.back(), kIdle);

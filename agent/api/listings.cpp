@@ -35,7 +35,8 @@ std::string buckets_json(const std::vector<journal::BucketRow>& rows,
                                        {"subscription_id", row.series.subscription.value()},
                                        {"item_price_id", row.series.item_price.value()},
                                        {"quantity", row.tally.quantity.text()},
-                                       {"events", row.tally.events}});
+                                       {"events", row.tally.events},
+                                       {"seconds", row.seconds}});
   json::array out;
   for (const auto& row : rows) {
     auto object = coordinates(row.key);
@@ -47,6 +48,18 @@ std::string buckets_json(const std::vector<journal::BucketRow>& rows,
   return json::serialize(json::object{{"buckets", std::move(out)},
                                       {"undated", std::move(without_day)},
                                       {"truncated", rows.size() >= limits::kListRowsMax}});
+}
+
+std::string audit_json(const std::vector<journal::AuditRecord>& rows) {
+  json::array out;
+  for (const auto& row : rows)
+    out.push_back(json::object{{"at", rfc3339(WallTime{Milliseconds(row.at_ms())})},
+                               {"clock_trusted", row.trusted()},
+                               {"by", row.by()},
+                               {"act", row.act()},
+                               {"detail", row.detail()}});
+  return json::serialize(
+      json::object{{"audit", std::move(out)}, {"truncated", rows.size() >= limits::kListRowsMax}});
 }
 
 std::string balances_json(const std::vector<journal::BalanceRow>& rows) {

@@ -11,6 +11,7 @@ namespace meterd::api {
 
 std::string buckets_json(const std::vector<journal::BucketRow>& rows,
                          const std::vector<journal::UndatedRow>& undated);
+std::string audit_json(const std::vector<journal::AuditRecord>& rows);
 std::string balances_json(const std::vector<journal::BalanceRow>& rows);
 // `now` turns a due time since boot into a time of day.
 std::string outbox_json(const std::vector<journal::StoredUsage>& rows, const journal::Moment& now);

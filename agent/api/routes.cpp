@@ -5,6 +5,7 @@
 #include "agent/api/listings.hpp"
 #include "agent/api/metrics.hpp"
 #include "agent/base/limits.hpp"
+#include "agent/base/text.hpp"
 #include "platform/run_on.hpp"
 
 namespace meterd::api {
@@ -39,9 +40,9 @@ bool is_get(const Request& request) { return request.method == "GET" || request.
 
 // The one method of a path; empty: there is nothing.
 std::string_view method_of(std::string_view path) {
-  if (path == "/events" || path == "/operator/flush") return "POST";
+  if (path == "/events" || path == "/operator/flush" || path == "/operator/date") return "POST";
   for (const auto* known : {"/healthz", "/status", "/metrics", "/operator/buckets", "/operator/balances",
-                            "/operator/outbox", "/operator/verify"})
+                            "/operator/outbox", "/operator/verify", "/operator/audit"})
     if (path == known) return "GET";
   return {};
 }
@@ -125,7 +126,13 @@ asio::awaitable<Response> Routes::metrics() {
 
 asio::awaitable<Response> Routes::operators(const Request& request) {
   if (request.path == "/operator/flush") co_return co_await flush(request);
+  if (request.path == "/operator/date") co_return co_await date(request);
   const auto& journal = deps_.journal;
+  if (request.path == "/operator/audit") {
+    const auto read = [&journal] { return read_audit(journal, limits::kListRowsMax); };
+    auto rows = co_await platform::run_on(deps_.reader, read);
+    co_return rows ? ok(audit_json(*rows)) : from_error(rows.error());
+  }
   if (request.path == "/operator/buckets") {
     const auto read = [&journal] { return read_buckets(journal, limits::kListRowsMax); };
     auto rows = co_await platform::run_on(deps_.reader, read);
@@ -163,6 +170,24 @@ asio::awaitable<Response> Routes::flush(const Request& request) {
   json::object out{{"sealed", flushed->sealed}, {"cleared", std::move(cleared)}};
   if (!flushed->refused.empty()) out["refused"] = flushed->refused;
   co_return ok(json::serialize(out));
+}
+
+asio::awaitable<Response> Routes::date(const Request& request) {
+  const auto boot = parse_unsigned(request.parameter("boot").value_or(""));
+  const auto day = UsageDay::parse(request.parameter("day").value_or(""));
+  if (!boot || *boot > UINT32_MAX || !day)
+    co_return error_response(400, "malformed",
+                             "boot is a number of meterctl buckets, day is like 2026-11-22.");
+  auto dated = co_await deps_.batcher.date_boot(static_cast<std::uint32_t>(*boot), *day, request.peer);
+  if (!dated && dated.error().code == Code::invalid)
+    co_return error_response(400, "invalid", dated.error().message + ".");
+  if (!dated) co_return from_error(dated.error());
+  if (dated->slices == 0)
+    co_return error_response(
+        404, "not_found",
+        "Boot " + std::to_string(*boot) + " has nothing without a day; see meterctl buckets.");
+  co_return ok(json::serialize(json::object{
+      {"boot", *boot}, {"usage_day", day->iso()}, {"slices", dated->slices}, {"events", dated->events}}));
 }
 
 }  // namespace meterd::api

@@ -49,6 +49,7 @@ class Routes {
   boost::asio::awaitable<Response> metrics();
   boost::asio::awaitable<Response> operators(const Request& request);
   boost::asio::awaitable<Response> flush(const Request& request);
+  boost::asio::awaitable<Response> date(const Request& request);
 
   Dependencies deps_;
   Events events_;

@@ -184,7 +184,7 @@ std::vector<Attention> find_attention(const Status& s) {
                    "let the device reach a time server; counting goes on"});
   else if (s.overview.undated_slices > 0)
     out.push_back({count(s.overview.undated_slices, "slices of an earlier boot have no date"),
-                   "they are kept; see meterctl buckets"});
+                   "see meterctl buckets, then meterctl date BOOT --day D"});
   return out;
 }
 

@@ -59,8 +59,6 @@ void load_clock(Section section, Config& out) {
   section.choice("trust", {"synchronised", "always"}, trust);
   out.clock_trust = trust == "always" ? ClockTrust::always : ClockTrust::synchronised;
   section.choice("undated", {"hold", "boot-end"}, out.clock_undated);
-  if (out.clock_undated == "boot-end")
-    section.error("undated", "\"boot-end\" is not available in this version of meterd; use \"hold\"");
   section.finish();
 }
 

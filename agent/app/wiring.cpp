@@ -77,7 +77,8 @@ Result<Wiring> make_wiring(const Config& config, const journal::Journal& journal
                 {std::make_shared<meter::Catalog>(std::move(meters), subscriptions),
                  std::move(seal_rules),
                  seal_early,
-                 {config.commit_interval, config.accept_past, config.accept_future, config.remember_ids}}};
+                 {config.commit_interval, config.accept_past, config.accept_future, config.remember_ids,
+                  config.clock_undated == "boot-end"}}};
 }
 
 }  // namespace meterd::app

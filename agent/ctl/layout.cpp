@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdint>
 
 namespace meterd::ctl {
 namespace {
@@ -209,6 +208,14 @@ std::string join(const std::vector<std::string>& lines) {
   std::string out;
   for (const auto& line : lines) out.append(line).push_back('\n');
   return out;
+}
+
+std::string span_text(std::int64_t seconds) {
+  const auto in = [](std::int64_t n, const char* unit) { return std::to_string(n) + " " + unit; };
+  if (seconds < 120) return in(std::max<std::int64_t>(0, seconds), "s");
+  if (seconds < 7200) return in(seconds / 60, "min");
+  if (seconds < 172'800) return in(seconds / 3600, "h") + " " + in(seconds / 60 % 60, "min");
+  return in(seconds / 86'400, "d") + " " + in(seconds / 3600 % 24, "h");
 }
 
 }  // namespace meterd::ctl

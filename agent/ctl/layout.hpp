@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,5 +46,8 @@ std::vector<std::string> table(const std::vector<Column>& columns, const std::ve
 
 // The lines, each with its end.
 std::string join(const std::vector<std::string>& lines);
+
+// How long, in words: "59 s", "3 h 5 min", "3 d 4 h".
+std::string span_text(std::int64_t seconds);
 
 }  // namespace meterd::ctl

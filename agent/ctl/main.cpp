@@ -34,6 +34,7 @@ struct Options {
   bool balances = false;
   bool seal_now = false;
   Report report;
+  Dating dating;
 };
 
 using Verb = std::function<Exit(Session&)>;
@@ -73,6 +74,11 @@ void add_verbs(CLI::App& app, Options& options, Verb& verb) {
   add("flush", "Commit what is counted and send now, without backoff", [&](Session& session) {
     return flush(session, options.seal_now);
   })->add_flag("--now", options.seal_now, "Seal the open buckets first");
+  auto* date = add("date", "Date what a boot counted that never saw trusted time",
+                   [&](Session& session) { return meterd::ctl::date(session, options.dating); });
+  date->add_option("BOOT", options.dating.boot, "The boot's number, as in buckets")->required();
+  date->add_option("--day", options.dating.day, "The usage day: 2026-11-22")->required();
+  add("audit", "What operators and declared policies changed", audit);
   add("verify", "Check the whole journal: does everything add up", verify);
 }
 

@@ -23,6 +23,8 @@ Result<Rendered> render_balances(const boost::json::value& answer);
 Result<Rendered> render_outbox(
     const boost::json::value& answer);  // attention: something is parked or in doubt
 Result<Rendered> render_flush(const boost::json::value& answer);
+Result<Rendered> render_audit(const boost::json::value& answer);
+Result<Rendered> render_date(const boost::json::value& answer);
 Result<Rendered> render_verify(const boost::json::value& answer);  // attention: problems
 
 }  // namespace meterd::ctl

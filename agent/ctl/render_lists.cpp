@@ -130,11 +130,17 @@ Lines undated_lines(const json::value& answer) {
   std::vector<Row> cells;
   for (const auto* row : *rows)
     cells.push_back({text_in(*row, "subscription_id"), text_in(*row, "item_price_id"),
-                     text_in(*row, "quantity"), text_in(*row, "events"), text_in(*row, "boot")});
+                     text_in(*row, "quantity"), text_in(*row, "events"), text_in(*row, "boot"),
+                     span_text(number_in(*row, "seconds"))});
   Lines lines{"without a day: counted while the clock was not trusted"};
-  append(lines,
-         table({{"SUBSCRIPTION"}, {"ITEM PRICE"}, {"QUANTITY", true}, {"EVENTS", true}, {"BOOT", true}},
-               cells, 2));
+  append(lines, table({{"SUBSCRIPTION"},
+                       {"ITEM PRICE"},
+                       {"QUANTITY", true},
+                       {"EVENTS", true},
+                       {"BOOT", true},
+                       {"RAN FOR", true}},
+                      cells, 2));
+  append(lines, wrap_words("An earlier boot is dated by meterctl date BOOT --day D.", {2, 2}));
   return lines;
 }
 
@@ -224,6 +230,28 @@ Result<Rendered> render_flush(const json::value& answer) {
   if (refused)
     append(lines, wrap_words("not every bucket was sealed: " + text_in(object, "refused"), {0, 2}));
   return Rendered{join(lines), refused};
+}
+
+Result<Rendered> render_date(const json::value& answer) {
+  const auto& object = as_object(answer);
+  if (number_in(object, "slices") <= 0) return misshapen("number of slices");
+  return Rendered{join(wrap_words(text_in(object, "events") + " events of boot " + text_in(object, "boot") +
+                                      " are dated " + text_in(object, "usage_day"),
+                                  {0, 2})),
+                  false};
+}
+
+Result<Rendered> render_audit(const json::value& answer) {
+  const auto rows = rows_in(answer, "audit");
+  if (!rows) return misshapen("list of acts");
+  if (rows->empty()) return Rendered{"nobody has changed anything by hand or by policy\n", false};
+  Lines lines;
+  for (const auto* row : *rows) {
+    const auto when = text_in(*row, "at") + (flag_in(*row, "clock_trusted") ? "" : " (clock not trusted)");
+    append(lines, wrap({when, text_in(*row, "by"), text_in(*row, "act")}, "  ", {0, 2}));
+    append(lines, wrap_words(text_in(*row, "detail"), {2, 4}));
+  }
+  return Rendered{join(lines), false};
 }
 
 Result<Rendered> render_verify(const json::value& answer) {

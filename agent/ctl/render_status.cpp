@@ -36,14 +36,6 @@ Lines labelled_list(std::string_view label, std::string_view text) {
   return lines;
 }
 
-std::string span_text(std::int64_t seconds) {
-  const auto in = [](std::int64_t n, const char* unit) { return std::to_string(n) + " " + unit; };
-  if (seconds < 120) return in(std::max<std::int64_t>(0, seconds), "s");
-  if (seconds < 7200) return in(seconds / 60, "min");
-  if (seconds < 172'800) return in(seconds / 3600, "h") + " " + in(seconds / 60 % 60, "min");
-  return in(seconds / 86'400, "d") + " " + in(seconds / 3600 % 24, "h");
-}
-
 std::string milliseconds_text(std::int64_t ms) {
   return ms % 1000 == 0 || ms > 120'000 ? span_text(ms / 1000) : std::to_string(ms) + " ms";
 }

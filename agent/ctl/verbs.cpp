@@ -128,6 +128,18 @@ Exit flush(Session& session, bool seal_now) {
 
 Exit verify(Session& session) { return show(session, {"GET", "/operator/verify", {}, {}}, render_verify); }
 
+Exit audit(Session& session) { return show(session, {"GET", "/operator/audit", {}, {}}, render_audit); }
+
+Exit date(Session& session, const Dating& dating) {
+  // Nothing else than digits and dashes means something there, and nothing else may change the request.
+  const auto query = [](const std::string& text) {
+    const bool plain = text.find_first_not_of("0123456789-") == std::string::npos;
+    return plain ? text : std::string("none");
+  };
+  const auto target = "/operator/date?boot=" + query(dating.boot) + "&day=" + query(dating.day);
+  return show(session, {"POST", target, {}, {}}, render_date);
+}
+
 Exit report(Session& session, Report event) {
   if (event.id.empty()) event.id = random_id();
   const auto request = request_of(event);

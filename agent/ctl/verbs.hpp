@@ -29,6 +29,13 @@ Exit buckets(Session& session, bool balances);
 Exit outbox(Session& session);
 Exit flush(Session& session, bool seal_now);
 Exit verify(Session& session);
+Exit audit(Session& session);
+
+// The boot and the day go to the daemon as they are given; it refuses what they may not be.
+struct Dating {
+  std::string boot, day;
+};
+Exit date(Session& session, const Dating& dating);
 
 // What the daemon shall count. The rules for the values are the daemon's: it refuses them, with the reason,
 // and counts the refusal.

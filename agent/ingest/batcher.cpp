@@ -12,7 +12,6 @@ namespace meterd::ingest {
 using meter::Refusal;
 
 namespace {
-constexpr std::int64_t kSliceSeconds = 60;
 constexpr std::size_t kIdsPerPlace = 64;  // they are stored many to a page
 }  // namespace
 
@@ -141,9 +140,9 @@ Span Batcher::place_legs(const Route& route, WallTime at, const platform::WallRe
       until_ms = bounds.end * 1'000;
     } else {
       const auto second = std::chrono::floor<Seconds>(deps_.clock.boot().since_boot).count();
-      place.slice_second = static_cast<std::uint32_t>(second - second % kSliceSeconds);
+      place.slice_second = static_cast<std::uint32_t>(second - second % journal::kSliceSeconds);
       from_ms = std::int64_t{place.slice_second} * 1'000;
-      until_ms = from_ms + kSliceSeconds * 1'000;
+      until_ms = from_ms + journal::kSliceSeconds * 1'000;
     }
     span.from_ms = std::max(span.from_ms, from_ms);
     span.until_ms = std::min(span.until_ms, until_ms);

@@ -37,6 +37,7 @@ struct IngestRules {
   Seconds accept_past{400 * 86'400};
   Seconds accept_future{300};
   Seconds remember_ids{7 * 86'400};
+  bool date_earlier_boots = false;  // [clock] undated = "boot-end"
 };
 
 inline constexpr std::size_t kSlicesPerCommit = 1'000;
@@ -102,6 +103,13 @@ class Batcher {
   boost::asio::awaitable<void> run();
   void stop();
 
+  // An operator's word for what an earlier boot counted and could not date, all of it. Code::invalid: not a
+  // day or a boot for which that may be said. None had slices: 0 of 0. `by` is for the audit.
+  struct Dated {
+    std::uint64_t slices = 0, events = 0;
+  };
+  boost::asio::awaitable<Result<Dated>> date_boot(std::uint32_t boot, UsageDay day, std::string by);
+
   // Above the watermark: only what has a record already is counted.
   void set_above_watermark(bool above) { above_watermark_ = above; }
   // New places (buckets; ids, many to a place) need room in the journal. `opened`: since the start;
@@ -146,6 +154,8 @@ class Batcher {
   boost::asio::awaitable<void> gather();
   boost::asio::awaitable<void> commit_window();
   boost::asio::awaitable<void> date_slices(const platform::WallReading& now);
+  void note_dated(const Status& dated);
+  Status may_date(std::uint32_t boot, UsageDay day) const;
   void take_turns();
   void summarise_refusals();
 

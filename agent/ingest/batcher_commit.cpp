@@ -167,66 +167,6 @@ asio::awaitable<void> Batcher::commit_window() {
   stuck_ = std::move(closed);
 }
 
-// A slice of time since boot becomes a day once the wall clock is known: wall = now - (since boot now -
-// slice).
-asio::awaitable<void> Batcher::date_slices(const platform::WallReading& now) {
-  struct Shared {
-    WindowContext context;
-    std::map<std::string, meter::TimeZone> zones;
-    std::shared_ptr<const meter::Catalog> catalog;
-    WallTime boot_began;
-    bool more = false;
-
-    // By its meter's seal rule; due at once if the meter has gone from the configuration.
-    journal::WriteTransaction::Opening opening_of(const meter::SeriesKey& series,
-                                                  const std::string& zone) const {
-      for (std::size_t i = 0; i < catalog->size(); ++i) {
-        const auto& rule = catalog->rule(i);
-        if (rule.upstream == series.upstream && rule.item_price == series.item_price &&
-            rule.zone.name() == zone)
-          return context.openings[i];
-      }
-      return {context.now, context.now.seconds().count(), zone};
-    }
-  };
-  auto shared = std::make_shared<Shared>();
-  shared->context = context_for(now);
-  shared->catalog = settings_.catalog;
-  shared->boot_began = now.time - deps_.clock.boot().since_boot;
-  for (std::size_t i = 0; i < settings_.catalog->size(); ++i) {
-    const auto& zone = settings_.catalog->rule(i).zone;
-    shared->zones.emplace(zone.name(), zone);
-  }
-  journal::Operation operation = [shared,
-                                  at_once = slices_at_once_](journal::WriteTransaction& txn) -> Status {
-    auto slices = txn.slices(shared->context.boot_number, at_once);
-    if (!slices) return slices.error();
-    shared->more = slices->size() == at_once;
-    for (const auto& slice : *slices) {
-      auto zone = shared->zones.find(slice.value.zone());
-      if (zone == shared->zones.end()) {  // its meter has gone from the configuration
-        auto loaded = meter::TimeZone::load(slice.value.zone());
-        if (!loaded) continue;  // stays a slice, and is shown as undated
-        zone = shared->zones.emplace(slice.value.zone(), *loaded).first;
-      }
-      auto quantity = Quantity::parse_total(slice.value.quantity());
-      if (!quantity) return Error{Code::corrupt, "a slice's quantity does not parse"};
-      const auto day = zone->second.day_of(shared->boot_began + Seconds(slice.key.second));
-      const auto opening = shared->opening_of(slice.key.series, slice.value.zone());
-      const meter::Tally tally{*quantity, slice.value.events()};
-      if (auto s = add_to_bucket({day, slice.key.series}, tally, opening, shared->context, txn); !s) return s;
-      if (auto s = txn.erase_slice(slice.key); !s) return s;
-    }
-    return {};
-  };
-  const Status dated = co_await deps_.committer.submit(std::move(operation));
-  if (dated && !shared->more) slices_may_exist_ = false;
-  if (dated) slices_at_once_ = kSlicesPerCommit;
-  if (!dated && dated.error().code == Code::full)
-    slices_at_once_ = std::max<std::size_t>(1, slices_at_once_ / 2);
-  if (!dated) deps_.log.warning("dating_failed", {{"error", dated.error().message}});
-}
-
 // One line a minute and reason, never the input itself.
 void Batcher::summarise_refusals() {
   if (deps_.clock.boot() - summarised_at_ < kSummaryInterval && !stopping_) return;

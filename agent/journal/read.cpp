@@ -101,7 +101,7 @@ Result<std::vector<BalanceRow>> read_balances(const Journal& journal, std::size_
 Result<std::vector<UndatedRow>> read_undated(const Journal& journal, std::size_t at_most) {
   auto txn = journal.begin_read();
   if (!txn) return txn.error();
-  std::map<std::pair<std::uint32_t, meter::SeriesKey>, meter::Tally> sums;
+  std::map<std::pair<std::uint32_t, meter::SeriesKey>, UndatedRow> rows;
   auto s = each(*txn, prefix(Kind::slice), [&](std::string_view key, std::string_view value) {
     auto fields = parse_slice_key(key);
     auto payload = unwrap(key, value);
@@ -110,12 +110,29 @@ Result<std::vector<UndatedRow>> read_undated(const Journal& journal, std::size_t
       return true;  // set aside when its turn comes
     auto quantity = Quantity::parse_total(slice.quantity());
     if (!quantity) return true;
-    sums[{fields->boot_number, fields->series}] += {*quantity, slice.events()};
-    return sums.size() < at_most;
+    auto& row = rows[{fields->boot_number, fields->series}];
+    row.tally += {*quantity, slice.events()};
+    row.seconds = fields->second + kSliceSeconds;
+    return rows.size() < at_most;
   });
   if (!s) return s.error();
   std::vector<UndatedRow> out;
-  for (auto& [key, tally] : sums) out.push_back({key.first, key.second, tally});
+  for (auto& [key, row] : rows) out.push_back({key.first, key.second, row.tally, row.seconds});
+  return out;
+}
+
+Result<std::vector<AuditRecord>> read_audit(const Journal& journal, std::size_t at_most) {
+  auto txn = journal.begin_read();
+  if (!txn) return txn.error();
+  auto general = load<v0::General>(*txn, general_key());
+  if (!general) return general.error();
+  std::vector<AuditRecord> out;
+  for (auto number = general->value_or(v0::General{}).audited(); number > 0 && out.size() < at_most;
+       --number) {
+    auto record = load<AuditRecord>(*txn, audit_key(number - 1));
+    if (!record && record.error().code != Code::corrupt) return record.error();
+    if (record && record->has_value()) out.push_back(std::move(**record));
+  }
   return out;
 }
 

@@ -24,6 +24,7 @@ struct UndatedRow {
   std::uint32_t boot_number = 0;
   meter::SeriesKey series;
   meter::Tally tally;
+  std::uint32_t seconds = 0;  // since its boot, to the end of the last slice
 };
 
 struct UpstreamRow {
@@ -50,6 +51,7 @@ struct Overview {
 Result<Overview> read_overview(const Journal& journal);
 Result<std::vector<BucketRow>> read_buckets(const Journal& journal, std::size_t at_most);
 Result<std::vector<UndatedRow>> read_undated(const Journal& journal, std::size_t at_most);
+Result<std::vector<AuditRecord>> read_audit(const Journal& journal, std::size_t at_most);  // latest first
 Result<std::vector<BalanceRow>> read_balances(const Journal& journal, std::size_t at_most);
 // Usages without an end: what needs an operator first (parked, in doubt), then what waits, oldest first.
 Result<std::vector<StoredUsage>> read_outbox(const Journal& journal, std::size_t at_most);

@@ -141,6 +141,7 @@ std::string producer_key(std::string_view producer) {
   return KeyWriter(Kind::producer).text(producer).take();
 }
 std::string id_block_key(std::uint32_t number) { return KeyWriter(Kind::id_block).u32(number).take(); }
+std::string audit_key(std::uint64_t number) { return KeyWriter(Kind::audit).u64(number).take(); }
 std::string slice_prefix(std::uint32_t boot_number) { return KeyWriter(Kind::slice).u32(boot_number).take(); }
 std::string slice_key(std::uint32_t boot_number, std::uint32_t second, const meter::SeriesKey& series) {
   return KeyWriter(Kind::slice).u32(boot_number).u32(second).series(series).take();

@@ -23,6 +23,7 @@ enum class Kind : char {
   general = 'G',
   history = 'H',
   usage_id = 'I',
+  audit = 'L',
   slice = 'N',
   outbox = 'O',
   producer = 'P',
@@ -69,6 +70,7 @@ std::string upstream_key(const UpstreamName& upstream);
 std::string counter_key(std::string_view source);
 std::string producer_key(std::string_view producer);
 std::string id_block_key(std::uint32_t number);
+std::string audit_key(std::uint64_t number);
 std::string slice_prefix(std::uint32_t boot_number);
 std::string slice_key(std::uint32_t boot_number, std::uint32_t second, const meter::SeriesKey& series);
 
@@ -91,9 +93,10 @@ struct HistoryFields {
 Result<HistoryFields> parse_history_key(std::string_view key);
 Result<std::int64_t> parse_taken_date(std::string_view key);
 Result<std::uint64_t> parse_usage_key(std::string_view key);
+inline constexpr std::uint32_t kSliceSeconds = 60;
 struct SliceFields {
   std::uint32_t boot_number = 0;
-  std::uint32_t second = 0;
+  std::uint32_t second = 0;  // since boot, a multiple of kSliceSeconds
   meter::SeriesKey series;
 };
 Result<SliceFields> parse_slice_key(std::string_view key);

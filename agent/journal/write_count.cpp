@@ -89,6 +89,21 @@ Status WriteTransaction::erase_slice(const SliceFields& slice) {
   return txn_.erase(slice_key(slice.boot_number, slice.second, slice.series));
 }
 
+Result<std::vector<WriteTransaction::UndatedBoot>> WriteTransaction::undated_boots(
+    std::uint32_t before) const {
+  std::vector<UndatedBoot> out;
+  auto scanned = txn_.scan(prefix(Kind::slice), "", [&](std::string_view key, std::string_view) {
+    const auto fields = parse_slice_key(key);
+    if (!fields) return true;  // set aside when its boot's turn comes
+    if (fields->boot_number >= before) return false;
+    if (out.empty() || out.back().number != fields->boot_number) out.push_back({fields->boot_number, 0});
+    out.back().seconds = fields->second + kSliceSeconds;
+    return true;
+  });
+  if (!scanned) return scanned.error();
+  return out;
+}
+
 Status WriteTransaction::put_counter(std::string_view source, const CounterCursor& cursor) {
   return store(txn_, counter_key(source), cursor);
 }
@@ -107,6 +122,22 @@ Result<v0::General> WriteTransaction::general() const {
 
 Status WriteTransaction::put_general(const v0::General& general) {
   return store(txn_, general_key(), general);
+}
+
+Status WriteTransaction::put_audit(const Act& act, const Moment& now, bool trusted) {
+  auto general = this->general();
+  if (!general) return general.error();
+  AuditRecord record;
+  record.set_at_ms(now.wall.since_epoch.count());
+  record.set_trusted(trusted);
+  record.set_boot(now.boot.boot_number);
+  record.set_since_boot_ms(now.boot.since_boot_ms);
+  record.set_by(act.by);
+  record.set_act(act.act);
+  record.set_detail(act.detail);
+  if (auto s = store(txn_, audit_key(general->audited()), record); !s) return s;
+  general->set_audited(general->audited() + 1);
+  return put_general(*general);
 }
 
 Status WriteTransaction::put_last_trusted(const Moment& now) {

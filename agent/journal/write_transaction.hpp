@@ -27,6 +27,7 @@ using UsageRecord = v0::Usage;
 using RequestRecord = v0::Request;
 using CounterCursor = v0::CounterCursor;
 using UpstreamState = v0::UpstreamState;
+using AuditRecord = v0::Audit;
 
 struct StoredUsage {
   std::uint64_t sequence = 0;
@@ -90,6 +91,13 @@ class WriteTransaction {
   // Of that boot; unreadable ones are set aside on the way.
   Result<std::vector<SliceRecord>> slices(std::uint32_t boot_number, std::size_t at_most);
   Status erase_slice(const SliceFields& slice);
+  // Boots before that one which still have slices, oldest first; `seconds`: since its boot, for how long each
+  // is known to have run.
+  struct UndatedBoot {
+    std::uint32_t number = 0;
+    std::uint32_t seconds = 0;
+  };
+  Result<std::vector<UndatedBoot>> undated_boots(std::uint32_t before) const;
 
   // --- sealing
   Result<std::vector<SealDueFields>> due_buckets(WallTime now, std::size_t at_most) const;
@@ -138,6 +146,13 @@ class WriteTransaction {
   Result<std::size_t> date_ids(const IdWindow& window, std::size_t at_most);
   // Those that came before `oldest_kept`. Returns how many blocks.
   Result<std::size_t> forget_ids(std::uint32_t oldest_kept, std::size_t at_most);
+
+  // --- audit
+  // What an operator or a declared policy did, in the transaction that does it. `by`: "user 0", "policy".
+  struct Act {
+    std::string by, act, detail;
+  };
+  Status put_audit(const Act& act, const Moment& now, bool trusted);
 
   // --- repair: a record whose checksum fails does not stop the rest
   // Moves a record that cannot be read out of the way, under a key of its own, and counts it.

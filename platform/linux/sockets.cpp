@@ -160,6 +160,13 @@ Result<Socket> listen_tcp(const std::string& host, std::uint16_t port) {
   return socket_fd;
 }
 
+std::optional<std::uint32_t> peer_user(int fd) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return std::nullopt;
+  return peer.uid;
+}
+
 bool peer_allowed(int fd, const SocketAccess& access) {
   ucred peer{};
   socklen_t size = sizeof peer;

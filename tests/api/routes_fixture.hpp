@@ -11,14 +11,23 @@ namespace meterd::api {
 
 class RoutesTest : public ::testing::Test {
  protected:
-  explicit RoutesTest(test::BenchOptions options = {}) : bench_(std::move(options)) {}
+  explicit RoutesTest(test::BenchOptions options = {}) : bench_(std::move(options)) { begin(); }
+  void begin() {
+    routes_.emplace(Routes::Dependencies{bench_.batcher(), bench_.journal(), bench_.loop().get_executor(),
+                                         bench_.clock(), [this] { return status(); },
+                                         [this](bool now) { return flush(now); }, key_});
+  }
+  void reboot() {
+    bench_.reboot("boot-2");
+    begin();
+  }
   Response send(const Request& request) {
     std::optional<Response> out;
     const auto done = [&](const std::exception_ptr& thrown, Response response) {
       ASSERT_FALSE(thrown);
       out = std::move(response);
     };
-    boost::asio::co_spawn(bench_.loop(), routes_.answer(request), done);
+    boost::asio::co_spawn(bench_.loop(), routes_->answer(request), done);
     bench_.settle();
     EXPECT_TRUE(out.has_value()) << "no answer";
     return out.value_or(Response{});
@@ -32,6 +41,7 @@ class RoutesTest : public ::testing::Test {
     request.query = std::move(query);
     request.content_type = "application/cloudevents+json; charset=utf-8";
     request.local = local;
+    request.peer = "user 7";
     request.over_tcp = !host_.empty();
     request.host = host_;
     request.authorization = authorization_;
@@ -65,9 +75,7 @@ class RoutesTest : public ::testing::Test {
   bool broken_ = false;
   std::vector<bool> flushed_;
   BasicAuth key_;
-  Routes routes_{Routes::Dependencies{bench_.batcher(), bench_.journal(), bench_.loop().get_executor(),
-                                      bench_.clock(), [this] { return status(); },
-                                      [this](bool now) { return flush(now); }, key_}};
+  std::optional<Routes> routes_;
 };
 
 }  // namespace meterd::api

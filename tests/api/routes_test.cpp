@@ -70,14 +70,17 @@ TEST_F(RoutesTest, AWrongMethodIs405AndSaysWhichIsRight) {
   EXPECT_EQ(allow(ask("DELETE", "/healthz")), "Allow: GET");
   EXPECT_EQ(allow(ask("GET", "/events")), "Allow: POST");
   EXPECT_EQ(allow(ask("GET", "/operator/flush")), "Allow: POST");
+  EXPECT_EQ(allow(ask("GET", "/operator/date")), "Allow: POST");
   EXPECT_EQ(allow(ask("POST", "/operator/buckets")), "Allow: GET");
 }
 
 TEST_F(RoutesTest, CountingAndOperatorsVerbsNeedTheLocalSocket) {
   EXPECT_EQ(ask("POST", "/events", event("a"), false).status, 401U);
-  for (const char* path : {"/operator/buckets", "/operator/outbox", "/operator/verify", "/operator/balances"})
+  for (const char* path :
+       {"/operator/buckets", "/operator/outbox", "/operator/verify", "/operator/balances", "/operator/audit"})
     EXPECT_EQ(ask("GET", path, "", false).status, 401U) << path;
-  EXPECT_EQ(ask("POST", "/operator/flush", "", false).status, 401U);
+  for (const char* path : {"/operator/flush", "/operator/date"})
+    EXPECT_EQ(ask("POST", path, "", false).status, 401U) << path;
   EXPECT_TRUE(flushed_.empty());
   EXPECT_EQ(bench_.batcher().stats().events, 0U);
 }
@@ -91,7 +94,7 @@ TEST_F(RoutesTest, ABodyIsAdmittedOnlyWithAReportFromWhoMayReport) {
     request.over_tcp = !host_.empty();
     request.host = host_;
     request.authorization = authorization_;
-    const auto refused = routes_.admit(request);
+    const auto refused = routes_->admit(request);
     return refused ? refused->status : 0U;
   };
   EXPECT_EQ(admit("POST", "/events", true), 0U);
@@ -170,6 +173,29 @@ TEST_F(RoutesTest, ListingsShowWhatIsCommitted) {
       "1");
   EXPECT_TRUE(json::parse(ask("GET", "/operator/outbox").body).at("outbox").as_array().empty());
   EXPECT_TRUE(json::parse(ask("GET", "/operator/verify").body).at("problems").as_array().empty());
+}
+
+TEST_F(RoutesTest, AnEarlierBootIsDatedAndAudited) {
+  bench_.clock().set_trusted(false);
+  ask("POST", "/events", event("a"));
+  reboot();
+  using Query = std::vector<std::pair<std::string, std::string>>;
+  const auto date = [&](Query query) { return ask("POST", "/operator/date", "", true, std::move(query)); };
+  const Query right{{"boot", "1"}, {"day", "2027-01-14"}};
+  for (const auto& wrong :
+       {Query{}, Query{{"boot", "1"}}, Query{{"boot", "x"}, {"day", "2027-01-14"}},
+        Query{{"boot", "1"}, {"day", "2027-02-30"}}, Query{{"boot", "2"}, {"day", "2027-01-14"}},
+        Query{{"boot", "4294967297"}, {"day", "2027-01-14"}}})
+    EXPECT_EQ(date(wrong).status, 400U);
+  const auto dated = date(right);
+  EXPECT_EQ(dated.status, 200U);
+  EXPECT_EQ(dated.body, R"({"boot":1,"usage_day":"2027-01-14","slices":1,"events":1})");
+  EXPECT_EQ(date(right).status, 404U) << "there is nothing left to date";
+  const auto audit = json::parse(ask("GET", "/operator/audit").body).at("audit");
+  ASSERT_EQ(audit.as_array().size(), 1U);
+  EXPECT_EQ(audit.at(0).at("by"), "user 7");
+  EXPECT_EQ(audit.at(0).at("act"), "date");
+  EXPECT_EQ(audit.at(0).at("clock_trusted"), false);
 }
 
 TEST_F(RoutesTest, FlushCommitsWhatIsCountedFirst) {

@@ -182,6 +182,9 @@ TEST(Meterctl, AsksForWhatTheVerbIsAbout) {
       {{"outbox"}, "GET /operator/outbox "},
       {{"flush"}, "POST /operator/flush "},
       {{"flush", "--now"}, "POST /operator/flush?seal=now "},
+      {{"date", "3", "--day", "2026-11-22"}, "POST /operator/date?boot=3&day=2026-11-22 "},
+      {{"date", "3&seal=now", "--day", "x y"}, "POST /operator/date?boot=none&day=none "},
+      {{"audit"}, "GET /operator/audit "},
       {{"verify"}, "GET /operator/verify "}};
   for (const auto& [arguments, line] : verbs) {
     const auto spoken = speak({FakeDaemon::json(kQuiet)}, arguments);

@@ -64,8 +64,27 @@ TEST(RenderBuckets, ShowWhatHasNoDayYet) {
                                {"subscription_id", "sub_1"},
                                {"item_price_id", "sms-usd"},
                                {"quantity", "7"},
-                               {"events", 5}}}}};
-  EXPECT_THAT(text_of(render_buckets(answer)), HasSubstr("sub_1         sms-usd            7       5     3"));
+                               {"events", 5},
+                               {"seconds", 11'100}}}}};
+  EXPECT_THAT(text_of(render_buckets(answer)),
+              HasSubstr("sub_1         sms-usd            7       5     3  3 h 5 min"));
+}
+
+TEST(RenderDate, SaysWhatIsDatedNow) {
+  const json::object answer{{"boot", 3}, {"usage_day", "2026-11-22"}, {"slices", 2}, {"events", 5}};
+  EXPECT_EQ(text_of(render_date(answer)), "5 events of boot 3 are dated 2026-11-22\n");
+}
+
+TEST(RenderAudit, SaysWhenWhoAndWhat) {
+  const json::object act{{"at", "2026-11-22T01:02:03Z"},
+                         {"clock_trusted", false},
+                         {"by", "user 0"},
+                         {"act", "date"},
+                         {"detail", "5 events in 2 slices of boot 3 to 2026-11-22"}};
+  EXPECT_EQ(text_of(render_audit(json::object{{"audit", {act}}})),
+            "2026-11-22T01:02:03Z (clock not trusted)  user 0  date\n"
+            "  5 events in 2 slices of boot 3 to 2026-11-22\n");
+  EXPECT_THAT(text_of(render_audit(json::object{{"audit", json::array{}}})), HasSubstr("nobody"));
 }
 
 TEST(RenderLists, SayWhenTheyWereCut) {
@@ -80,7 +99,8 @@ TEST(RenderLists, RefuseWhatIsNoList) {
        {"null", "{}", R"({"buckets":{},"balances":1,"outbox":"","sealed":"","problems":0})",
         R"({"buckets":[1],"balances":[null],"outbox":["x"]})"}) {
     const auto answer = json::parse(body);
-    for (const auto render : {render_buckets, render_balances, render_outbox, render_flush, render_verify})
+    for (const auto render : {render_buckets, render_balances, render_outbox, render_flush, render_verify,
+                              render_audit, render_date})
       EXPECT_FALSE(render(answer).ok()) << body;
   }
 }

@@ -7,12 +7,13 @@ _meterctl_options() {
         report) echo --subscription --quantity --id --time --ack --source ;;
         buckets) echo --balances ;;
         flush) echo --now ;;
+        date) echo --day ;;
     esac
 }
 
 _meterctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local verbs='status report buckets outbox flush verify'
+    local verbs='status report buckets outbox flush date audit verify'
     local everywhere='--socket --timeout --json --help'
     local verb='' word i choices
     COMPREPLY=()
@@ -49,7 +50,7 @@ _meterctl() {
             mapfile -t COMPREPLY < <(compgen -W 'received committed' -- "$cur")
             return
             ;;
-        --timeout | --subscription | --quantity | --id | --time | --source) return ;;
+        --timeout | --subscription | --quantity | --id | --time | --source | --day) return ;;
     esac
 
     if [[ -z $verb ]]; then
@@ -57,7 +58,7 @@ _meterctl() {
         [[ $cur == -* ]] || choices=$verbs
     else
         choices="$(_meterctl_options "$verb") $everywhere"
-        [[ $verb == report && $cur != -* ]] && return  # an event's name
+        [[ ( $verb == report || $verb == date ) && $cur != -* ]] && return  # an event's name, a boot
     fi
     mapfile -t COMPREPLY < <(compgen -W "$choices" -- "$cur")
 }

@@ -11,6 +11,8 @@ complete -c meterctl -n __fish_use_subcommand -a report -d "Count an event"
 complete -c meterctl -n __fish_use_subcommand -a buckets -d "The totals that are not sealed yet"
 complete -c meterctl -n __fish_use_subcommand -a outbox -d "The usages that are not delivered yet"
 complete -c meterctl -n __fish_use_subcommand -a flush -d "Commit what is counted and send now"
+complete -c meterctl -n __fish_use_subcommand -a date -d "Date what a boot without a clock counted"
+complete -c meterctl -n __fish_use_subcommand -a audit -d "What operators and policies changed"
 complete -c meterctl -n __fish_use_subcommand -a verify -d "Check the whole journal"
 
 complete -c meterctl -n "__fish_seen_subcommand_from report" -l subscription -x -d "The subscription to bill"
@@ -21,3 +23,4 @@ complete -c meterctl -n "__fish_seen_subcommand_from report" -l ack -x -a "recei
 complete -c meterctl -n "__fish_seen_subcommand_from report" -l source -x -d "Who reports"
 complete -c meterctl -n "__fish_seen_subcommand_from buckets" -l balances -d "What became of what was accepted"
 complete -c meterctl -n "__fish_seen_subcommand_from flush" -l now -d "Seal the open buckets first"
+complete -c meterctl -n "__fish_seen_subcommand_from date" -l day -x -d "The usage day: 2026-11-22"

@@ -16,6 +16,8 @@ _meterctl() {
         'buckets:the totals that are not sealed yet'
         'outbox:the usages that are not delivered yet'
         'flush:commit what is counted and send now'
+        'date:date what a boot without a clock counted'
+        'audit:what operators and policies changed'
         'verify:check the whole journal'
     )
     _arguments -C $everywhere '--version[print the version]' '1: :->verb' '*:: :->rest'
@@ -35,6 +37,7 @@ _meterctl() {
         ) ;;
         buckets) words_of=('--balances[what became of what was accepted]') ;;
         flush) words_of=('--now[seal the open buckets first]') ;;
+        date) words_of=('--day[the usage day]:day, such as 2026-11-22: ' '1:boot: ') ;;
     esac
     _arguments $everywhere $words_of
 }
