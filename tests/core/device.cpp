@@ -229,6 +229,11 @@ Status Device::flush(bool seal_now) {
   return {};
 }
 
+Status Device::date(std::uint32_t boot, UsageDay day) {
+  auto dated = run_now(*this, wrapped(core->batcher().date_boot(boot, day, "user 0")));
+  return *dated ? Status() : Status(dated->error());
+}
+
 Status Device::reload(const app::Config& next) { return *run_now(*this, wrapped(core->reload(next))); }
 
 Status Device::reload_both(const app::Config& first, const app::Config& second) {

@@ -100,6 +100,7 @@ class Device {
   std::vector<journal::StoredUsage> outbox();
   std::vector<journal::BalanceRow> balances();
   Status flush(bool seal_now);
+  Status date(std::uint32_t boot, UsageDay day);                            // as an operator
   Status reload_both(const app::Config& first, const app::Config& second);  // without a pause between them
   Status reload(const app::Config& next);  // as SIGHUP; `config` stays what a restart would read
 
