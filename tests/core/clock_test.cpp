@@ -124,6 +124,22 @@ TEST_F(HostileClock, NothingDatedIsDatedAgain) {
   }
 }
 
+TEST_F(HostileClock, AnUntrustedClockThatRanAheadSealsNothing) {
+  boot("UTC", utc("2027-01-15T12:20:00Z"));
+  trust();
+  count();
+  device_->clock->set_trusted(false);
+  device_->clock->set_wall(truth() + Seconds(40 * kDay));
+  device_->advance(kHour);
+  EXPECT_THAT(device_->balances()[0].balance.open, Quantity::of(1))
+      << "its usage would be dated by that clock";
+  EXPECT_THAT(device_->outbox(), IsEmpty());
+  EXPECT_FALSE(device_->flush(true));
+  trust();
+  device_->advance(kHour);
+  EXPECT_EQ(billed(), true_days_);
+}
+
 TEST_F(HostileClock, UntrustedTimeDelaysTheSealAndNothingElse) {
   boot("UTC", utc("2027-01-15T12:20:00Z"));
   trust();
