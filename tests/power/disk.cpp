@@ -7,8 +7,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
-#include <set>
 #include <stdexcept>
 
 namespace meterd::power {
@@ -201,7 +199,9 @@ std::string Disk::lock_content(Generator& random) const {
       return std::string(below(random, 20'000), '\xA5');
     default: {
       std::ifstream file(directory_ + "/" + kMapped, std::ios::binary);
-      return {std::istreambuf_iterator<char>(file), {}};
+      std::string now(16'384, '\0');
+      file.read(now.data(), static_cast<std::streamsize>(now.size()));
+      return now;
     }
   }
 }
@@ -210,7 +210,8 @@ void put_on_disk(const Image& image, const std::string& directory) {
   std::filesystem::create_directories(directory);
   std::vector<std::filesystem::path> gone;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(directory))
-    if (!image.files.contains(entry.path().lexically_relative(directory).string())) gone.push_back(entry.path());
+    if (!image.files.contains(entry.path().lexically_relative(directory).string()))
+      gone.push_back(entry.path());
   for (auto path = gone.rbegin(); path != gone.rend(); ++path) {  // a directory after what is in it
     std::error_code not_empty;
     std::filesystem::remove(*path, not_empty);

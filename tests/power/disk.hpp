@@ -1,9 +1,12 @@
-// A model of the disk below one directory: what was written, and what of it is surely there. It makes the images
-// that a power cut could leave at this moment. The rules, each at least as hostile as a real disk:
-//   - a sector of 512 bytes is written as a whole or not at all; unsynced ones reach the disk in any order, or never;
-//   - a file's new length may be there without its content, which is then zeros or junk, and the other way round;
+// A model of the disk below one directory: what was written, and what of it is surely there. It makes the
+// images that a power cut could leave at this moment. The rules, each at least as hostile as a real disk:
+//   - a sector of 512 bytes is written as a whole or not at all; unsynced ones reach the disk in any order,
+//   or never;
+//   - a file's new length may be there without its content, which is then zeros or junk, and the other way
+//   round;
 //   - fsync and fdatasync save one file; a write to an O_DSYNC descriptor saves the sectors that it touched;
-//   - names (made, renamed, removed) reach the disk in their order, at the latest with an fsync of a directory.
+//   - names (made, renamed, removed) reach the disk in their order, at the latest with an fsync of a
+//   directory.
 // lock.mdb is mapped, so what is in it cannot be seen: images have it absent, empty, as junk or as it is.
 #pragma once
 
@@ -63,7 +66,8 @@ class File {
 
 class Disk final : public Observer {
  public:
-  // `on_call`: called at each call that changes or syncs something, when its effect may have begun and is not sure.
+  // `on_call`: called at each call that changes or syncs something, when its effect may have begun and is not
+  // sure.
   Disk(std::string directory, std::function<void(const char* call)> on_call);
 
   Image image(Cut cut, Generator& random) const;

@@ -1,4 +1,5 @@
-// power_loss: opens what a power cut could leave of the journal at each system call, and counts what was lost.
+// power_loss: opens what a power cut could leave of the journal at each system call, and counts what was
+// lost.
 #include <lmdb.h>
 
 #include <CLI/CLI.hpp>
@@ -15,8 +16,10 @@ int main(int argc, char** argv) {
   std::optional<std::uint64_t> point;
   std::string control;
   CLI::App app{"Cuts the power at every system call of the journal and opens what is left."};
-  app.add_option("--points", options.points, "how many system calls to cut at, at least")->capture_default_str();
-  app.add_option("--seed", options.seed, "of the first trial; each further one has the next")->capture_default_str();
+  app.add_option("--points", options.points, "how many system calls to cut at, at least")
+      ->capture_default_str();
+  app.add_option("--seed", options.seed, "of the first trial; each further one has the next")
+      ->capture_default_str();
   app.add_option("--jobs", options.jobs, "processes")->capture_default_str()->check(CLI::Range(1, 64));
   app.add_option("--point", point, "replay: one trial, judged at this system call only");
   app.add_option("--control", control, "what must fail: nosync or nometasync")
@@ -29,6 +32,7 @@ int main(int argc, char** argv) {
   const auto began = std::chrono::steady_clock::now();
   const auto outcome = point ? meterd::power::replay(options, *point) : meterd::power::run_campaign(options);
   const auto took = std::chrono::steady_clock::now() - began;
-  meterd::power::print(std::cout, outcome, std::chrono::duration_cast<std::chrono::milliseconds>(took).count());
+  meterd::power::print(std::cout, outcome,
+                       std::chrono::duration_cast<std::chrono::milliseconds>(took).count());
   return outcome.error.empty() && outcome.counts.failures() == 0 ? 0 : 1;
 }

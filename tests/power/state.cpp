@@ -18,7 +18,8 @@ void append(std::string& out, std::string_view text) {
 std::string without_boot(std::string_view key, std::string_view value) {
   auto payload = journal::unwrap(key, value);
   journal::v0::General general;
-  if (!payload || !general.ParseFromArray(payload->data(), static_cast<int>(payload->size()))) return "unreadable";
+  if (!payload || !general.ParseFromArray(payload->data(), static_cast<int>(payload->size())))
+    return "unreadable";
   general.clear_boot_number();
   general.clear_boot_id();
   return general.SerializeAsString();
@@ -68,16 +69,18 @@ Result<std::string> identities(const Journal& journal) {
   auto txn = journal.begin_read();
   if (!txn) return txn.error();
   std::string out;
-  auto scanned = txn->scan(journal::prefix(Kind::usage), "", [&](std::string_view key, std::string_view value) {
-    auto payload = journal::unwrap(key, value);
-    journal::UsageRecord usage;
-    if (!payload || !usage.ParseFromArray(payload->data(), static_cast<int>(payload->size()))) return true;
-    append(out, usage.id());
-    append(out, std::to_string(usage.usage_date()));
-    append(out, usage.quantity());
-    append(out, usage.request().SerializeAsString());
-    return true;
-  });
+  auto scanned =
+      txn->scan(journal::prefix(Kind::usage), "", [&](std::string_view key, std::string_view value) {
+        auto payload = journal::unwrap(key, value);
+        journal::UsageRecord usage;
+        if (!payload || !usage.ParseFromArray(payload->data(), static_cast<int>(payload->size())))
+          return true;
+        append(out, usage.id());
+        append(out, std::to_string(usage.usage_date()));
+        append(out, usage.quantity());
+        append(out, usage.request().SerializeAsString());
+        return true;
+      });
   if (!scanned) return scanned.error();
   return out;
 }

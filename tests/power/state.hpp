@@ -9,8 +9,8 @@
 namespace meterd::power {
 
 struct State {
-  std::string records;       // all of them, keys and values, in order
-  std::string of_any_boot;   // the same without which boot it is
+  std::string records;      // all of them, keys and values, in order
+  std::string of_any_boot;  // the same without which boot it is
   bool operator==(const State&) const = default;
 };
 Result<State> read_state(const journal::Journal& journal);

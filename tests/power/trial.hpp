@@ -1,7 +1,7 @@
-// One trial: a device from its first start through some hundred commits, and at each system call that changes the
-// disk the images that a power cut could leave, each opened by the real start and judged. Beside the journal runs its
-// double, on a disk that never fails: it is always one commit ahead and says what the journal must hold, byte for
-// byte, before and after the commit that is in flight.
+// One trial: a device from its first start through some hundred commits, and at each system call that changes
+// the disk the images that a power cut could leave, each opened by the real start and judged. Beside the
+// journal runs its double, on a disk that never fails: it is always one commit ahead and says what the
+// journal must hold, byte for byte, before and after the commit that is in flight.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -43,8 +43,8 @@ struct TrialOptions {
   std::string directory;  // for this trial alone; in memory
   std::uint64_t seed = 1;
   int commits = 150;
-  unsigned environment_flags = 0;       // a negative control
-  bool in_child = false;                // each image: a torn one may end the process
+  unsigned environment_flags = 0;           // a negative control
+  bool in_child = false;                    // each image: a torn one may end the process
   std::optional<std::uint64_t> only_point;  // to replay: elsewhere nothing is judged
 };
 
@@ -82,7 +82,8 @@ class Trial {
   Judgement judge_in_child(const Image& image, Generator& random);
   Judgement judge_state(const journal::Journal& journal, bool new_boot) const;
   Judgement classify(const journal::Journal& journal, const State& found) const;
-  Judgement go_on(std::unique_ptr<journal::Journal> journal, const journal::JournalOptions& options, bool new_boot);
+  Judgement go_on(std::unique_ptr<journal::Journal> journal, const journal::JournalOptions& options,
+                  bool new_boot);
   Judgement do_again(journal::Journal& journal, bool new_boot) const;
   journal::JournalOptions options_for(const std::string& directory) const;
 
@@ -101,6 +102,7 @@ class Trial {
   std::unique_ptr<journal::Committer> committer_;
   std::optional<State> acknowledged_;  // nullopt: the first start has not ended
   std::deque<Commit> in_flight_;       // the first one may be on the disk, the others cannot
+  std::pair<std::uint64_t, std::uint64_t> judged_surely_;
   std::unordered_set<std::size_t> history_;  // of acknowledged states, hashed
 };
 

@@ -31,7 +31,8 @@ Status count(WriteTransaction& write, const meter::BucketKey& bucket, const mete
 }
 
 // The next revision of a bucket with a free second, as the sealer makes it.
-Result<meter::Usage> next_usage(const WriteTransaction& write, const std::string& epoch, const meter::BucketKey& key) {
+Result<meter::Usage> next_usage(const WriteTransaction& write, const std::string& epoch,
+                                const meter::BucketKey& key) {
   auto balance = write.balance(key);
   if (!balance) return balance.error();
   const auto first = std::int64_t{key.day.days_since_epoch()} * kDaySeconds;
@@ -53,12 +54,13 @@ journal::RequestRecord request(const meter::Usage& usage) {
   journal::RequestRecord out;
   out.set_method("POST");
   out.set_target("/api/v2/subscriptions/sub_1/usages");
-  out.set_body("id=" + usage.id.value() + "&usage_date=" + std::to_string(usage.usage_date) +
-               "&quantity=" + usage.quantity.text() + std::string(static_cast<std::size_t>(usage.events) % 200, '+'));
+  out.set_body("id=" + usage.id.value() + "&usage_date=" + std::to_string(usage.usage_date) + "&quantity=" +
+               usage.quantity.text() + std::string(static_cast<std::size_t>(usage.events) % 200, '+'));
   return out;
 }
 
-Status supersede(const std::string& epoch, WriteTransaction& write, const StoredUsage& stored, const Moment& at) {
+Status supersede(const std::string& epoch, WriteTransaction& write, const StoredUsage& stored,
+                 const Moment& at) {
   const auto old = journal::usage_of(stored.record);
   auto successor = next_usage(write, epoch, {old.day, old.series});
   if (!successor) return successor.error();
@@ -68,8 +70,8 @@ Status supersede(const std::string& epoch, WriteTransaction& write, const Stored
 }
 
 // `what` of several outcomes, of which most are receipts.
-Status end_attempt(const std::string& epoch, WriteTransaction& write, const StoredUsage& stored, std::size_t what,
-                   const Moment& at) {
+Status end_attempt(const std::string& epoch, WriteTransaction& write, const StoredUsage& stored,
+                   std::size_t what, const Moment& at) {
   const auto sequence = stored.sequence;
   const journal::Due later{at.boot.boot_number, at.boot.since_boot_ms + 30'000};
   switch (what) {
@@ -104,7 +106,8 @@ Status seal_some(const Journal& journal, WriteTransaction& write, std::size_t at
 }  // namespace
 
 Status seal_all(const Journal& journal, WriteTransaction& write) {
-  return seal_some(journal, write, 10'000, {WallTime::from_seconds(1'800'000'000), {journal.boot_number(), 1}});
+  return seal_some(journal, write, 10'000,
+                   {WallTime::from_seconds(1'800'000'000), {journal.boot_number(), 1}});
 }
 
 std::vector<Act> Workload::next(const Journal& now) {
@@ -150,85 +153,94 @@ Workload::Report Workload::some_report(bool dated) {
   report.window = {today_ - kDaysOfIds, today_, dated};
   const auto size = below(random_, 20) == 0 ? 300 : 1 + below(random_, 8);
   for (std::size_t i = 0; i < size; ++i) {
-    const bool again = events_ > 0 && below(random_, 4) == 0;  // of the last few: they are still remembered
-    const auto number = again ? events_ - std::min<std::uint64_t>(events_, 1 + below(random_, 5)) : events_;
+    const auto given = days_of_ids_.size();
+    const auto last = given - std::min<std::size_t>(given, 1 + below(random_, 5));
+    const bool again = last < given && days_of_ids_[last] + kDaysOfIds > today_ && below(random_, 4) == 0;
+    const auto number = again ? last : given;
     static meter::EventHasher hasher;
     report.ids.push_back(hasher(kProducer, std::to_string(number)));
     report.buckets.push_back(some_bucket());
     report.quantities.push_back(some_quantity());
     if (again) continue;
-    ++events_;
+    days_of_ids_.push_back(today_);
     given_ += report.quantities.back();
   }
   return report;
 }
 
 Act Workload::report_with_ids() {
-  return {[report = some_report(true), opening = opening()](const Journal&, WriteTransaction& write) -> Status {
-    auto known = write.remember_ids(report.ids, report.window);
-    if (!known) return known.error();
-    for (std::size_t i = 0; i < known->size(); ++i)
-      if (!(*known)[i])
-        if (auto s = count(write, report.buckets[i], {report.quantities[i], 1}, opening); !s) return s;
-    return {};
-  }, true};
+  return {
+      [report = some_report(true), opening = opening()](const Journal&, WriteTransaction& write) -> Status {
+        auto known = write.remember_ids(report.ids, report.window);
+        if (!known) return known.error();
+        for (std::size_t i = 0; i < known->size(); ++i)
+          if (!(*known)[i])
+            if (auto s = count(write, report.buckets[i], {report.quantities[i], 1}, opening); !s) return s;
+        return {};
+      },
+      true};
 }
 
 Act Workload::report_without_a_day(std::uint32_t boot_number) {
   const auto second = static_cast<std::uint32_t>(since_boot_ms_ / 60'000 * 60);
-  return {[report = some_report(false), boot_number, second](const Journal&, WriteTransaction& write) -> Status {
-    auto known = write.remember_ids(report.ids, report.window);
-    if (!known) return known.error();
-    for (std::size_t i = 0; i < known->size(); ++i)
-      if (!(*known)[i])
-        if (auto s = write.add_to_slice({boot_number, second, report.buckets[i].series}, {report.quantities[i], 1},
-                                        "UTC");
-            !s)
-          return s;
-    return {};
-  }, true};
+  return {
+      [report = some_report(false), boot_number, second](const Journal&, WriteTransaction& write) -> Status {
+        auto known = write.remember_ids(report.ids, report.window);
+        if (!known) return known.error();
+        for (std::size_t i = 0; i < known->size(); ++i)
+          if (!(*known)[i])
+            if (auto s = write.add_to_slice({boot_number, second, report.buckets[i].series},
+                                            {report.quantities[i], 1}, "UTC");
+                !s)
+              return s;
+        return {};
+      },
+      true};
 }
 
 Act Workload::report_with_a_sequence() {
   ++sequence_;
   const auto amount = some_quantity();
   given_ += amount;
-  return {[=, sequence = sequence_, bucket = some_bucket(), opening = opening()](const Journal& journal,
-                                                                                WriteTransaction& write) -> Status {
-    auto counted = journal::read_producer(journal, kProducer);
-    if (!counted) return counted.error();
-    if (*counted >= sequence) return {};
-    if (auto s = count(write, bucket, {amount, 1}, opening); !s) return s;
-    return write.put_producer(kProducer, sequence);
-  }, true};
+  return {[=, sequence = sequence_, bucket = some_bucket(), opening = opening()](
+              const Journal& journal, WriteTransaction& write) -> Status {
+            auto counted = journal::read_producer(journal, kProducer);
+            if (!counted) return counted.error();
+            if (*counted >= sequence) return {};
+            if (auto s = count(write, bucket, {amount, 1}, opening); !s) return s;
+            return write.put_producer(kProducer, sequence);
+          },
+          true};
 }
 
 Act Workload::read_a_counter() {
   const auto grown = 1 + below(random_, 100'000);
   counter_ += grown;
   given_ += quantity(std::to_string(grown));
-  return {[=, reading = counter_, bucket = some_bucket(), opening = opening()](const Journal& journal,
-                                                                           WriteTransaction& write) -> Status {
-    auto cursor = journal::read_counter(journal, kCounter);
-    if (!cursor) return cursor.error();
-    if (cursor->has_value() && (*cursor)->rx_bytes() >= reading) return {};
-    if (auto s = count(write, bucket, {quantity(std::to_string(grown)), 1}, opening); !s) return s;
-    journal::CounterCursor next;
-    next.set_rx_bytes(reading);
-    return write.put_counter(kCounter, next);
-  }, true};
+  return {[=, reading = counter_, bucket = some_bucket(), opening = opening()](
+              const Journal& journal, WriteTransaction& write) -> Status {
+            auto cursor = journal::read_counter(journal, kCounter);
+            if (!cursor) return cursor.error();
+            if (cursor->has_value() && (*cursor)->rx_bytes() >= reading) return {};
+            if (auto s = count(write, bucket, {quantity(std::to_string(grown)), 1}, opening); !s) return s;
+            journal::CounterCursor next;
+            next.set_rx_bytes(reading);
+            return write.put_counter(kCounter, next);
+          },
+          true};
 }
 
 Act Workload::date(std::uint32_t boot_number) {
   return {[=, this_day = UsageDay(static_cast<std::int32_t>(today_)), opening = opening(),
-          window = WriteTransaction::IdWindow{today_ - kDaysOfIds, today_, true}](const Journal&,
-                                                                                  WriteTransaction& write) -> Status {
+           window = WriteTransaction::IdWindow{today_ - kDaysOfIds, today_, true}](
+              const Journal&, WriteTransaction& write) -> Status {
     auto slices = write.slices(boot_number, 1'000);
     if (!slices) return slices.error();
     for (const auto& slice : *slices) {
       auto amount = Quantity::parse_total(slice.value.quantity());
       if (!amount) return amount.error();
-      if (auto s = count(write, {this_day, slice.key.series}, {*amount, slice.value.events()}, opening); !s) return s;
+      if (auto s = count(write, {this_day, slice.key.series}, {*amount, slice.value.events()}, opening); !s)
+        return s;
       if (auto s = write.erase_slice(slice.key); !s) return s;
     }
     auto dated = write.date_ids(window, 1'000);
@@ -238,14 +250,15 @@ Act Workload::date(std::uint32_t boot_number) {
 }
 
 Act Workload::seal() {
-  return {[at_most = 1 + below(random_, 6), at = moment(boot_number_)](const Journal& journal, WriteTransaction& write) {
+  return {[at_most = 1 + below(random_, 6), at = moment(boot_number_)](const Journal& journal,
+                                                                       WriteTransaction& write) {
     return seal_some(journal, write, at_most, at);
   }};
 }
 
 Act Workload::send() {
-  return {[upstream = some_series().upstream, at_most = 1 + below(random_, 8),
-          at = moment(boot_number_)](const Journal&, WriteTransaction& write) -> Status {
+  return {[upstream = some_series().upstream, at_most = 1 + below(random_, 8), at = moment(boot_number_)](
+              const Journal&, WriteTransaction& write) -> Status {
     auto begun = write.begin_attempts(upstream, at, at_most);
     if (!begun) return begun.error();
     return {};
@@ -261,7 +274,7 @@ Act Workload::settle(const Journal& now) {
   for (const auto& stored : *outbox)
     if (all || below(random_, outbox->size()) == 0) chosen.push_back(stored.sequence);
   return {[chosen, what = below(random_, 12), at = moment(boot_number_)](const Journal& journal,
-                                                                       WriteTransaction& write) -> Status {
+                                                                         WriteTransaction& write) -> Status {
     for (const auto sequence : chosen) {
       auto stored = write.usage(sequence);
       if (!stored) return stored.error();
@@ -274,8 +287,8 @@ Act Workload::settle(const Journal& now) {
 
 Act Workload::pause_an_upstream() {
   const bool clear = below(random_, 2) == 0;
-  return {[=, name = some_series().upstream, until = since_boot_ms_ + 5'000,
-          boot = boot_number_](const Journal&, WriteTransaction& write) -> Status {
+  return {[=, name = some_series().upstream, until = since_boot_ms_ + 5'000, boot = boot_number_](
+              const Journal&, WriteTransaction& write) -> Status {
     if (clear) {
       auto cleared = write.clear_backoff(name, 1'000);
       if (!cleared) return cleared.error();
@@ -291,8 +304,8 @@ Act Workload::pause_an_upstream() {
 }
 
 Act Workload::forget() {
-  return {[before = moment(boot_number_).wall.seconds().count() - 600,
-          oldest = today_ - kDaysOfIds](const Journal&, WriteTransaction& write) -> Status {
+  return {[before = moment(boot_number_).wall.seconds().count() - 600, oldest = today_ - kDaysOfIds](
+              const Journal&, WriteTransaction& write) -> Status {
     auto pruned = write.prune_usages(before, 1'000);
     if (!pruned) return pruned.error();
     auto forgotten = write.forget_ids(oldest, 1'000);
@@ -304,7 +317,8 @@ Act Workload::forget() {
 meter::SeriesKey Workload::some_series() {
   static constexpr const char* kUpstreams[] = {"billing", "marketplace"};
   static constexpr const char* kItems[] = {"sms-usd", "data-usd"};
-  return {UpstreamName(kUpstreams[below(random_, 2)]), SubscriptionId("sub_1"), ItemPriceId(kItems[below(random_, 2)])};
+  return {UpstreamName(kUpstreams[below(random_, 2)]), SubscriptionId("sub_1"),
+          ItemPriceId(kItems[below(random_, 2)])};
 }
 
 meter::BucketKey Workload::some_bucket() {

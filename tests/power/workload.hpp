@@ -1,6 +1,6 @@
-// What a device does with its journal, drawn from a seed: events with ids and with sequences, counters, quantities
-// without a day and their dating, seals, intents, outcomes of every kind, pruning. Each act is what a reporter, a
-// sealer or a flusher does: a report that is repeated has the effect of one.
+// What a device does with its journal, drawn from a seed: events with ids and with sequences, counters,
+// quantities without a day and their dating, seals, intents, outcomes of every kind, pruning. Each act is
+// what a reporter, a sealer or a flusher does: a report that is repeated has the effect of one.
 #pragma once
 
 #include <functional>
@@ -63,7 +63,7 @@ class Workload {
   Quantity given_;
   std::int64_t since_boot_ms_ = 1'000;
   std::uint32_t today_ = 20'779;
-  std::uint64_t events_ = 0;  // ids given so far
+  std::vector<std::uint32_t> days_of_ids_;  // of each id given so far
   std::uint64_t sequence_ = 0;
   std::uint64_t counter_ = 0;
   std::uint32_t boot_number_ = 0;

@@ -90,7 +90,8 @@ ssize_t __wrap_writev(int fd, const iovec* parts, int count) {
   if (n <= 0) return n;
   tell([&](Observer& o) {
     std::string bytes;
-    for (int i = 0; i < count; ++i) bytes.append(static_cast<const char*>(parts[i].iov_base), parts[i].iov_len);
+    for (int i = 0; i < count; ++i)
+      bytes.append(static_cast<const char*>(parts[i].iov_base), parts[i].iov_len);
     bytes.resize(static_cast<std::size_t>(n));
     o.wrote(fd, static_cast<std::uint64_t>(at), bytes);
   });
@@ -101,7 +102,8 @@ ssize_t __wrap_pwrite(int fd, const void* bytes, size_t size, off_t offset) {
   const ssize_t n = __real_pwrite(fd, bytes, size, offset);
   if (n > 0)
     tell([&](Observer& o) {
-      o.wrote(fd, static_cast<std::uint64_t>(offset), {static_cast<const char*>(bytes), static_cast<size_t>(n)});
+      o.wrote(fd, static_cast<std::uint64_t>(offset),
+              {static_cast<const char*>(bytes), static_cast<size_t>(n)});
     });
   return n;
 }

@@ -1,6 +1,6 @@
 // The system calls by which LMDB and the journal change the disk, told to an observer. The linker puts the
-// functions of wrapped_calls.cpp before the C library's (-Wl,--wrap), in the power test's executables only; LMDB
-// comes from its static library there, or its calls could not be seen. One thread, one observer.
+// functions of wrapped_calls.cpp before the C library's (-Wl,--wrap), in the power test's executables only;
+// LMDB comes from its static library there, or its calls could not be seen. One thread, one observer.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,8 @@ class Observer {
   virtual void removed(const std::string& path) = 0;
 };
 
-// nullptr: nobody. `environment_flags` are added to each mdb_env_open while somebody observes: the negative controls.
+// nullptr: nobody. `environment_flags` are added to each mdb_env_open while somebody observes: the negative
+// controls.
 void observe(Observer* observer, unsigned environment_flags = 0);
 
 // For the time of an observer's own work: calls go through unobserved.
