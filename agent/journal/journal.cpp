@@ -9,8 +9,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 
+#include "agent/journal/files.hpp"
 #include "agent/journal/records.hpp"
 #include "agent/journal/write_transaction.hpp"
 
@@ -21,10 +21,6 @@ constexpr std::uint32_t kFormat = 0;
 constexpr std::uint32_t kByteOrder = 0x01020304;
 constexpr std::uint32_t kWordBits = sizeof(void*) * 8;
 constexpr std::size_t kEpochBytes = 16;
-
-Error system_error(Code code, const std::string& doing) {
-  return {code, doing + ": " + std::strerror(errno)};
-}
 
 Result<int> lock(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -40,14 +36,14 @@ Result<int> lock(const std::string& path) {
   return failed;
 }
 
-// fsync of the directory: a new data file's name must survive a power cut too.
-Status sync_directory(const std::string& directory) {
-  const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return system_error(Code::io, "journal: cannot open " + directory);
-  const int rc = ::fsync(fd);
-  ::close(fd);
-  if (rc != 0) return system_error(Code::io, "journal: cannot sync " + directory);
-  return {};
+Error explained(const Error& error, const std::string& directory) {
+  if (error.code == Code::corrupt)
+    return {Code::corrupt, "journal: " + directory +
+                               "/data.mdb is not a readable journal; nothing was changed; restore a backup "
+                               "or move the directory away to start afresh (" +
+                               error.message + ")"};
+  const std::string advice = error.code == Code::full ? "; free space there and start again" : "";
+  return {error.code, "journal: " + directory + ": " + error.message + advice};
 }
 
 Status check_stamp(const v0::Stamp& stamp) {
@@ -74,30 +70,23 @@ Journal::~Journal() {
 
 Result<std::unique_ptr<Journal>> Journal::open(const JournalOptions& options, const platform::Disk& disk,
                                                platform::Random& random) {
-  std::error_code failed;
-  std::filesystem::create_directories(options.directory, failed);
-  if (failed) return Error{Code::io, "journal: cannot make " + options.directory + ": " + failed.message()};
+  if (auto made = make_directory(options.directory); !made) return made.error();
   if (auto suits = disk.suits_journal(options.directory); !suits) return suits.error();
   auto lock_fd = lock(options.directory + "/meterd.lock");
   if (!lock_fd) return lock_fd.error();
   std::unique_ptr<Journal> journal(new Journal(options, *lock_fd));
   if (auto files = journal->check_files(); !files) return files.error();
 
-  if (auto room = journal->check_room(); !room) return room.error();
-  auto environment = Environment::open({options.directory, options.size_max});
-  if (!environment) {
-    const auto& error = environment.error();
-    if (error.code == Code::corrupt)
-      return Error{Code::corrupt,
-                   "journal: " + options.directory +
-                       "/data.mdb is not a readable journal; nothing was changed; restore a backup "
-                       "or move the directory away to start afresh (" +
-                       error.message + ")"};
-    const std::string advice = error.code == Code::full ? "; free space there and start again" : "";
-    return Error{error.code, "journal: " + options.directory + ": " + error.message + advice};
+  if (journal->is_new()) {
+    if (auto room = journal->check_room(); !room) return room.error();
+    if (auto made = journal->make_aside(random); !made) return made.error();
   }
+  auto environment = Environment::open({options.directory, options.size_max});
+  if (!environment) return explained(environment.error(), options.directory);
   journal->environment_ = std::move(*environment);
-  if (auto started = journal->start(random); !started) {
+  auto started = journal->start(random);
+  if (started) started = journal->mark_directory();
+  if (!started) {
     const auto& error = started.error();
     if (error.code != Code::corrupt || error.message.starts_with("journal:")) return error;
     return Error{Code::corrupt, "journal: " + options.directory + "/data.mdb: " + error.message +
@@ -122,17 +111,47 @@ Status Journal::check_files() const {
   return {};
 }
 
+bool Journal::is_new() const {
+  struct stat data {};
+  return ::stat((options_.directory + "/data.mdb").c_str(), &data) != 0 || data.st_size == 0;
+}
+
 // A new journal needs its reserve from the start; one that has data opens on a full disk too, to deliver it.
 Status Journal::check_room() const {
   struct statvfs disk {};
-  const bool fresh = !std::filesystem::exists(options_.directory + "/data.mdb");
-  if (!fresh || ::statvfs(options_.directory.c_str(), &disk) != 0) return {};
+  if (::statvfs(options_.directory.c_str(), &disk) != 0) return {};
   const auto free_bytes = std::uint64_t{disk.f_bavail} * disk.f_frsize;
   if (free_bytes >= options_.reserve) return {};
   return Error{Code::full, "journal: " + options_.directory + " has " + std::to_string(free_bytes >> 10U) +
                                " KiB of free space and a new journal needs " +
                                std::to_string(options_.reserve >> 10U) +
                                " KiB (journal.reserve); free space there and start again"};
+}
+
+// LMDB writes a new file's first pages long before it syncs them: a power cut then leaves a file that is
+// there and cannot be read. So a new journal is made whole in a directory of its own and then given its name.
+// What such a start leaves behind holds nothing that was ever acknowledged.
+Status Journal::make_aside(platform::Random& random) {
+  const std::string aside = options_.directory + "/making";
+  const auto clear = [&] {
+    for (const char* name : {"/data.mdb", "/lock.mdb"}) ::unlink((aside + name).c_str());
+    ::rmdir(aside.c_str());
+  };
+  clear();
+  const Status made = [&]() -> Status {
+    if (auto s = make_directory(aside); !s) return s;
+    auto environment = Environment::open({aside, options_.size_max});
+    if (!environment) return explained(environment.error(), options_.directory);
+    environment_ = std::move(*environment);
+    const Status started = start(random);
+    environment_.reset();
+    if (!started) return started;
+    if (::rename((aside + "/data.mdb").c_str(), (options_.directory + "/data.mdb").c_str()) != 0)
+      return system_error(Code::io, "journal: cannot name the new data.mdb");
+    return sync_directory(options_.directory);
+  }();
+  clear();
+  return made;
 }
 
 Status Journal::start(platform::Random& random) {
@@ -185,8 +204,7 @@ Status Journal::start(platform::Random& random) {
   boot_number_ = state.boot_number();
   if (state.trusted_boot() == boot_number_) trusted_offset_ = Milliseconds(state.trusted_offset_ms());
   last_trusted_ = WallTime{Milliseconds(state.last_trusted_ms())};
-
-  return mark_directory();
+  return {};
 }
 
 // Once, after the data file holds a journal: a power cut before the mark is made good at the next start, and

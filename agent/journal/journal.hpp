@@ -85,6 +85,8 @@ class Journal {
   Status start(platform::Random& random);
   Status check_files() const;
   Status check_room() const;
+  bool is_new() const;
+  Status make_aside(platform::Random& random);
   Status mark_directory() const;
 
   JournalOptions options_;

@@ -153,9 +153,10 @@ listen = ["unix:{self.api}", "127.0.0.1:{self.tcp_port}"]
 
     # The process.
 
-    def spawn(self, environment=None, stderr=None):
+    def spawn(self, environment=None, stderr=None, below=()):
+        """`below`: a command that runs the daemon in its own place, such as strace -D."""
         with open(self.log_file, "ab") as log:
-            command = [self.meterd, "--config", str(self.config_file)]
+            command = [*below, self.meterd, "--config", str(self.config_file)]
             self.process = subprocess.Popen(command, stdout=log, stderr=stderr or log, env=environment)
 
     def start(self, environment=None):

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""The promise, for real: many events over all inputs while the upstream misbehaves and the daemon is killed at random.
+"""The promise, for real: many events over all inputs while the upstream misbehaves and the daemon is killed, at random
+moments and at chosen system calls.
 
 Acknowledged as committed: the sandbox's ledger equals what was acknowledged, exactly, per subscription, item price and
 day. Otherwise: at most what a kill could take within the declared loss window is missing, and nothing is billed that
@@ -27,9 +28,11 @@ import producers
 import verdict
 from frames import FramedConnection, compile_messages
 from harness import Device, Failed, Sandbox
+from kills import Killer
 
 COMMIT_INTERVAL_SECONDS = 0.2
 SPAN_SECONDS = 75  # the time over which 50,000 events and 20 kills spread
+KILL_SECONDS = 0.9  # and how much longer it is for each kill more
 PRODUCER_SECONDS = 120  # beyond the span: how long a producer may take to have everything acknowledged
 DRAIN_SECONDS = 60
 FAULTS = {
@@ -64,9 +67,10 @@ class Run:
         self.device = Device(options.meterd, options.meterctl, directory)
         self.messages = compile_messages(directory)
         self.random = random.Random(f"{options.seed}/kills")
-        self.kills, self.starts = [], []
         share = options.events / 50_000
-        plan = self.plan = Plan(options.seed, max(10.0, SPAN_SECONDS * min(1, options.kills / 20)), self.messages)
+        span = max(10.0, SPAN_SECONDS * min(1, options.kills / 20)) + max(0, options.kills - 20) * KILL_SECONDS
+        plan = self.plan = Plan(options.seed, span, self.messages)
+        self.killer = Killer(self.device, plan.over, self.random)
 
         def make(kind, name, events):
             return kind(name, self.device, int(events * share), plan)
@@ -92,39 +96,30 @@ class Run:
         self.sandbox.set_faults(FAULTS | {"seed": self.options.seed})
         self.write_config(link=True)
         self.link_before = link_bytes()
-        self.starts.append(self.device.start())
+        self.killer.starts.append(self.device.start())
         self.commit_one()  # a commit has also read the counter, for the first time or again
         self.link_surely_from = link_bytes()
         self.plan.began = time.monotonic()
         for producer in self.all:
             producer.start()
-        for moment in self.kill_moments():
+        for moment, aimed in self.kill_moments():
             if self.plan.over.wait(max(0.0, self.plan.began + moment - time.monotonic())):
                 break
-            self.kill_once()
+            self.killer.kill(aimed)
         self.join()
 
     def kill_moments(self):
-        """Seconds from the beginning: any moment for one half, late in a silence for the other, when what is not
-        committed is as old as it may get."""
-        moments = [self.random.uniform(0.3, self.plan.span) for _ in range(self.options.kills)]
+        """(seconds from the beginning, whether at a system call), in order. Late in a silence for one half, when what
+        is not committed is as old as it may get; any moment for the other, mostly at a system call after it."""
         both = 2 * producers.ACTIVE_SECONDS
-        for i in range(0, len(moments), 2):
-            moments[i] = (moments[i] // both + self.random.uniform(0.8, 1)) * both
+        moments = []
+        for i in range(self.options.kills):
+            moment = self.random.uniform(0.3, self.plan.span)
+            if i % 2 == 0:
+                moments.append(((moment // both + self.random.uniform(0.8, 1)) * both, False))
+            else:
+                moments.append((moment, self.random.random() < 0.7))
         return sorted(moments)
-
-    def kill_once(self):
-        """Every sixth time or so the next daemon is killed too, while it starts: one kill more, not one less."""
-        queued, dropped = loss.udp_socket(self.device.udp_port)
-        at, dead = self.device.kill()
-        kill = loss.Kill(at, dead, dead, queued // loss.DATAGRAM_BYTES_MIN + 1, dropped)
-        self.kills.append(kill)
-        if self.random.random() < 0.17:
-            self.device.spawn()
-            self.plan.over.wait(self.random.uniform(0, 0.05))
-            _, kill.dead = self.device.kill()
-        self.starts.append(self.device.start())
-        kill.ready = time.monotonic()
 
     def join(self):
         deadline = self.plan.began + self.plan.span + PRODUCER_SECONDS
@@ -164,7 +159,7 @@ class Run:
         """Without the link as a source: what is sent to the sandbox over it would be counted, for ever."""
         self.sandbox.set_faults(None)
         self.write_config(link=False)
-        self.starts.append(self.device.start())
+        self.killer.starts.append(self.device.start())
         self.device.drain(DRAIN_SECONDS)
         code, text = self.device.ctl("verify")
         if code != 0:
@@ -193,7 +188,7 @@ class Run:
 
     def lossy(self, producer, until, queued):
         reach = COMMIT_INTERVAL_SECONDS + 2 * self.round_trip()
-        risk = loss.at_risk(producer.records, self.kills, reach, until, queued)
+        risk = loss.at_risk(producer.records, self.killer.kills, reach, until, queued)
         sent = dict.fromkeys(producers.SUBSCRIPTIONS, 0)
         for record in producer.records:
             sent[record.subscription] += record.events
@@ -231,8 +226,7 @@ class Run:
     def print_summary(self):
         ledger = self.sandbox.ledger()
         faults = sum(ledger["faults"].values())
-        fastest, slowest = min(self.starts) * 1000, max(self.starts) * 1000
-        print(f"{len(self.kills)} kills; {len(self.starts)} starts, ready after {fastest:.0f} to {slowest:.0f} ms")
+        self.killer.print_table()
         counts = f"{len(ledger['usages'])} usages, {ledger['requests']} requests, {ledger['replays']} replays"
         print(f"{counts}, {faults} faults")
         print(f"loss window {COMMIT_INTERVAL_SECONDS} s, longest committed round trip {self.round_trip():.3f} s")

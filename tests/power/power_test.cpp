@@ -1,0 +1,101 @@
+// The promise of every commit: what was acknowledged outlives a power cut at any system call. In full:
+// power_loss.
+#include <gmock/gmock.h>
+#include <lmdb.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+#include <set>
+
+#include "tests/base/seed.hpp"
+#include "tests/journal/fakes.hpp"
+#include "tests/power/campaign.hpp"
+
+namespace meterd::power {
+namespace {
+
+CampaignOptions some(std::uint64_t points, int commits) {
+  CampaignOptions options;
+  options.points = points;
+  options.seed = testing::announced_seed("power_test", 1);
+  options.jobs = 2;
+  options.commits = commits;
+  return options;
+}
+
+std::uint64_t count(const Outcome& outcome, Verdict verdict) {
+  return outcome.counts.by_verdict[static_cast<int>(verdict)];
+}
+
+void expect_nothing_found(const Outcome& outcome) {
+  EXPECT_EQ(outcome.error, "");
+  EXPECT_THAT(outcome.findings, ::testing::IsEmpty());
+  EXPECT_EQ(outcome.counts.failures(), 0U);
+}
+
+TEST(PowerLoss, KeepsAcknowledgedEventsAndUsagesOnceAtEverySystemCall) {
+  const auto outcome = run_campaign(some(1'500, 150));
+  expect_nothing_found(outcome);
+  EXPECT_GE(outcome.counts.points, 1'500U);
+  EXPECT_GE(outcome.counts.images, 4 * outcome.counts.points);
+}
+
+TEST(PowerLoss, OfAFirstStartLeavesNothingThatCannotBeStarted) {
+  const auto outcome = run_campaign(some(400, 0));
+  expect_nothing_found(outcome);
+  EXPECT_GT(outcome.counts.trials, 20U);
+}
+
+TEST(PowerLoss, LosesAcknowledgedCommitsWhereTheMetaPageIsNotSynced) {
+  auto options = some(60, 10);
+  options.environment_flags = MDB_NOMETASYNC;
+  options.in_child = true;
+  const auto outcome = run_campaign(options);
+  EXPECT_EQ(outcome.error, "");
+  EXPECT_GT(count(outcome, Verdict::lost), 0U);
+}
+
+TEST(PowerLoss, LosesAndTearsWhereNothingIsSynced) {
+  auto options = some(60, 30);
+  options.environment_flags = MDB_NOSYNC;
+  options.in_child = true;
+  const auto outcome = run_campaign(options);
+  EXPECT_EQ(outcome.error, "");
+  EXPECT_GT(count(outcome, Verdict::lost), 0U);
+  EXPECT_GT(count(outcome, Verdict::torn) + count(outcome, Verdict::refused), 0U);
+}
+
+class SyncedDirectories final : public Observer {
+ public:
+  void opened(int fd, const std::string& path, int /*flags*/) override { open_[fd] = path; }
+  void closed(int fd) override { open_.erase(fd); }
+  void wrote(int, std::uint64_t, std::string_view) override {}
+  void reserved(int) override {}
+  void synced(int fd) override { synced_.insert(open_[fd]); }
+  void renamed(const std::string&, const std::string&) override {}
+  void removed(const std::string&) override {}
+  const std::set<std::string>& synced() const { return synced_; }
+
+ private:
+  std::map<int, std::string> open_;
+  std::set<std::string> synced_;
+};
+
+TEST(PowerLoss, CannotTakeADirectoryThatAFirstStartMade) {
+  const journal::TempDirectory directory;
+  SyncedDirectories calls;
+  observe(&calls);
+  journal::FakeDisk disk;
+  journal::FakeRandom random;
+  const journal::JournalOptions options{directory / "a/b/journal", 1 << 20, 1 << 16, "boot", {}};
+  const auto journal = journal::Journal::open(options, disk, random);
+  observe(nullptr);
+  ASSERT_TRUE(journal.ok());
+  EXPECT_THAT(calls.synced(),
+              ::testing::IsSupersetOf({directory / "a/b/journal", directory / "a/b", directory / "a",
+                                       std::filesystem::path(directory / "a").parent_path().string()}));
+}
+
+}  // namespace
+}  // namespace meterd::power

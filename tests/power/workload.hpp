@@ -1,0 +1,72 @@
+// What a device does with its journal, drawn from a seed: events with ids and with sequences, counters,
+// quantities without a day and their dating, seals, intents, outcomes of every kind, pruning. Each act is
+// what a reporter, a sealer or a flusher does: a report that is repeated has the effect of one.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "agent/journal/journal.hpp"
+#include "agent/journal/read.hpp"
+#include "agent/journal/write_transaction.hpp"
+#include "tests/power/disk.hpp"
+
+namespace meterd::power {
+
+struct Act {
+  // Reads what is committed from the journal, and changes the transaction. Holds values only.
+  std::function<Status(const journal::Journal&, journal::WriteTransaction&)> run;
+  bool is_report = false;  // whoever was not answered does it again
+};
+
+// Seals every open bucket.
+Status seal_all(const journal::Journal& journal, journal::WriteTransaction& write);
+
+class Workload {
+ public:
+  explicit Workload(std::uint64_t seed) : random_(seed) {}
+
+  // One to four acts for one commit; `now` is the journal as it is before them.
+  std::vector<Act> next(const journal::Journal& now);
+  // The sum of all that was given to be counted, once each.
+  const Quantity& given() const { return given_; }
+  void next_boot() { since_boot_ms_ = 1'000; }
+
+ private:
+  struct Report {  // events with ids
+    std::vector<meter::EventHash> ids;
+    std::vector<meter::BucketKey> buckets;
+    std::vector<Quantity> quantities;
+    journal::WriteTransaction::IdWindow window;
+  };
+  Act draw(const journal::Journal& now);
+  Act report_with_ids();
+  Act report_with_a_sequence();
+  Act read_a_counter();
+  Act report_without_a_day(std::uint32_t boot_number);
+  Act date(std::uint32_t boot_number);
+  Act seal();
+  Act send();
+  Act settle(const journal::Journal& now);
+  Act pause_an_upstream();
+  Act forget();
+  Report some_report(bool dated);
+
+  meter::SeriesKey some_series();
+  meter::BucketKey some_bucket();
+  journal::Moment moment(std::uint32_t boot_number) const;
+  journal::WriteTransaction::Opening opening();
+  Quantity some_quantity();
+
+  Generator random_;
+  Quantity given_;
+  std::int64_t since_boot_ms_ = 1'000;
+  std::uint32_t today_ = 20'779;
+  std::vector<std::uint32_t> days_of_ids_;  // of each id given so far
+  std::uint64_t sequence_ = 0;
+  std::uint64_t counter_ = 0;
+  std::uint32_t boot_number_ = 0;
+};
+
+}  // namespace meterd::power
