@@ -3,6 +3,7 @@
 // found.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -31,11 +32,12 @@ class Draws {
   Milliseconds span(Milliseconds low, Milliseconds high) {
     return Milliseconds(between(low.count(), high.count()));
   }
-  // Short ones as likely as long ones: the exponent is drawn first.
+  // Short ones as likely as long ones: of all doublings from low to high each is drawn equally often.
   Milliseconds any_span(Milliseconds low, Milliseconds high) {
-    std::int64_t top = low.count();
-    while (top < high.count() && percent(75)) top *= 2;
-    return Milliseconds(between(low.count(), top < high.count() ? top : high.count()));
+    std::int64_t doublings = 0;
+    while ((low.count() << doublings) < high.count()) ++doublings;
+    const auto top = low.count() << between(0, doublings);
+    return std::min(high, span(Milliseconds(std::max(low.count(), top / 2)), Milliseconds(top)));
   }
   template <class T>
   const T& pick(const std::vector<T>& among) {

@@ -71,18 +71,52 @@ void Oracle::enter(const Claim& claim, const meter::TimeZone& zone, Sheet& sheet
   if (days.size() == 1 && !undated) sheet.days[*days.begin()].least += least;
 }
 
-std::vector<Oracle::Sheet> Oracle::sheets() const {
-  std::vector<Sheet> out(series_.size());
+Oracle::Sheet Oracle::sheet_of(std::size_t series) const {
+  Sheet out;
   for (const auto& claim : claims_)
-    if (!claim.places.empty())
-      for (const auto at : claim.series) enter(claim, series_[at].zone, out[at]);
+    if (!claim.places.empty() && std::find(claim.series.begin(), claim.series.end(), series) != claim.series.end())
+      enter(claim, series_[series].zone, out);
   return out;
+}
+
+// What is short on one day and over on another was misdated; what is only short was lost, what is only over doubled.
+void Oracle::judge_series(std::size_t at, const Days& billed, std::int64_t undated, Verdict& out) const {
+  const auto& series = series_[at];
+  auto sheet = sheet_of(at);
+  std::int64_t missing = 0;
+  std::int64_t extra = 0;
+  const auto compare = [&](const std::string& what, std::int64_t found, const Bounds& bounds) {
+    if (found >= bounds.least && found <= bounds.most) return;
+    (found < bounds.least ? missing : extra) += found < bounds.least ? bounds.least - found : found - bounds.most;
+    out.findings.push_back(series.subscription + " " + series.item_price + ", " + what + ": " +
+                           std::to_string(found) + ", and should be " + std::to_string(bounds.least) + " to " +
+                           std::to_string(bounds.most));
+  };
+  std::int64_t total = undated;
+  for (const auto& [day, quantity] : billed) {
+    total += quantity;
+    sheet.days.try_emplace(day);
+  }
+  for (const auto& [day, bounds] : sheet.days) {
+    const auto found = billed.find(day);
+    compare(UsageDay(day).iso(), found == billed.end() ? 0 : found->second, bounds);
+  }
+  compare("undated", undated, sheet.undated);
+  const auto moved = std::min(missing, extra);
+  missing -= moved;
+  extra -= moved;
+  out.misdated += moved;
+  // Where it was counted may have been open, and how much not.
+  out.lost += std::max(missing, sheet.total.least - total);
+  out.doubled += std::max(extra, total - sheet.total.most);
+  if (total < sheet.total.least || total > sheet.total.most) compare("in all", total, sheet.total);
+  out.claimed += sheet.total.least;
+  out.undated += undated;
 }
 
 Oracle::Verdict Oracle::judge(const Seen& seen) const {
   Verdict out;
-  auto sheets = this->sheets();
-  std::map<std::pair<std::string, std::string>, std::map<std::int32_t, std::int64_t>> got;
+  std::map<std::size_t, Days> billed;
   for (const auto* records : {&seen.billed, &seen.parked})
     for (const auto& record : *records) {
       const auto series = std::find_if(series_.begin(), series_.end(), [&](const Series& one) {
@@ -91,40 +125,16 @@ Oracle::Verdict Oracle::judge(const Seen& seen) const {
       if (series == series_.end()) {
         out.findings.push_back("billed to " + record.subscription + " " + record.item_price +
                                ", which nobody reported");
+        out.doubled += record.quantity_milli;
         continue;
       }
       const auto day = series->zone.day_of(WallTime::from_seconds(record.usage_date)).days_since_epoch();
-      got[{record.subscription, record.item_price}][day] += record.quantity_milli;
+      billed[static_cast<std::size_t>(series - series_.begin())][day] += record.quantity_milli;
     }
   for (std::size_t at = 0; at < series_.size(); ++at) {
-    const auto& series = series_[at];
-    auto& sheet = sheets[at];
-    const auto name = series.subscription + " " + series.item_price;
-    auto& days = got[{series.subscription, series.item_price}];
-    const auto shown = seen.undated.find({series.subscription, series.item_price});
-    const std::int64_t undated = shown == seen.undated.end() ? 0 : shown->second;
-    std::int64_t total = undated;
-    for (const auto& [day, quantity] : days) total += quantity;
-    out.claimed += sheet.total.least;
-    out.undated += undated;
-    const auto say = [&](const std::string& what, std::int64_t found, const Bounds& bounds) {
-      out.findings.push_back(name + " " + what + ": " + std::to_string(found) + ", and should be " +
-                             std::to_string(bounds.least) + " to " + std::to_string(bounds.most));
-      return found < bounds.least ? bounds.least - found : found - bounds.most;
-    };
-    const auto outside = [](std::int64_t found, const Bounds& bounds) {
-      return found < bounds.least || found > bounds.most;
-    };
-    if (outside(total, sheet.total))
-      (total < sheet.total.least ? out.lost : out.doubled) += say("in all", total, sheet.total);
-    if (outside(undated, sheet.undated)) out.misdated += say("undated", undated, sheet.undated);
-    for (const auto& [day, bounds] : sheet.days) days.try_emplace(day, 0);
-    for (const auto& [day, quantity] : days)
-      if (outside(quantity, sheet.days[day]))
-        out.misdated += say(UsageDay(day).iso(), quantity, sheet.days[day]);
+    const auto shown = seen.undated.find({series_[at].subscription, series_[at].item_price});
+    judge_series(at, billed[at], shown == seen.undated.end() ? 0 : shown->second, out);
   }
-  // What is missing or too much is also on some day not as it should be: it is no dating error.
-  if (out.lost + out.doubled > 0) out.misdated = 0;
   for (const auto& claim : claims_) out.events += claim.places.empty() ? 0 : 1;
   return out;
 }

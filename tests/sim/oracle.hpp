@@ -81,7 +81,9 @@ class Oracle {
     Bounds total, undated;
     std::map<std::int32_t, Bounds> days;
   };
-  std::vector<Sheet> sheets() const;
+  using Days = std::map<std::int32_t, std::int64_t>;
+  Sheet sheet_of(std::size_t series) const;
+  void judge_series(std::size_t at, const Days& billed, std::int64_t undated, Verdict& out) const;
   void enter(const Claim& claim, const meter::TimeZone& zone, Sheet& sheet) const;
   bool may_be_undated(const Place& place) const;
   bool may_be_dated(const Place& place) const;

@@ -102,7 +102,7 @@ void plan_reporters(Plan& plan, Draws draws) {
     habits.name = sort.name;
     habits.identity = sort.identity;
     habits.received = sort.received;
-    habits.interval = draws.any_span(5 * kMinute, 60 * kMinute);
+    habits.interval = draws.any_span(15 * kMinute, 120 * kMinute);
     habits.burst = draws.pick(std::vector<std::int64_t>{1, 5, 20});
     habits.own_time_percent = sort.received ? 0 : draws.pick(std::vector<std::int64_t>{0, 0, 30, 100});
     habits.odd_time_percent = draws.pick(std::vector<std::int64_t>{0, 10});
@@ -115,8 +115,10 @@ void plan_reporters(Plan& plan, Draws draws) {
 void plan_network(Plan& plan, Draws draws) {
   const auto some = [&] { return draws.pick(std::vector<std::int64_t>{0, 0, 2, 10}); };
   plan.weather = {some(), some(), some(), some(), some(), some(), some()};
-  plan.upstream.per_day = draws.percent(8);
-  plan.upstream.lifetime_limit = draws.percent(8) ? static_cast<std::uint64_t>(draws.between(1, 20)) : 5'000;
+  if (plan.config.upstreams.front().seal >= Seconds(21'600)) {  // what it refuses is parked, and stays
+    plan.upstream.per_day = draws.percent(10);
+    plan.upstream.lifetime_limit = draws.percent(10) ? static_cast<std::uint64_t>(draws.between(1, 20)) : 5'000;
+  }
   plan.upstream.requests_a_minute = static_cast<std::uint64_t>(draws.pick(std::vector<std::int64_t>{5, 150}));
   plan.upstream.replays_refusals = draws.percent(50);
   plan.upstream.others_percent = draws.pick(std::vector<std::int64_t>{0, 0, 20});
@@ -138,7 +140,7 @@ void plan_faults(Plan& plan, Draws draws) {
   faults.disk_full = rare(12 * kHour);
   faults.disk_cramped = rare(12 * kHour);
   faults.disk_broken = rare(12 * kHour);
-  faults.crash_at_work_percent = draws.pick(std::vector<std::int64_t>{0, 1, 5});
+  faults.crash_at_work_percent = draws.pick(std::vector<std::int64_t>{0, 1, 3});
   faults.longest_outage = draws.any_span(kHour, 3 * kDay);
   faults.longest_off = draws.any_span(kMinute, 2 * kDay);
   faults.longest_untrusted = draws.any_span(kMinute, 3 * kDay);

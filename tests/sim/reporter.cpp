@@ -133,7 +133,7 @@ void Reporter::take_answer(std::uint64_t number, const v1::Ack& ack) {
   in_flight_ = false;
   settle(ack);
   if (!acknowledged_.empty() && draws_.percent(habits_.repeat_percent)) repeat_old();
-  if (!waiting_.empty()) retry_in(draws_.any_span(Milliseconds(500), Milliseconds(60'000)));
+  if (!waiting_.empty()) retry_in(draws_.any_span(Milliseconds(500), Milliseconds(300'000)));
 }
 
 Oracle::When Reporter::when_of(const v1::Ack& ack) const {
