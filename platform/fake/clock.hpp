@@ -2,9 +2,9 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "platform/clock.hpp"
@@ -31,6 +31,12 @@ class FakeClock final : public Clock {
   // Runs the loop until nothing is ready, without moving time.
   void settle();
 
+  // For a driver that decides itself what runs when.
+  std::optional<BootTime> next_alarm() const;  // of those that wait; may be over
+  void pass(Milliseconds by);                  // both clocks; no alarm goes off
+  bool fire_next();  // the first alarm whose time has come; its handler waits in the loop. False: none
+  void suspend(Milliseconds by);  // both clocks go on, and every alarm is late by that: the system slept
+
  private:
   class FakeAlarm;
   boost::asio::io_context& loop_;
@@ -38,7 +44,7 @@ class FakeClock final : public Clock {
   BootTime boot_{Milliseconds(60'000)};
   bool trusted_ = true;
   std::string boot_id_ = "boot-1";
-  std::multimap<BootTime, std::function<void()>> waiting_;
+  std::multimap<BootTime, FakeAlarm*> waiting_;
 };
 
 }  // namespace meterd::platform

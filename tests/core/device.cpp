@@ -1,25 +1,11 @@
 #include "tests/core/device.hpp"
 
-#include <cstdlib>
-
 namespace meterd::testing {
 
 namespace asio = boost::asio;
 namespace json = boost::json;
 
 namespace {
-
-std::map<std::string, std::string> form(const std::string& body) {
-  std::map<std::string, std::string> out;
-  std::string_view rest = body;
-  while (!rest.empty()) {
-    const auto part = rest.substr(0, rest.find('&'));
-    rest = part.size() == rest.size() ? std::string_view{} : rest.substr(part.size() + 1);
-    const auto equals = part.find('=');
-    out[std::string(part.substr(0, equals))] = percent_decode(part.substr(equals + 1), true).value_or("");
-  }
-  return out;
-}
 
 upstream::HttpResponse usage_answer(const std::string& id, const Billing::Record& record) {
   return json_answer(200, json::serialize(json::object{{"usage",
@@ -47,14 +33,6 @@ class BillingClient final : public upstream::HttpClient {
 
 }  // namespace
 
-upstream::HttpResponse json_answer(unsigned status, const std::string& body) {
-  return {status, {{"content-type", "application/json"}}, body};
-}
-
-upstream::HttpResponse vendor_error(unsigned status, const std::string& code) {
-  return json_answer(status, R"({"message":"m","type":"invalid_request","api_error_code":")" + code + "\"}");
-}
-
 upstream::Exchange Billing::answer(const upstream::HttpRequest& request) {
   const bool is_create = request.method == "POST";
   if (is_create) bodies.push_back(request.body);
@@ -76,7 +54,7 @@ upstream::Exchange Billing::answer(const upstream::HttpRequest& request) {
 }
 
 upstream::Exchange Billing::create(const upstream::HttpRequest& request, const std::string& subscription) {
-  const auto fields = form(request.body);
+  const auto fields = form_fields(request.body);
   const Record record{subscription, fields.at("item_price_id"), fields.at("usage_date"),
                       fields.at("quantity")};
   const auto& id = fields.at("id");
@@ -248,15 +226,5 @@ Status Device::reload_both(const app::Config& first, const app::Config& second) 
 journal::CheckReport Device::verify() { return *journal::check_journal(*journal); }
 std::vector<journal::StoredUsage> Device::outbox() { return *journal::read_outbox(*journal, 10'000); }
 std::vector<journal::BalanceRow> Device::balances() { return *journal::read_balances(*journal, 10'000); }
-
-TempDirectory::TempDirectory() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "meterd-test-XXXXXX").string();
-  check(mkdtemp(pattern.data()) != nullptr, "a temporary directory can be made");
-  path_ = pattern;
-}
-TempDirectory::~TempDirectory() {
-  std::error_code ignored;  // a leftover directory is no reason to fail a test
-  std::filesystem::remove_all(path_, ignored);
-}
 
 }  // namespace meterd::testing

@@ -8,7 +8,6 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/json.hpp>
 #include <deque>
-#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -19,6 +18,7 @@
 #include "agent/base/text.hpp"
 #include "platform/fake/clock.hpp"
 #include "platform/fake/process.hpp"
+#include "tests/support/surroundings.hpp"
 
 namespace meterd::testing {
 
@@ -38,43 +38,6 @@ struct Billing {
 
  private:
   upstream::Exchange create(const upstream::HttpRequest& request, const std::string& subscription);
-};
-
-upstream::HttpResponse json_answer(unsigned status, const std::string& body);
-upstream::HttpResponse vendor_error(unsigned status, const std::string& code);
-
-class QuietRandom final : public platform::Random {
- public:
-  std::uint64_t next() override { return state_ = state_ * 6364136223846793005ULL + 1442695040888963407ULL; }
-  std::string bytes(std::size_t count) override {
-    return std::string(count, static_cast<char>('a' + next() % 26));
-  }
-
- private:
-  std::uint64_t state_ = 7;
-};
-
-class AnyDisk final : public platform::Disk {
- public:
-  Status suits_journal(const std::string&) const override { return {}; }
-};
-
-class FakeLinks final : public platform::Links {
- public:
-  std::map<std::string, platform::LinkSample> links;
-  Result<platform::LinkSample> sample(const std::string& name) override {
-    const auto found = links.find(name);
-    if (found == links.end()) return Error{Code::rejected, "there is no such network interface"};
-    return found->second;
-  }
-};
-
-class LoggedLines final : public Log {
- public:
-  std::string text;
-
- private:
-  void write(Level, const std::string& line) override { text += line + "\n"; }
 };
 
 // What the tests configure: one Chargebee upstream, a meter for sms.sent and one for data.bytes.
@@ -118,19 +81,6 @@ class Device {
 
  private:
   AnyDisk disk_;
-};
-
-// A temporary directory that goes with the test.
-class TempDirectory {
- public:
-  TempDirectory();
-  ~TempDirectory();
-  TempDirectory(const TempDirectory&) = delete;
-  TempDirectory& operator=(const TempDirectory&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
 };
 
 }  // namespace meterd::testing

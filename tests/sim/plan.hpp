@@ -1,0 +1,45 @@
+// What a seed decides before anything happens: the device's configuration, who reports, the upstream's rules,
+// and which faults strike how often. A plan can be changed by hand before it is run: that is how a negative
+// control or a named case is made.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agent/app/config.hpp"
+#include "tests/sim/chargebee_model.hpp"
+#include "tests/sim/draws.hpp"
+#include "tests/sim/network.hpp"
+#include "tests/sim/reporter.hpp"
+
+namespace meterd::sim {
+
+struct FaultRates {
+  // Mean time between two; zero: never.
+  Milliseconds crash{}, polite_restart{}, power_loss{}, outage{}, storm{}, credentials{}, clock_step{},
+      suspend{};
+  Milliseconds disk_full{}, disk_cramped{}, disk_broken{};
+  std::int64_t crash_at_work_percent = 0;  // of exchanges, reports and the like: a crash a few handlers later
+  Milliseconds longest_outage{}, longest_off{}, longest_untrusted{};
+};
+
+struct Plan {
+  std::uint64_t seed = 0;
+  WallTime begin;
+  Milliseconds length{};
+  app::Config config;  // its directory is the runner's
+  std::vector<Series> series;
+  std::vector<Kind> kinds;
+  std::vector<Reporter::Habits> reporters;
+  ChargebeeModel::Rules upstream;
+  Network::Weather weather;
+  FaultRates faults;
+  std::int64_t drift_ppm = 0;
+  bool has_clock_battery = false;
+  Milliseconds time_server_error{};  // negative control: it lies
+  bool flush_at_end = true;          // by an operator; otherwise the seals come by themselves
+};
+
+Plan plan_of(std::uint64_t seed);
+
+}  // namespace meterd::sim

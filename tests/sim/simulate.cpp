@@ -1,0 +1,132 @@
+// simulate --seeds N [--from S] | --seed S [--log]: runs seeds and prints what was survived. Exit 1 if a
+// promise was broken; then the first lines say which, with the command that replays it and the end of its
+// log.
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <map>
+#include <string>
+
+#include "tests/sim/runner.hpp"
+
+namespace {
+
+using meterd::sim::Outcome;
+
+struct Arguments {
+  std::uint64_t from = 1, count = 100;
+  bool log = false;
+};
+
+bool read_arguments(int count, char** values, Arguments& out) {
+  for (int at = 1; at < count; ++at) {
+    const std::string name = values[at];
+    if (name == "--log") {
+      out.log = true;
+      continue;
+    }
+    if (at + 1 == count) return false;
+    char* end = nullptr;
+    const auto number = std::strtoull(values[++at], &end, 10);
+    if (*end != '\0') return false;
+    if (name == "--seeds")
+      out.count = number;
+    else if (name == "--from")
+      out.from = number;
+    else if (name == "--seed")
+      out.from = number, out.count = 1;
+    else
+      return false;
+  }
+  return true;
+}
+
+struct Totals {
+  std::uint64_t seeds = 0, failed = 0, events = 0, usages = 0, parked = 0, commits = 0, exchanges = 0,
+                starts = 0;
+  std::uint64_t starts_refused = 0, handlers = 0;
+  std::int64_t lost = 0, doubled = 0, misdated = 0, undated = 0, milliseconds = 0;
+  std::map<std::string, std::uint64_t> faults;
+
+  void add(const Outcome& one) {
+    ++seeds;
+    failed += one.violations.empty() ? 0 : 1;
+    events += one.verdict.events;
+    usages += one.usages;
+    parked += one.parked;
+    commits += one.commits;
+    exchanges += one.exchanges;
+    starts += one.starts;
+    starts_refused += one.starts_refused;
+    handlers += one.handlers;
+    lost += one.verdict.lost;
+    doubled += one.verdict.doubled;
+    misdated += one.verdict.misdated;
+    undated += one.verdict.undated;
+    milliseconds += one.simulated.count();
+    for (const auto& [name, times] : one.faults) faults[name] += times;
+  }
+};
+
+void row(const std::string& name, std::uint64_t value) {
+  std::printf("%-40s %14llu\n", name.c_str(), static_cast<unsigned long long>(value));
+}
+
+// Quantities are in thousandths of a unit inside.
+void quantity_row(const std::string& name, std::int64_t milli) {
+  std::printf("%-40s %14lld.%03lld\n", name.c_str(), static_cast<long long>(milli / 1'000),
+              static_cast<long long>(milli % 1'000));
+}
+
+void print(const Totals& totals, std::uint64_t cpu_ms) {
+  const auto days = static_cast<std::uint64_t>(totals.milliseconds / 86'400'000);
+  row("seeds", totals.seeds);
+  row("device-days", days);
+  for (const auto& [name, times] : totals.faults) row("  " + name, times);
+  row("process starts", totals.starts);
+  row("starts refused (disk full or broken)", totals.starts_refused);
+  row("handlers run", totals.handlers);
+  row("commits", totals.commits);
+  row("exchanges", totals.exchanges);
+  row("events", totals.events);
+  row("usages at the upstream", totals.usages);
+  row("usages parked (limit, or one a day)", totals.parked);
+  quantity_row("undated, shown", totals.undated);
+  quantity_row("lost", totals.lost);
+  quantity_row("doubled", totals.doubled);
+  quantity_row("misdated", totals.misdated);
+  row("seeds that broke a promise", totals.failed);
+  row("CPU seconds", cpu_ms / 1'000);
+  row("device-days a CPU-minute", cpu_ms == 0 ? 0 : days * 60'000 / cpu_ms);
+}
+
+void print_failure(std::uint64_t seed, const Outcome& outcome) {
+  std::printf("FAILED: tests/run sim --seed %llu --log\n", static_cast<unsigned long long>(seed));
+  for (const auto& what : outcome.violations) std::printf("  %s\n", what.c_str());
+  for (const auto& line : outcome.last_notes) std::printf("    %s\n", line.c_str());
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+int main(int count, char** values) {
+  Arguments arguments;
+  if (!read_arguments(count, values, arguments)) {
+    std::fputs("usage: simulate [--seeds N] [--from S] | --seed S [--log]\n", stderr);
+    return 2;
+  }
+  Totals totals;
+  for (std::uint64_t at = 0; at < arguments.count; ++at) {
+    const auto seed = arguments.from + at;
+    const auto outcome = meterd::sim::run_plan(
+        meterd::sim::plan_of(seed), arguments.log ? meterd::sim::LogKept::whole : meterd::sim::LogKept::last);
+    totals.add(outcome);
+    if (!outcome.violations.empty())
+      print_failure(seed, outcome);
+    else if (arguments.log)
+      for (const auto& line : outcome.last_notes) std::printf("%s\n", line.c_str());
+  }
+  print(totals, static_cast<std::uint64_t>(std::clock()) * 1'000 / CLOCKS_PER_SEC);
+  return totals.failed == 0 ? 0 : 1;
+}

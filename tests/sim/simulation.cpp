@@ -1,0 +1,305 @@
+#include "tests/sim/simulation.hpp"
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+
+#include "agent/journal/read.hpp"
+#include "tests/sim/disk_faults.hpp"
+#include "tests/sim/fault_schedule.hpp"
+
+namespace meterd::sim {
+
+namespace asio = boost::asio;
+
+namespace {
+constexpr Milliseconds kSecond{1'000};
+constexpr Milliseconds kHour{3'600'000};
+constexpr Milliseconds kDay{86'400'000};
+constexpr Milliseconds kCheckInterval{12 * 3'600'000};
+constexpr Milliseconds kReportersEnd{3'600'000};
+constexpr Milliseconds kDeliveryEnd{10 * 86'400'000LL};
+constexpr std::int64_t kDriftSlackMs = 30'000;
+constexpr Milliseconds kSlice{60'000};
+
+app::Config config_in(app::Config config, const std::string& directory) {
+  config.journal_directory = directory;
+  return config;
+}
+
+// As meterctl flush --now does. Empty, or why it was refused.
+asio::awaitable<std::string> flush_now(app::Core& core) {
+  const auto flushed = co_await core.flush(true);
+  co_return flushed ? std::string() : flushed.error().message;
+}
+}  // namespace
+
+Simulation::Simulation(const Plan& plan, const std::string& directory)
+    : plan_(plan),
+      world_(plan.begin),
+      draws_(Draws(plan.seed).fork("run")),
+      upstream_(std::make_unique<ChargebeeModel>(plan.upstream, draws_.fork("upstream"))),
+      network_(world_, *upstream_, plan.weather, draws_.fork("network")),
+      machine_({world_, config_in(plan.config, directory), plan.seed, plan.drift_ppm,
+                [this](Machine& machine) { return network_.client(machine); }}),
+      oracle_(plan.series),
+      faults_(std::make_unique<FaultSchedule>(*this)),
+      checked_at_(plan.begin) {
+  DiskFaults::of_process() = {};
+  for (const auto& habits : plan.reporters) {
+    Reporter::Dependencies dependencies{
+        world_, machine_, oracle_, plan.kinds, [this] { return here(); }, [this] { crash_soon(); }};
+    reporters_.push_back(
+        std::make_unique<Reporter>(std::move(dependencies), habits, draws_.fork("reporter " + habits.name)));
+  }
+  network_.on_exchange = [this] { crash_soon(); };
+  machine_.on_start = [this] {
+    for (auto& reporter : reporters_) reporter->connect();
+  };
+  machine_.on_end = [this] {
+    outcome_.commits += machine_.core().committer().stats().commits;
+    for (auto& reporter : reporters_) reporter->disconnect();
+  };
+  machine_.lie_by(plan.time_server_error);
+}
+
+Simulation::~Simulation() { DiskFaults::of_process() = {}; }
+
+Outcome Simulation::run() {
+  faults_->boot_device();
+  for (auto& reporter : reporters_) reporter->begin();
+  faults_->begin();
+  run_until(plan_.begin + plan_.length);
+  world_.quieten();
+  world_.note("the faults end");
+  faults_->end_all();
+  for (auto& reporter : reporters_) reporter->stop_making();
+  drain();
+  read_end();
+  outcome_.simulated = world_.now() - plan_.begin;
+  outcome_.faults = world_.faults();
+  outcome_.starts = machine_.starts();
+  outcome_.exchanges = network_.exchanges();
+  outcome_.last_notes.assign(world_.notes().begin(), world_.notes().end());
+  outcome_.log_hash = world_.notes_hash();
+  return std::move(outcome_);
+}
+
+// Until `end`, or `enough` says so, or a promise is broken.
+void Simulation::run_until(WallTime end, const std::function<bool()>& enough) {
+  settle();
+  while (world_.now() < end && outcome_.violations.empty() && !(enough && enough())) {
+    WallTime next = end;
+    if (const auto action = world_.next()) next = std::min(next, *action);
+    if (const auto alarm = machine_.until_alarm(); alarm && !asleep_until_)
+      next = std::min(next, world_.now() + *alarm);
+    step_to(next);
+    if (asleep_until_) continue;
+    while (machine_.fire_alarm()) settle();
+    note_health();
+  }
+}
+
+void Simulation::step_to(WallTime next) {
+  if (asleep_until_) {  // nothing of the device runs, and nobody on it
+    const auto awake = *asleep_until_;
+    asleep_until_.reset();
+    machine_.sleep(awake - world_.now());
+    oracle_.note_sleep(awake - world_.now());
+    world_.pass(awake - world_.now());
+    healthy_since_.reset();
+  } else {
+    machine_.pass(next - world_.now());
+    world_.pass(next - world_.now());
+  }
+  while (!asleep_until_ && world_.run_next()) settle();
+}
+
+void Simulation::settle() {
+  while (machine_.running() && machine_.run_handler()) {
+    ++outcome_.handlers;
+    after_handler();
+  }
+}
+
+void Simulation::after_handler() {
+  const auto& stats = machine_.core().committer().stats();
+  if (stats.conservation_errors > 0) violate("conservation broken");
+  if (machine_.fatal()) {
+    world_.count("EIO, process ended");
+    return end_process("EIO: " + machine_.fatal()->message);
+  }
+  if (crash_after_ && --*crash_after_ <= 0) {
+    world_.count("crash");
+    end_process("SIGKILL");
+  }
+}
+
+void Simulation::end_process(const std::string& why) {
+  crash_after_.reset();
+  if (!machine_.running()) return;
+  world_.note("the process ends: " + why);
+  const auto window = plan_.config.commit_interval + machine_.core().batcher().stuck_for() + kSecond;
+  oracle_.note_end_of_process(machine_.boot(), window);
+  healthy_since_.reset();
+  machine_.kill();
+  start_again_in(draws_.any_span(Milliseconds(100), 20 * kSecond));
+}
+
+// SIGTERM: loses nothing, unless the disk refuses.
+void Simulation::stop_politely() {
+  if (!machine_.running() || stopping_) return;
+  stopping_ = true;
+  world_.count("polite restart");
+  world_.note("SIGTERM");
+  const auto number = machine_.starts();
+  asio::co_spawn(machine_.loop(), machine_.core().stop(5 * kSecond),
+                 [this, number](const std::exception_ptr&, bool) {
+                   // Not from inside of its own handler.
+                   world_.in(Milliseconds(0), [this, number] {
+                     stopping_ = false;
+                     if (!machine_.running() || machine_.starts() != number) return;
+                     const bool all = !machine_.core().batcher().holds_uncommitted();
+                     world_.note(all ? "stopped" : "stopped with uncommitted events");
+                     if (all) oracle_.note_end_of_process(machine_.boot(), Milliseconds(-1));
+                     end_process("stopped");
+                   });
+                 });
+}
+
+void Simulation::start_again_in(Milliseconds wait) {
+  if (std::exchange(start_planned_, true)) return;
+  world_.in(wait, [this] {
+    start_planned_ = false;
+    start_process();
+  });
+}
+
+void Simulation::start_process() {
+  if (!machine_.powered() || machine_.running()) return;
+  stopping_ = false;
+  const auto& disk = DiskFaults::of_process();
+  const auto faults_before = disk.broken + disk.refused;
+  const bool cramped = disk.room != DiskFaults::Room::enough;
+  const Status started = machine_.start();
+  if (started) {
+    world_.note("started");
+    return;
+  }
+  ++outcome_.starts_refused;
+  world_.note("start refused: " + started.error().message);
+  if (!cramped && disk.broken + disk.refused == faults_before)
+    violate("does not start: " + started.error().message);
+  start_again_in(10 * kSecond);
+}
+
+// Something is under way: die within the next few handlers, now and then.
+void Simulation::crash_soon() {
+  if (world_.quiet() || crash_after_ || !draws_.percent(plan_.faults.crash_at_work_percent)) return;
+  crash_after_ = draws_.between(1, 30);
+}
+
+Place Simulation::here() const {
+  const auto now = world_.now();
+  const auto wall = machine_.wall();
+  Place place{now, now, now, !wall.trusted, machine_.boots()};
+  if (!wall.trusted) {
+    place.first = now - kSlice - Milliseconds(kDriftSlackMs);
+    place.last = now + Milliseconds(kDriftSlackMs);
+  } else if (const auto off = (wall.time - now).count(); off > -kDriftSlackMs && off < kDriftSlackMs) {
+    place.first = std::min(now, wall.time);
+    place.last = std::max(now, wall.time);
+  }
+  return place;
+}
+
+// Since when the device could date what it counts, without anything in the way.
+void Simulation::note_health() {
+  if (!machine_.running() || !machine_.wall().trusted) return healthy_since_.reset();
+  oracle_.note_trusted(machine_.boots(), world_.now());
+  const bool disk_works = DiskFaults::of_process().room == DiskFaults::Room::enough;
+  if (!disk_works || machine_.core().batcher().stuck_for() > Milliseconds(0)) return healthy_since_.reset();
+  if (!healthy_since_) healthy_since_ = world_.now();
+  if (world_.now() - *healthy_since_ > plan_.config.commit_interval + 10 * kSecond)
+    oracle_.note_settled(machine_.boots(), world_.now());
+  if (world_.now() - checked_at_ > kCheckInterval) check_journal("while running");
+}
+
+void Simulation::check_journal(const std::string& when) {
+  checked_at_ = world_.now();
+  auto report = journal::check_journal(machine_.journal());
+  if (!report) return violate("the journal cannot be checked: " + report.error().message);
+  for (const auto& problem : report->problems) violate("verify, " + when + ": " + problem);
+}
+
+void Simulation::drain() {
+  const auto all_acknowledged = [this] {
+    return machine_.running() && std::all_of(reporters_.begin(), reporters_.end(),
+                                             [](const auto& reporter) { return reporter->done(); });
+  };
+  run_until(world_.now() + kReportersEnd, all_acknowledged);
+  if (!outcome_.violations.empty()) return;
+  if (!all_acknowledged()) violate("a reporter is not answered, with nothing in the way");
+  run_until(world_.now() + plan_.config.commit_interval + 15 * kSecond);
+  if (plan_.flush_at_end && outcome_.violations.empty()) seal_all();
+  WallTime looked_at = world_.now();
+  const auto delivered = [this, looked_at]() mutable {
+    if (world_.now() - looked_at < kHour) return false;
+    looked_at = world_.now();
+    return is_delivered();
+  };
+  run_until(world_.now() + kDeliveryEnd, delivered);
+  if (outcome_.violations.empty() && !is_delivered())
+    violate("not everything is delivered, with nothing in the way");
+}
+
+void Simulation::seal_all() {
+  asio::co_spawn(machine_.loop(), flush_now(machine_.core()),
+                 [this](const std::exception_ptr&, const std::string& refused) {
+                   if (!refused.empty()) violate("flush refused: " + refused);
+                 });
+  settle();
+}
+
+bool Simulation::is_delivered() {
+  auto overview = journal::read_overview(machine_.journal());
+  if (!overview) return false;
+  std::uint64_t waiting = 0;
+  for (const auto& row : overview->upstreams) waiting += row.state.waiting();
+  return overview->open_buckets == 0 && waiting == 0;
+}
+
+void Simulation::read_end() {
+  if (!machine_.running()) return violate("no process at the end");
+  check_journal("at the end");
+  Oracle::Seen seen;
+  seen.billed = upstream_->billed();
+  const auto milli = [this](const Quantity& quantity) {
+    const auto parsed = thousandths(quantity.text());
+    if (!parsed) violate("an unreadable quantity: " + quantity.text());
+    return parsed.value_or(0);
+  };
+  if (auto outbox = journal::read_outbox(machine_.journal(), 100'000))
+    for (const auto& stored : *outbox) {
+      const auto usage = journal::usage_of(stored.record);
+      seen.parked.push_back({usage.id.value(), usage.series.subscription.value(),
+                             usage.series.item_price.value(), usage.usage_date, milli(usage.quantity)});
+    }
+  if (auto undated = journal::read_undated(machine_.journal(), 100'000))
+    for (const auto& row : *undated)
+      seen.undated[{row.series.subscription.value(), row.series.item_price.value()}] +=
+          milli(row.tally.quantity);
+  outcome_.usages = seen.billed.size();
+  outcome_.parked = seen.parked.size();
+  if (!seen.parked.empty() && !plan_.upstream.per_day && plan_.upstream.lifetime_limit >= 5'000)
+    violate("parked without need: " + seen.parked.front().id);
+  for (const auto& complaint : upstream_->complaints()) violate("the upstream complains: " + complaint);
+  outcome_.verdict = oracle_.judge(seen);
+  for (const auto& finding : outcome_.verdict.findings) violate(finding);
+}
+
+void Simulation::violate(const std::string& what) {
+  if (outcome_.violations.size() < 20) outcome_.violations.push_back(what);
+  world_.note("VIOLATION: " + what);
+}
+
+}  // namespace meterd::sim

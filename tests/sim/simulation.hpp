@@ -1,0 +1,77 @@
+// One run: a device, those who report to it and its upstream, for some days, with everything that goes wrong;
+// then all faults end, the clock is right, everything is sealed and delivered, and the oracle compares the
+// bill with what was acknowledged. The same plan gives the same run, handler by handler.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/sim/machine.hpp"
+#include "tests/sim/oracle.hpp"
+#include "tests/sim/plan.hpp"
+#include "tests/sim/world.hpp"
+
+namespace meterd::sim {
+
+struct Outcome {
+  Oracle::Verdict verdict;
+  std::vector<std::string> violations;  // broken promises; empty: all were kept
+  std::vector<std::string> last_notes;  // of the log
+  std::uint64_t log_hash = 0;
+  std::map<std::string, std::uint64_t> faults;
+  std::uint64_t handlers = 0, starts = 0, starts_refused = 0, exchanges = 0, commits = 0, usages = 0,
+                parked = 0;
+  Milliseconds simulated{};
+};
+
+class FaultSchedule;
+
+class Simulation {
+ public:
+  // `directory`: for the journal; empty and the caller's.
+  Simulation(const Plan& plan, const std::string& directory);
+  ~Simulation();
+  void keep_whole_log() { world_.keep_all_notes(); }
+  Outcome run();
+
+ private:
+  friend class FaultSchedule;
+  void run_until(WallTime end, const std::function<bool()>& enough = {});
+  void settle();
+  void after_handler();
+  void step_to(WallTime next);
+  void note_health();
+  void start_process();
+  void start_again_in(Milliseconds wait);
+  void end_process(const std::string& why);
+  void stop_politely();
+  void crash_soon();
+  Place here() const;
+  void drain();
+  void read_end();
+  void check_journal(const std::string& when);
+  bool is_delivered();
+  void seal_all();
+  void violate(const std::string& what);
+
+  Plan plan_;
+  World world_;
+  Draws draws_;
+  std::unique_ptr<UpstreamModel> upstream_;
+  Network network_;
+  Machine machine_;
+  Oracle oracle_;
+  std::vector<std::unique_ptr<Reporter>> reporters_;
+  std::optional<std::int64_t> crash_after_;  // handlers
+  std::optional<WallTime> healthy_since_;
+  bool start_planned_ = false;
+  bool stopping_ = false;
+  std::unique_ptr<FaultSchedule> faults_;
+  std::optional<WallTime> asleep_until_;  // suspended from now on
+  WallTime checked_at_;
+  Outcome outcome_;
+};
+
+}  // namespace meterd::sim
