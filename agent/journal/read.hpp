@@ -78,4 +78,14 @@ struct CheckReport {
 };
 Result<CheckReport> check_journal(const Journal& journal);
 
+// What a data file holds that is not opened as a journal: a backup, before it is trusted. Changes nothing.
+// Reads the whole file in a child process first, where damage ends only the child. No other threads may run.
+// Code::corrupt, or Code::invalid for a newer format or another architecture.
+struct Inspection {
+  std::string epoch;
+  WallTime made;  // the journal
+  CheckReport report;
+};
+Result<Inspection> inspect_file(const std::string& data_path);
+
 }  // namespace meterd::journal
