@@ -76,6 +76,10 @@ void add_verbs(CLI::App& app, Options& options, Verb& verb) {
   add("flush", "Commit what is counted and send now, without backoff", [&](Session& session) {
     return flush(session, options.seal_now);
   })->add_flag("--now", options.seal_now, "Seal the open buckets first");
+  add("backup", "Copy the journal to a file while meterd goes on",
+      [&](Session& session) { return backup(session, options.file, offline::check_copy); })
+      ->add_option("FILE", options.file, "Replaced once the copy is whole; keep it on another disk")
+      ->required();
   add("verify", "Check the whole journal: does everything add up", verify);
 }
 

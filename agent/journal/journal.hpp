@@ -81,6 +81,9 @@ class Journal {
   // Why this open() took it for a copy; empty: it did not.
   const std::string& found_copied() const { return copy_reason_; }
 
+  // A copy of what is committed now: see Environment::copy_to(). Any thread.
+  Status copy_to(int fd) const { return environment_->copy_to(fd); }
+
   // Any thread. Costs a walk of the free list and of the open buckets.
   Result<Space> space() const;
   // Keeps `reserve` bytes of disk beyond what is used. Journal thread. Code::full when the disk has no room:

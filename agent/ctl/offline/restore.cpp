@@ -124,6 +124,15 @@ Result<journal::Inspection> put_in_place(const Session& session, const std::stri
 
 }  // namespace
 
+Result<std::string> check_copy(const std::string& path) {
+  const auto found = journal::inspect_file(path);
+  if (!found) return found.error();
+  const auto& report = found->report;
+  if (!report.problems.empty())
+    return Error{Code::corrupt, "its sums do not add up: " + report.problems.front()};
+  return std::to_string(report.balances) + " balances, " + std::to_string(report.usages) + " usages";
+}
+
 Exit restore(const Session& session, const std::string& file) {
   const auto found = put_in_place(session, file);
   if (!found) {

@@ -20,4 +20,7 @@ struct Session {
 // before it is in place, and the next start finds it to be a copy.
 Exit restore(const Session& session, const std::string& file);
 
+// What a copy of a journal holds, in words; or why it cannot be restored.
+Result<std::string> check_copy(const std::string& path);
+
 }  // namespace meterd::ctl::offline
