@@ -37,6 +37,7 @@ struct Options {
   Report report;
   std::string directory = "/var/lib/meterd";  // of the verbs that work without the daemon
   std::string file;
+  std::string upstream;
 };
 
 using Verb = std::function<Exit(Session&)>;
@@ -80,6 +81,9 @@ void add_verbs(CLI::App& app, Options& options, Verb& verb) {
       [&](Session& session) { return backup(session, options.file, offline::check_copy); })
       ->add_option("FILE", options.file, "Replaced once the copy is whole; keep it on another disk")
       ->required();
+  add("reconcile", "After a restore: ask the upstreams what they have already", [&](Session& session) {
+    return reconcile(session, options.upstream);
+  })->add_option("UPSTREAM", options.upstream, "Only this one; default: all that are held");
   add("verify", "Check the whole journal: does everything add up", verify);
 }
 
@@ -109,7 +113,7 @@ int run(int argc, char** argv) {
   app.name("meterctl");
   app.footer(
       "Exit codes: 0 fine, 1 the request failed, 2 usage, 3 meterd is not reachable;\n"
-      "of status, outbox and verify also 4: an operator's attention is needed.");
+      "of status, outbox, verify, reconcile and restore also 4: an operator is needed.");
   app.set_version_flag("--version", "meterctl " METERD_VERSION);
   app.get_formatter()->column_width(24);  // of 80
   app.require_subcommand(1);
