@@ -2,6 +2,7 @@
 
 #include <boost/json.hpp>
 
+#include "agent/api/routes.hpp"
 #include "agent/base/limits.hpp"
 
 namespace meterd::api {
@@ -81,7 +82,8 @@ std::string balances_json(const std::vector<journal::BalanceRow>& rows) {
       json::object{{"balances", std::move(out)}, {"truncated", rows.size() >= limits::kListRowsMax}});
 }
 
-std::string outbox_json(const std::vector<journal::StoredUsage>& rows, const journal::Moment& now) {
+std::string outbox_json(const std::vector<journal::StoredUsage>& rows, const std::vector<UpstreamName>& held,
+                        const journal::Moment& now) {
   json::array out;
   for (const auto& row : rows) {
     const auto& record = row.record;
@@ -97,8 +99,27 @@ std::string outbox_json(const std::vector<journal::StoredUsage>& rows, const jou
                                {"next_attempt", next_attempt(record, now)},
                                {"last_error", record.last_error()}});
   }
-  return json::serialize(
-      json::object{{"outbox", std::move(out)}, {"truncated", rows.size() >= limits::kListRowsMax}});
+  json::array names;
+  for (const auto& name : held) names.emplace_back(name.value());
+  return json::serialize(json::object{{"outbox", std::move(out)},
+                                      {"held", std::move(names)},
+                                      {"truncated", rows.size() >= limits::kListRowsMax}});
+}
+
+std::string reconciled_json(const std::vector<ReconciledUpstream>& upstreams) {
+  json::array out;
+  for (const auto& one : upstreams)
+    out.push_back(json::object{{"upstream", one.upstream},
+                               {"held", one.held},
+                               {"more", one.more},
+                               {"looked_up", one.looked_up},
+                               {"delivered", one.delivered},
+                               {"waiting", one.waiting},
+                               {"parked", one.parked},
+                               {"in_doubt", one.in_doubt},
+                               {"error", one.error},
+                               {"retry_after_ms", one.retry_after.count()}});
+  return json::serialize(json::object{{"upstreams", std::move(out)}});
 }
 
 std::string verify_json(const journal::CheckReport& report) {

@@ -15,6 +15,8 @@ namespace json = boost::json;
 
 namespace {
 
+constexpr Milliseconds kReconcileTime{3'000};  // an answer comes soon, and the operator's program asks on
+
 Response ok(std::string body) { return {200, std::move(body), "application/json", {}}; }
 
 Response not_allowed(std::string_view allow) {
@@ -40,9 +42,11 @@ bool is_get(const Request& request) { return request.method == "GET" || request.
 
 // The one method of a path; empty: there is nothing.
 std::string_view method_of(std::string_view path) {
-  if (path == "/events" || path == "/operator/flush" || path == "/operator/date") return "POST";
+  if (path == "/events" || path == "/operator/flush" || path == "/operator/date" ||
+      path == "/operator/reconcile")
+    return "POST";
   for (const auto* known : {"/healthz", "/status", "/metrics", "/operator/buckets", "/operator/balances",
-                            "/operator/outbox", "/operator/verify", "/operator/audit"})
+                            "/operator/outbox", "/operator/verify", "/operator/audit", "/operator/backup"})
     if (path == known) return "GET";
   return {};
 }
@@ -127,6 +131,8 @@ asio::awaitable<Response> Routes::metrics() {
 asio::awaitable<Response> Routes::operators(const Request& request) {
   if (request.path == "/operator/flush") co_return co_await flush(request);
   if (request.path == "/operator/date") co_return co_await date(request);
+  if (request.path == "/operator/reconcile") co_return co_await reconcile(request);
+  if (request.path == "/operator/backup") co_return co_await backup();
   const auto& journal = deps_.journal;
   if (request.path == "/operator/audit") {
     const auto read = [&journal] { return read_audit(journal, limits::kListRowsMax); };
@@ -149,13 +155,37 @@ asio::awaitable<Response> Routes::operators(const Request& request) {
   if (request.path == "/operator/outbox") {
     const auto read = [&journal] { return read_outbox(journal, limits::kListRowsMax); };
     auto rows = co_await platform::run_on(deps_.reader, read);
+    const auto read_held = [&journal] { return journal::read_held(journal); };
+    auto held = co_await platform::run_on(deps_.reader, read_held);
+    if (!held) co_return from_error(held.error());
     const journal::Moment now{deps_.clock.wall().time,
                               {journal.boot_number(), deps_.clock.boot().since_boot.count()}};
-    co_return rows ? ok(outbox_json(*rows, now)) : from_error(rows.error());
+    co_return rows ? ok(outbox_json(*rows, *held, now)) : from_error(rows.error());
   }
   const auto read = [&journal] { return check_journal(journal); };  // /operator/verify
   auto report = co_await platform::run_on(deps_.reader, read);
   co_return report ? ok(verify_json(*report)) : from_error(report.error());
+}
+
+asio::awaitable<Response> Routes::reconcile(const Request& request) {
+  std::optional<UpstreamName> only;
+  if (const auto name = request.parameter("upstream")) only = UpstreamName(*name);
+  auto done = co_await deps_.reconcile(std::move(only), kReconcileTime);
+  if (!done && done.error().code == Code::rejected)
+    co_return error_response(404, "not_found", done.error().message);
+  co_return done ? ok(reconciled_json(*done)) : from_error(done.error());
+}
+
+asio::awaitable<Response> Routes::backup() {
+  // What is counted in memory belongs to it.
+  const auto window = co_await committed(deps_.batcher, {});
+  if (!window.status) co_return from_error(window.status.error());
+  auto stream = deps_.backup();
+  if (!stream) co_return from_error(stream.error());
+  Response out;
+  out.content_type = "application/octet-stream";
+  out.stream = std::move(*stream);
+  co_return out;
 }
 
 asio::awaitable<Response> Routes::flush(const Request& request) {

@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "agent/base/text.hpp"
+#include "agent/ctl/offline/verbs.hpp"
 #include "agent/ctl/verbs.hpp"
 
 namespace meterd::ctl {
@@ -35,6 +36,9 @@ struct Options {
   bool seal_now = false;
   Report report;
   Dating dating;
+  std::string directory = "/var/lib/meterd";  // of the verbs that work without the daemon
+  std::string file;
+  std::string upstream;
 };
 
 using Verb = std::function<Exit(Session&)>;
@@ -79,7 +83,33 @@ void add_verbs(CLI::App& app, Options& options, Verb& verb) {
   date->add_option("BOOT", options.dating.boot, "The boot's number, as in buckets")->required();
   date->add_option("--day", options.dating.day, "The usage day: 2026-11-22")->required();
   add("audit", "What operators and declared policies changed", audit);
+  add("backup", "Copy the journal to a file while meterd goes on",
+      [&](Session& session) { return backup(session, options.file, offline::check_copy); })
+      ->add_option("FILE", options.file, "Replaced once the copy is whole; keep it on another disk")
+      ->required();
+  add("reconcile", "After a restore: ask the upstreams what they have already", [&](Session& session) {
+    return reconcile(session, options.upstream);
+  })->add_option("UPSTREAM", options.upstream, "Only this one; default: all that are held");
   add("verify", "Check the whole journal: does everything add up", verify);
+}
+
+// They work on the journal's directory, while meterd is stopped. A further one is one more `add`.
+void add_offline_verbs(CLI::App& app, Options& options, Verb& verb) {
+  const auto add = [&](const char* name, const char* about, auto run) {
+    auto* sub = app.add_subcommand(name, about);
+    sub->add_option("--directory", options.directory, "The journal's directory")->capture_default_str();
+    sub->callback([&options, &verb, run] {
+      verb = [&options, run](Session& session) {
+        const offline::Session here{options.directory, session.json, session.out, session.err};
+        return run(here);
+      };
+    });
+    return sub;
+  };
+  add("restore", "Put a backup into an empty directory; meterd must be stopped",
+      [&options](const offline::Session& session) { return offline::restore(session, options.file); })
+      ->add_option("FILE", options.file, "What meterctl backup wrote")
+      ->required();
 }
 
 int run(int argc, char** argv) {
@@ -89,7 +119,7 @@ int run(int argc, char** argv) {
   app.name("meterctl");
   app.footer(
       "Exit codes: 0 fine, 1 the request failed, 2 usage, 3 meterd is not reachable;\n"
-      "of status, outbox and verify also 4: an operator's attention is needed.");
+      "of status, outbox, verify, reconcile and restore also 4: an operator is needed.");
   app.set_version_flag("--version", "meterctl " METERD_VERSION);
   app.get_formatter()->column_width(24);  // of 80
   app.require_subcommand(1);
@@ -102,6 +132,7 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   app.add_flag("--json", options.json, "Print meterd's JSON");
   add_verbs(app, options, verb);
+  add_offline_verbs(app, options, verb);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

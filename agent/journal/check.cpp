@@ -113,6 +113,20 @@ class Check {
 
 }  // namespace
 
+Result<Inspection> inspect_file(const std::string& data_path) {
+  auto environment = Environment::open_read_only(data_path);
+  if (!environment) return environment.error();
+  auto txn = (*environment)->begin_read();
+  if (!txn) return txn.error();
+  auto stamp = load<v0::Stamp>(*txn, stamp_key());
+  if (!stamp) return stamp.error();
+  if (!stamp->has_value()) return Error{Code::corrupt, "it holds no journal of meterd"};
+  if (auto known = check_stamp(**stamp); !known) return known.error();
+  auto report = Check(*txn).run();
+  if (!report) return report.error();
+  return Inspection{(*stamp)->epoch(), WallTime{Milliseconds((*stamp)->created_at_ms())}, std::move(*report)};
+}
+
 Result<CheckReport> check_journal(const Journal& journal) {
   auto txn = journal.begin_read();
   if (!txn) return txn.error();

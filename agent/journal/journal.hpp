@@ -12,7 +12,9 @@
 #include "agent/base/ids.hpp"
 #include "agent/base/result.hpp"
 #include "agent/base/usage_day.hpp"
+#include "agent/journal/lineage.hpp"
 #include "agent/journal/lmdb.hpp"
+#include "agent/journal/lock.hpp"
 #include "agent/journal/remembered_ids.hpp"
 #include "platform/disk.hpp"
 #include "platform/random.hpp"
@@ -23,8 +25,9 @@ struct JournalOptions {
   std::string directory;
   std::uint64_t size_max = 64ULL << 20;
   std::uint64_t reserve = 8ULL << 20;
-  std::string boot_id;  // of the present boot
-  WallTime now;         // for the stamp of a new journal only
+  std::string boot_id;       // of the present boot
+  WallTime now;              // for the stamp of a new journal only
+  std::string machine = {};  // 16 characters that other devices do not have; empty: unknown
 };
 
 // What a bucket needs on its way to a receipt (measured in journal_test with a 300-byte request): its usage,
@@ -73,6 +76,13 @@ class Journal {
   // Which event ids are known. Journal thread.
   RememberedIds& remembered_ids() { return remembered_ids_; }
   const std::string& directory() const { return options_.directory; }
+  // How often it was found to be a copy, and what follows for ids: constant after open().
+  const Lineage& lineage() const { return lineage_; }
+  // Why this open() took it for a copy; empty: it did not.
+  const std::string& found_copied() const { return copy_reason_; }
+
+  // A copy of what is committed now: see Environment::copy_to(). Any thread.
+  Status copy_to(int fd) const { return environment_->copy_to(fd); }
 
   // Any thread. Costs a walk of the free list and of the open buckets.
   Result<Space> space() const;
@@ -81,16 +91,21 @@ class Journal {
   Status keep_reserve();
 
  private:
-  Journal(JournalOptions options, int lock_fd);
-  Status start(platform::Random& random);
-  Status check_files() const;
+  Journal(JournalOptions options, DirectoryLock lock);
+  Status start(const std::string& directory, platform::Random& random);
+  Status check_files();
   Status check_room() const;
   bool is_new() const;
   Status make_aside(platform::Random& random);
-  Status mark_directory() const;
+  Status mark_directory();
+  Status note_commit();
 
   JournalOptions options_;
-  int lock_fd_ = -1;
+  DirectoryLock lock_;  // outlives the environment
+  Mark mark_;           // as it was at the start, then as it was written
+  Identity identity_;   // of the data file, at the start
+  std::string copy_reason_;
+  Lineage lineage_;
   std::unique_ptr<Environment> environment_;
   std::string epoch_;
   std::uint32_t boot_number_ = 0;

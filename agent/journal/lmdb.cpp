@@ -72,7 +72,7 @@ Status make_lock_file(const std::string& directory) {
 }
 
 // Reads every page that the records reach. In a child: a missing page is a SIGBUS there.
-[[noreturn]] void walk_and_exit(const char* directory, std::size_t map_bytes) {
+[[noreturn]] void walk_and_exit(const char* path, std::size_t map_bytes, unsigned flags) {
   MDB_env* env = nullptr;
   MDB_txn* txn = nullptr;
   MDB_cursor* cursor = nullptr;
@@ -80,8 +80,8 @@ Status make_lock_file(const std::string& directory) {
   MDB_val key{};
   MDB_val value{};
   int rc = mdb_env_create(&env);
-  if (rc == 0) rc = mdb_env_set_mapsize(env, map_bytes);
-  if (rc == 0) rc = mdb_env_open(env, directory, MDB_RDONLY | MDB_NOLOCK, kFileMode);
+  if (rc == 0 && map_bytes > 0) rc = mdb_env_set_mapsize(env, map_bytes);
+  if (rc == 0) rc = mdb_env_open(env, path, MDB_RDONLY | MDB_NOLOCK | flags, kFileMode);
   if (rc == 0) rc = mdb_txn_begin(env, nullptr, MDB_RDONLY, &txn);
   if (rc == 0) rc = mdb_dbi_open(txn, nullptr, 0, &dbi);
   for (const MDB_dbi each : {MDB_dbi{0}, dbi}) {
@@ -95,8 +95,30 @@ Status make_lock_file(const std::string& directory) {
   _exit(rc == 0 ? 0 : 1);
 }
 
+// Whether every page can be read.
+Result<bool> walk_in_child(const std::string& path, std::size_t map_bytes, unsigned flags) {
+  const pid_t child = fork();
+  if (child < 0) return error_of(errno, "journal open");
+  if (child == 0) walk_and_exit(path.c_str(), map_bytes, flags);
+  int ended = 0;
+  while (waitpid(child, &ended, 0) < 0)
+    if (errno != EINTR) return error_of(errno, "journal open");
+  return WIFEXITED(ended) && WEXITSTATUS(ended) == 0;
+}
+
 constexpr MDB_dbi kFreeList = 0;  // LMDB's own: records of freed pages
 constexpr MDB_dbi kMain = 1;
+
+int open_main(MDB_env* env) {
+  MDB_txn* txn = nullptr;
+  MDB_dbi dbi = 0;
+  int rc = mdb_txn_begin(env, nullptr, MDB_RDONLY, &txn);
+  if (rc != 0) return rc;
+  rc = mdb_dbi_open(txn, nullptr, 0, &dbi);
+  mdb_txn_abort(txn);
+  check(rc != 0 || dbi == kMain, "LMDB's unnamed database has handle 1");
+  return rc;
+}
 
 class Cursor {
  public:
@@ -192,15 +214,7 @@ Result<std::unique_ptr<Environment>> Environment::open(const Options& options) {
 
   if (auto whole = out->check_length(options.directory); !whole) return whole.error();
 
-  MDB_txn* txn = nullptr;
-  MDB_dbi dbi = 0;
-  rc = mdb_txn_begin(env, nullptr, MDB_RDONLY, &txn);
-  if (rc == 0) {
-    rc = mdb_dbi_open(txn, nullptr, 0, &dbi);
-    mdb_txn_abort(txn);
-  }
-  if (rc != 0) return error_of(rc, "journal open");
-  check(dbi == kMain, "LMDB's unnamed database has handle 1");
+  if (rc = open_main(env); rc != 0) return error_of(rc, "journal open");
   return out;
 }
 
@@ -216,14 +230,24 @@ Status Environment::check_length(const std::string& directory) const {
     return Error{Code::io, "journal open: cannot look at data.mdb"};
   if (static_cast<std::uint64_t>(file.st_size) >= (info.me_last_pgno + 1) * std::uint64_t{stat.ms_psize})
     return {};
-  const pid_t child = fork();
-  if (child < 0) return error_of(errno, "journal open");
-  if (child == 0) walk_and_exit(directory.c_str(), info.me_mapsize);
-  int ended = 0;
-  while (waitpid(child, &ended, 0) < 0)
-    if (errno != EINTR) return error_of(errno, "journal open");
-  if (WIFEXITED(ended) && WEXITSTATUS(ended) == 0) return {};
+  auto readable = walk_in_child(directory, info.me_mapsize, 0);
+  if (!readable) return readable.error();
+  if (*readable) return {};
   return Error{Code::corrupt, "the file was cut short"};
+}
+
+Result<std::unique_ptr<Environment>> Environment::open_read_only(const std::string& data_path) {
+  auto readable = walk_in_child(data_path, 0, MDB_NOSUBDIR);  // 0: as large as the file says
+  if (!readable) return readable.error();
+  if (!*readable) return Error{Code::corrupt, "it cannot be read as a whole"};
+  MDB_env* env = nullptr;
+  int rc = mdb_env_create(&env);
+  if (rc != 0) return error_of(rc, "journal open");
+  std::unique_ptr<Environment> out(new Environment(env));
+  rc = mdb_env_open(env, data_path.c_str(), MDB_RDONLY | MDB_NOLOCK | MDB_NOSUBDIR | MDB_NOTLS, kFileMode);
+  if (rc == 0) rc = open_main(env);
+  if (rc != 0) return error_of(rc, "journal open");
+  return out;
 }
 
 Environment::~Environment() {
@@ -242,6 +266,24 @@ Result<Transaction> Environment::begin_read() const {
   const int rc = mdb_txn_begin(env_, nullptr, MDB_RDONLY, &txn);
   if (rc != 0) return error_of(rc, "journal begin read");
   return Transaction(env_, txn);
+}
+
+std::uint64_t Environment::last_commit() const {
+  MDB_envinfo info{};
+  return mdb_env_info(env_, &info) == 0 ? info.me_last_txnid : 0;
+}
+
+Status Environment::sync() {
+  if (const int rc = mdb_env_sync(env_, 1); rc != 0) return error_of(rc, "journal sync");
+  return {};
+}
+
+Status Environment::copy_to(int fd) const {
+  // Compacted also because the plain copy keeps writers out while it writes its first pages.
+  const int rc = mdb_env_copyfd2(env_, fd, MDB_CP_COMPACT);
+  if (rc == EPIPE) return Error{Code::cancelled, "the reader of the copy has gone"};
+  if (rc != 0) return error_of(rc, "journal copy");
+  return {};
 }
 
 Result<SpaceUse> Environment::space() const {

@@ -67,6 +67,7 @@ Status WriteTransaction::rebuild_balance(const meter::BucketKey& bucket, const s
     balance.events += usage.events;
   }
   balance.next_revision += kRevisionsSkipped;
+  balance.part_from_original(lineage_);
   return put_balance(bucket, balance);
 }
 
