@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <lmdb.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -57,6 +58,7 @@ int __real_fsync(int fd);
 int __real_fdatasync(int fd);
 int __real_rename(const char* from, const char* to);
 int __real_unlink(const char* path);
+int __real_statx(int directory, const char* path, int flags, unsigned mask, struct statx* out);
 int __real_mdb_env_open(MDB_env* env, const char* path, unsigned flags, mdb_mode_t mode);
 
 int __wrap_open(const char* path, int flags, ...) {
@@ -145,6 +147,15 @@ int __wrap_rename(const char* from, const char* to) {
 int __wrap_unlink(const char* path) {
   const int rc = __real_unlink(path);
   if (rc == 0) tell([&](Observer& o) { o.removed(path); });
+  return rc;
+}
+
+// A power cut leaves the file that was there. An image of what it leaves is another file, and would be taken
+// for a copy of the journal.
+int __wrap_statx(int directory, const char* path, int flags, unsigned mask, struct statx* out) {
+  const int rc = __real_statx(directory, path, flags, mask, out);
+  out->stx_ino = 1;
+  out->stx_mask &= ~STATX_BTIME;
   return rc;
 }
 
