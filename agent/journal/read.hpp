@@ -54,7 +54,8 @@ Result<std::vector<BalanceRow>> read_balances(const Journal& journal, std::size_
 // Usages without an end: what needs an operator first (parked, in doubt), then what waits, oldest first.
 Result<std::vector<StoredUsage>> read_outbox(const Journal& journal, std::size_t at_most);
 Result<std::optional<StoredUsage>> read_usage(const Journal& journal, const UsageId& id);
-Result<std::uint64_t> read_producer(const Journal& journal, std::string_view producer);  // 0: never seen
+// Of one that was never seen: sequence 0.
+Result<ProducerCursor> read_producer(const Journal& journal, std::string_view producer);
 Result<std::optional<CounterCursor>> read_counter(const Journal& journal, std::string_view source);
 
 // When the next seal is due (wall clock, seconds); nullopt: no open bucket.
