@@ -25,6 +25,8 @@ inline constexpr std::size_t kFramesInFlightMax = 32;          // per connection
 inline constexpr std::size_t kPendingKeysMax = 100'000;        // distinct buckets in one commit window
 inline constexpr std::size_t kPendingIdsMax = 200'000;         // identified events in one commit window
 inline constexpr std::size_t kProducersMax = 100'000;          // stored (producer, sequence) cursors
+inline constexpr std::size_t kRefusedRangesMax = 1'000;        // of refused sequences, kept for repeats
+inline constexpr std::uint64_t kRepeatableBatches = 256;       // of one producer, unacknowledged at a time
 inline constexpr std::uint64_t kRememberedIdsMax = 1'600'000;  // 16 MiB of memory at most
 
 // HTTP on the device.

@@ -71,7 +71,12 @@ class Flusher {
   boost::asio::awaitable<void> commit_all(std::vector<Settled> settled);
   boost::asio::awaitable<void> repair(Settled& one);
   boost::asio::awaitable<Status> commit(std::vector<Settled> settled);
-  Status settle(journal::WriteTransaction& txn, const Settled& one, const journal::Moment& now) const;
+  struct Instant {  // of a commit
+    journal::Moment at;
+    bool trusted = false;  // its wall clock may date something
+  };
+  Status settle(journal::WriteTransaction& txn, const Settled& one, const Instant& now) const;
+  Status supersede(journal::WriteTransaction& txn, const Settled& one, const Instant& now) const;
   Status note_upstream(journal::WriteTransaction& txn, const std::vector<Settled>& settled,
                        const journal::Moment& now) const;
   journal::Moment now() const;

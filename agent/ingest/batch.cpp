@@ -32,9 +32,44 @@ std::optional<Refusal> read_event(const v1::Event& event, const std::string& pro
   return std::nullopt;
 }
 
-}  // namespace
+// Refused for now: the sequence must not pass it, or its repeat would be taken for a duplicate.
+bool passes(Refusal refusal) { return refusal != Refusal::full && refusal != Refusal::clock_untrusted; }
 
-bool ProducerTable::full() const { return sequences_.size() >= limits::kProducersMax; }
+// One batch on its way through the batcher.
+struct Counting {
+  const v1::Batch& batch;
+  Batcher& batcher;
+  platform::WallReading now;
+  journal::ProducerCursor* cursor = nullptr;  // of a sequenced batch
+  std::uint64_t highest = 0;                  // passed before this batch
+  PendingAck out;
+  std::uint32_t counted = 0;
+  std::uint32_t duplicates = 0;
+
+  // Of the event at that position; nullopt: counted, now or before.
+  std::optional<Refusal> count(int position) {
+    const std::uint64_t sequence = batch.sequence() + static_cast<std::uint64_t>(position);
+    if (cursor != nullptr && sequence <= highest) {
+      const auto refusal = refused_before(*cursor, sequence);
+      if (!refusal) ++duplicates;
+      return refusal;
+    }
+    meter::EventView event;
+    auto refusal = read_event(batch.events(position), batch.producer(), event);
+    if (refusal) {
+      batcher.stats().refuse(*refusal);
+    } else {
+      const auto result = batcher.count(event, now);
+      refusal = result.refusal;
+      if (result.identified) out.identified.push_back(*result.identified);
+    }
+    if (!refusal) ++counted;
+    if (refusal && cursor != nullptr && passes(*refusal)) note_refused(*cursor, sequence, *refusal);
+    return refusal;
+  }
+};
+
+}  // namespace
 
 std::optional<BatchRefusal> refuse_batch(const v1::Batch& batch) {
   if (static_cast<std::size_t>(batch.events_size()) > limits::kBatchEventsMax)
@@ -49,65 +84,36 @@ std::optional<BatchRefusal> refuse_batch(const v1::Batch& batch) {
 }
 
 PendingAck count_batch(const v1::Batch& batch, Batcher& batcher, ProducerTable& producers) {
-  PendingAck out;
+  Counting counting{batch, batcher, batcher.now(), nullptr, 0, {}, 0, 0};
+  auto& out = counting.out;
   out.needs_commit = batch.ack() != v1::RECEIVED;  // an unknown level gets the stronger promise
   out.ack.set_level(batch.ack());
-  const auto now = batcher.now();
-  const bool sequenced = batch.sequence() != 0;
-  std::uint64_t highest = sequenced ? producers[batch.producer()] : 0;
-  if (sequenced && batch.sequence() > highest + 1 && highest != 0) ++batcher.stats().sequence_gaps;
-
-  std::uint32_t counted = 0;
-  std::uint32_t duplicates = 0;
-  for (int i = 0; i < batch.events_size(); ++i) {
-    const auto position = static_cast<std::size_t>(i);
-    meter::EventView event;
-    if (sequenced && batch.sequence() + position <= highest) {
-      // Passed before: counted, or refused for good. The repeat of a lost acknowledgement must tell which.
-      auto refusal = read_event(batch.events(i), batch.producer(), event);
-      if (!refusal) refusal = batcher.refusal_at_any_time(event);
-      if (refusal)
-        add_error(out.ack, position, *refusal);
-      else
-        ++duplicates;
-      continue;
-    }
-    if (const auto refusal = read_event(batch.events(i), batch.producer(), event)) {
-      batcher.stats().refuse(*refusal);
-      add_error(out.ack, position, *refusal);
-      continue;
-    }
-    const auto result = batcher.count(event, now);
-    if (result.refusal) {
-      add_error(out.ack, position, *result.refusal);
-      // Refused for now: the sequence must not pass it, or its repeat would be taken for a duplicate.
-      if (sequenced && (*result.refusal == Refusal::full || *result.refusal == Refusal::clock_untrusted)) {
-        for (int rest = i + 1; rest < batch.events_size(); ++rest)
-          add_error(out.ack, static_cast<std::size_t>(rest), *result.refusal);
-        if (position > 0 && batch.sequence() + position - 1 > highest) {
-          producers[batch.producer()] = batch.sequence() + position - 1;
-          batcher.note_producer(batch.producer(), batch.sequence() + position - 1);
-        }
-        out.ack.set_counted(counted);
-        out.ack.set_duplicates(duplicates);
-        return out;
-      }
-      continue;
-    }
-    ++counted;
-    if (result.identified) out.identified.push_back(*result.identified);
+  if (batch.sequence() != 0) {
+    counting.cursor = &producers[batch.producer()];
+    counting.highest = counting.cursor->sequence();
+    if (batch.sequence() > counting.highest + 1 && counting.highest != 0) ++batcher.stats().sequence_gaps;
   }
-  batcher.stats().duplicates += duplicates;
-  if (sequenced && batch.events_size() > 0) {
-    const auto last = batch.sequence() + static_cast<std::uint64_t>(batch.events_size()) - 1;
-    if (last > highest) {
-      producers[batch.producer()] = last;
-      batcher.note_producer(batch.producer(), last);
-    }
+  int passed = 0;
+  for (; passed < batch.events_size(); ++passed) {
+    const auto refusal = counting.count(passed);
+    if (!refusal) continue;
+    add_error(out.ack, static_cast<std::size_t>(passed), *refusal);
+    if (counting.cursor == nullptr || passes(*refusal)) continue;
+    for (int rest = passed + 1; rest < batch.events_size(); ++rest)
+      add_error(out.ack, static_cast<std::size_t>(rest), *refusal);
+    break;
   }
-  out.ack.set_counted(counted);
-  out.ack.set_duplicates(duplicates);
-  return out;
+  batcher.stats().duplicates += counting.duplicates;
+  const auto last = batch.sequence() + static_cast<std::uint64_t>(passed) - 1;
+  if (counting.cursor != nullptr && passed > 0 && last > counting.highest) {
+    counting.cursor->set_sequence(last);
+    counting.cursor->set_batches(counting.cursor->batches() + 1);
+    forget_refused(*counting.cursor);
+    batcher.note_producer(batch.producer(), *counting.cursor);
+  }
+  out.ack.set_counted(counting.counted);
+  out.ack.set_duplicates(counting.duplicates);
+  return std::move(out);
 }
 
 void settle_ack(PendingAck& pending, const Status& committed, const WindowOutcome& outcome) {

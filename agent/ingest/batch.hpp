@@ -3,26 +3,13 @@
 
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "agent/ingest/batcher.hpp"
+#include "agent/ingest/producer_table.hpp"
 #include "meterd/v1/ingest.pb.h"
 
 namespace meterd::ingest {
-
-// The highest sequence counted per producer, ahead of the journal by what is in memory. The journal's value
-// is put in once, before the producer's first batch; from then on this is the truth.
-class ProducerTable {
- public:
-  bool knows(const std::string& producer) const { return sequences_.contains(producer); }
-  bool full() const;
-  void learn(const std::string& producer, std::uint64_t sequence) { sequences_.emplace(producer, sequence); }
-  std::uint64_t& operator[](const std::string& producer) { return sequences_[producer]; }
-
- private:
-  std::unordered_map<std::string, std::uint64_t> sequences_;
-};
 
 // An Ack on its way: what is known at once, and which events must ask the window's outcome.
 struct PendingAck {

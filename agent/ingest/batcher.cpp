@@ -61,11 +61,6 @@ Batcher::Counted Batcher::count(const meter::EventView& event, const platform::W
   return {std::nullopt, window_.identified.size() - 1};
 }
 
-std::optional<Refusal> Batcher::refusal_at_any_time(const meter::EventView& event) {
-  if (auto refusal = judge_content(event)) return refusal;
-  return settings_.catalog->resolve(event.name, event.subscription).refusal;
-}
-
 std::optional<Refusal> Batcher::judge_content(const meter::EventView& event) {
   if (event.quantity.is_zero() || event.quantity.is_negative()) return Refusal::bad_quantity;
   if (!event.id.empty() &&
@@ -170,8 +165,8 @@ void Batcher::learn_known_buckets(const std::vector<journal::BucketRow>& rows) {
   for (const auto& row : rows) known_.insert({row.key.day, 0, row.key.series});
 }
 
-void Batcher::note_producer(const std::string& producer, std::uint64_t sequence) {
-  window_.producers[producer] = sequence;
+void Batcher::note_producer(const std::string& producer, const journal::ProducerCursor& cursor) {
+  window_.producers[producer] = cursor;
 }
 
 void Batcher::note_counter(const std::string& source, const journal::CounterCursor& cursor) {

@@ -77,11 +77,9 @@ class Batcher {
     std::optional<std::size_t> identified;
   };
   Counted count(const meter::EventView& event, const platform::WallReading& now);
-  // Why the event would be refused whenever it came (its content, its meter); counts nothing.
-  std::optional<meter::Refusal> refusal_at_any_time(const meter::EventView& event);
 
   // Stored with this window's tallies.
-  void note_producer(const std::string& producer, std::uint64_t sequence);
+  void note_producer(const std::string& producer, const journal::ProducerCursor& cursor);
   void note_counter(const std::string& source, const journal::CounterCursor& cursor);
 
   // `done` gets the outcome of the window that is open now: after its commit, or with the error when it could

@@ -105,8 +105,8 @@ Status apply(const Window& window, const WindowContext& context, journal::WriteT
   if (auto s = write_sums(by_place(window, tallies), context, txn, outcome); !s) return s;
   for (const auto& [source, cursor] : window.counters)
     if (auto s = txn.put_counter(source, cursor); !s) return s;
-  for (const auto& [producer, sequence] : window.producers)
-    if (auto s = txn.put_producer(producer, sequence); !s) return s;
+  for (const auto& [producer, cursor] : window.producers)
+    if (auto s = txn.put_producer(producer, cursor); !s) return s;
   if (context.note_trusted_time)
     if (auto s = txn.put_last_trusted({context.now, {context.boot_number, context.boot.since_boot.count()}});
         !s)

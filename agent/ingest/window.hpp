@@ -42,8 +42,8 @@ struct IdentifiedEvent {
 struct Window {
   std::vector<PlacedSum> sums;
   std::vector<IdentifiedEvent> identified;
-  std::vector<meter::EventHash> ids;                       // of `identified`, in the same order
-  std::map<std::string, std::uint64_t> producers;          // producer -> highest sequence counted
+  std::vector<meter::EventHash> ids;  // of `identified`, in the same order
+  std::map<std::string, journal::ProducerCursor> producers;
   std::map<std::string, journal::CounterCursor> counters;  // source -> cursor
   bool empty() const { return sums.empty() && producers.empty() && counters.empty(); }
 };

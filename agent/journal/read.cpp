@@ -223,12 +223,12 @@ Result<std::optional<StoredUsage>> read_usage(const Journal& journal, const Usag
   return WriteTransaction(std::move(*txn)).find_usage(id);
 }
 
-Result<std::uint64_t> read_producer(const Journal& journal, std::string_view producer) {
+Result<ProducerCursor> read_producer(const Journal& journal, std::string_view producer) {
   auto txn = journal.begin_read();
   if (!txn) return txn.error();
-  auto cursor = load<v0::ProducerCursor>(*txn, producer_key(producer));
+  auto cursor = load<ProducerCursor>(*txn, producer_key(producer));
   if (!cursor) return cursor.error();
-  return cursor->has_value() ? (*cursor)->sequence() : std::uint64_t{0};
+  return cursor->value_or(ProducerCursor{});
 }
 
 Result<std::optional<CounterCursor>> read_counter(const Journal& journal, std::string_view source) {

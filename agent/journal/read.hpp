@@ -64,7 +64,8 @@ Result<std::vector<StoredUsage>> read_unreconciled(const Journal& journal, const
 // The upstreams with usages that are held.
 Result<std::vector<UpstreamName>> read_held(const Journal& journal);
 Result<std::optional<StoredUsage>> read_usage(const Journal& journal, const UsageId& id);
-Result<std::uint64_t> read_producer(const Journal& journal, std::string_view producer);  // 0: never seen
+// Of one that was never seen: sequence 0.
+Result<ProducerCursor> read_producer(const Journal& journal, std::string_view producer);
 Result<std::optional<CounterCursor>> read_counter(const Journal& journal, std::string_view source);
 
 // When the next seal is due (wall clock, seconds); nullopt: no open bucket.

@@ -113,9 +113,7 @@ Status WriteTransaction::put_counter(std::string_view source, const CounterCurso
   return store(txn_, counter_key(source), cursor);
 }
 
-Status WriteTransaction::put_producer(std::string_view producer, std::uint64_t sequence) {
-  v0::ProducerCursor cursor;
-  cursor.set_sequence(sequence);
+Status WriteTransaction::put_producer(std::string_view producer, const ProducerCursor& cursor) {
   return store(txn_, producer_key(producer), cursor);
 }
 

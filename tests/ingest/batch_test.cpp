@@ -159,6 +159,57 @@ TEST_F(BatchTest, ErrorsAreByPositionAndTheRestStands) {
       << "whose acknowledgement was lost must be told";
 }
 
+TEST_F(BatchTest, TellsARepeatWhatWasTooOldOrInTheFutureWhenItCame) {
+  auto one = batch(1, 4);
+  const auto now = bench_.clock().wall().time;
+  one.mutable_events(1)->set_time_ms((now - Seconds(500 * 86'400)).since_epoch.count());
+  one.mutable_events(2)->set_time_ms((now + Seconds(400)).since_epoch.count());
+  const auto ack = send(one);
+  EXPECT_THAT(errors_of(ack), ElementsAre("1 too_old", "2 in_future"));
+  restart();
+  bench_.advance(Milliseconds(600'000));  // what was in the future would be accepted by now
+  const auto repeat = send(one);
+  EXPECT_THAT(errors_of(repeat), ElementsAreArray(errors_of(ack)))
+      << "a duplicate is what was counted, and these were not";
+  EXPECT_EQ(repeat.duplicates(), 2U);
+  EXPECT_EQ(bench_.accepted(), q("2"));
+}
+
+TEST_F(BatchTest, TellsARepeatThatItWasCountedThoughItIsTooOldByNow) {
+  auto one = batch(1, 1);
+  one.mutable_events(0)->set_time_ms(
+      (bench_.clock().wall().time - Seconds(399 * 86'400)).since_epoch.count());
+  EXPECT_EQ(send(one).counted(), 1U);
+  bench_.clock().set_wall(bench_.clock().wall().time + Seconds(2 * 86'400));
+  EXPECT_EQ(send(one).duplicates(), 1U);
+}
+
+TEST(RefusedSequences, AreKeptAsRangesAndForgottenWhenNoRepeatCanCome) {
+  journal::ProducerCursor cursor;
+  for (std::uint64_t sequence = 1; sequence <= 100; ++sequence)
+    note_refused(cursor, sequence, sequence <= 50 ? Refusal::too_old : Refusal::unknown_event);
+  EXPECT_EQ(cursor.refused_size(), 2);
+  EXPECT_EQ(refused_before(cursor, 50), Refusal::too_old);
+  EXPECT_EQ(refused_before(cursor, 51), Refusal::unknown_event);
+  EXPECT_EQ(refused_before(cursor, 101), std::nullopt);
+  cursor.set_batches(limits::kRepeatableBatches);
+  forget_refused(cursor);
+  EXPECT_EQ(cursor.refused_size(), 2) << "not one batch too early";
+  cursor.set_batches(limits::kRepeatableBatches + 1);
+  forget_refused(cursor);
+  EXPECT_EQ(cursor.refused_size(), 0);
+}
+
+TEST(RefusedSequences, AreBounded) {
+  journal::ProducerCursor cursor;
+  for (std::uint64_t range = 0; range < limits::kRefusedRangesMax + 10; ++range)
+    note_refused(cursor, 2 * range + 1, Refusal::too_old);
+  forget_refused(cursor);
+  EXPECT_EQ(static_cast<std::size_t>(cursor.refused_size()), limits::kRefusedRangesMax);
+  EXPECT_EQ(refused_before(cursor, 1), std::nullopt) << "the oldest go";
+  EXPECT_EQ(refused_before(cursor, 21), Refusal::too_old);
+}
+
 TEST_F(BatchTest, QuantitiesAreExact) {
   auto one = batch(0, 3);
   one.mutable_events(0)->set_quantity("0.1");

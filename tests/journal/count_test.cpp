@@ -140,24 +140,27 @@ TEST_F(JournalSlices, HoldTotalsBeyondAUsagesLength) {
 class JournalCursors : public JournalAdd {};
 
 TEST_F(JournalCursors, AreStoredWithTheDeltaTheyGave) {
-  EXPECT_EQ(must(read_producer(*journal_, "app")), 0U);
+  EXPECT_EQ(must(read_producer(*journal_, "app")).sequence(), 0U);
   EXPECT_EQ(must(read_counter(*journal_, "wwan0")), std::nullopt);
   CounterCursor cursor;
   cursor.set_boot_id("boot-1");
   cursor.set_rx_bytes(UINT64_MAX);
+  ProducerCursor producer;
+  producer.set_sequence(42);
   step([&](WriteTransaction& w) {
-    must(w.put_producer("app", 42));
+    must(w.put_producer("app", producer));
     must(w.put_counter("wwan0", cursor));
     must(w.add(bucket(), tally("1"), opening()));
   });
   reopen();
-  EXPECT_EQ(must(read_producer(*journal_, "app")), 42U);
+  EXPECT_EQ(must(read_producer(*journal_, "app")).sequence(), 42U);
   EXPECT_EQ(must(read_counter(*journal_, "wwan0"))->rx_bytes(), UINT64_MAX);
   {  // an aborted window takes its cursor with it
     auto write = begin();
-    must(write.put_producer("app", 43));
+    producer.set_sequence(43);
+    must(write.put_producer("app", producer));
   }
-  EXPECT_EQ(must(read_producer(*journal_, "app")), 42U);
+  EXPECT_EQ(must(read_producer(*journal_, "app")).sequence(), 42U);
 }
 
 }  // namespace

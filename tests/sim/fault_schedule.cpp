@@ -106,7 +106,7 @@ void FaultSchedule::boot_device() {
     if (draws_.percent(20))
       wall = sim_.world_.now() + Seconds(draws_.between(-kTenYearsSeconds, kTenYearsSeconds));
     machine.power_on(wall, false);
-    wait_for_time_server(machine.boots(), draws_.any_span(kSecond, plan.faults.longest_untrusted));
+    wait_for_time_server(machine.boots(), draws_.any_span(10 * kSecond, plan.faults.longest_untrusted));
   }
   sim_.start_again_in(draws_.any_span(kSecond, 60 * kSecond));
 }

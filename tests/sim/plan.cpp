@@ -143,7 +143,7 @@ void plan_faults(Plan& plan, Draws draws) {
   faults.crash_at_work_percent = draws.pick(std::vector<std::int64_t>{0, 1, 3});
   faults.longest_outage = draws.any_span(kHour, 3 * kDay);
   faults.longest_off = draws.any_span(kMinute, 2 * kDay);
-  faults.longest_untrusted = draws.any_span(kMinute, 3 * kDay);
+  faults.longest_untrusted = draws.any_span(10 * kMinute, 3 * kDay);
   plan.drift_ppm = draws.between(-50, 50);
   plan.has_clock_battery = draws.percent(30);
   plan.flush_at_end = draws.percent(70);
