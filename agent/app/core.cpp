@@ -229,7 +229,8 @@ asio::awaitable<void> Core::look_at_space() {
   const auto read_space = [this] { return journal_.space(); };
   auto space = co_await platform::run_on(around_.reader, read_space);
   if (!space) co_return;
-  if (space->use.file_bytes != space_.use.file_bytes || !reserve_kept_) {
+  if (space->use.file_bytes != reserved_beyond_ || !reserve_kept_) {
+    reserved_beyond_ = space->use.file_bytes;
     const auto keep_reserve = [this] { return journal_.keep_reserve(); };
     const auto kept = co_await platform::run_on(around_.journal, keep_reserve);
     if (!kept && reserve_kept_)

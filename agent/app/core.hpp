@@ -88,7 +88,8 @@ class Core {
   BootTime started_;
   std::uint64_t written_before_ = 0;  // by this process, when it began to count
   journal::Space space_;
-  std::uint64_t look_again_at_ = 0;  // places opened by then have used half of the room
+  std::uint64_t look_again_at_ = 0;    // places opened by then have used half of the room
+  std::uint64_t reserved_beyond_ = 0;  // the file's length when the reserve was last asked for; 0: not yet
   bool reserve_kept_ = true;
   bool refusing_new_ = false;  // new keys: above the watermark, or without a reserve
   bool stopping_ = false;

@@ -1,4 +1,6 @@
 // A journal of one mebibyte: what it takes in it must also be able to bill.
+#include <sys/stat.h>
+
 #include "tests/core/core_fixture.hpp"
 
 namespace meterd::testing {
@@ -96,6 +98,21 @@ TEST_F(SpaceTest, ManySmallBurstsDoNotAddUpToMoreThanFits) {
   device.advance(Seconds(60));
   EXPECT_THAT(device.outbox(), IsEmpty());
   expect_balanced();
+}
+
+// Or a disk that fills up before the first look after the first growth stops everything, deliveries too.
+TEST_F(SpaceTest, TheReserveIsOnTheDiskFromTheStart) {
+  const auto allocated = [&] {
+    struct stat file {};
+    EXPECT_EQ(stat((device.config.journal_directory + "/data.mdb").c_str(), &file), 0);
+    return static_cast<std::uint64_t>(file.st_blocks) * 512;
+  };
+  device.crash();
+  device.config.journal_reserve *= 2;
+  ASSERT_LT(allocated(), device.config.journal_reserve);
+  device.start();
+  device.advance(Seconds(1));
+  EXPECT_GE(allocated(), device.config.journal_reserve);
 }
 
 }  // namespace

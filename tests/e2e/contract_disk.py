@@ -6,6 +6,7 @@ import subprocess
 from contract_case import METERS, ContractTest
 from contract_process import EXIT_JOURNAL
 from harness import wait_until
+from verdict import billed_totals, compare_balances, exact_sum
 
 
 class FullDisk(ContractTest):
@@ -62,5 +63,38 @@ class FullDisk(ContractTest):
         self.filler.unlink()
         wait_until("the refused batch is taken", lambda: send(number).duplicates == 200, 20)
         self.assertEqual(self.counted(), counted + 200)
+        self.assertEqual(self.device.ctl("verify")[0], 0)
+        self.terminate()
+
+    def test_while_full_open_buckets_count_on_and_are_billed_and_new_ones_wait_for_room(self):
+        self.mount("40m")
+        sandbox = self.make_sandbox()
+        self.start(upstream_port=sandbox.port, seal="1d")
+        self.report(1)
+        self.fill()
+        connection, new = self.connect(), 0
+
+        def refused():
+            nonlocal new
+            ack = connection.ask(self.batch([{"subscription": f"new_{new}"}]))
+            new += ack.counted
+            return ack.errors
+
+        wait_until("a new bucket is refused", refused, 60, every=0.05)
+        self.assertEqual(connection.ask(self.batch(3)).counted, 3)  # one that is open counts on
+        self.assertGreaterEqual(self.refused()["full"], 1)
+        self.assertEqual(self.device.ctl("status")[0], 4)
+        self.device.drain(60)  # while the disk is full
+        self.assertTrue(refused())
+        billed = billed_totals(sandbox.ledger())
+        self.assertEqual(exact_sum(billed.values()), 4 + new)
+        self.assertEqual(compare_balances(self.device.balances(), billed), [])
+        self.filler.unlink()
+        before = new
+        wait_until("a new bucket is taken, without a restart", lambda: refused() is not None and new > before, 20)
+        self.device.drain(60)
+        billed = billed_totals(sandbox.ledger())
+        self.assertEqual(exact_sum(billed.values()), 4 + new)
+        self.assertEqual(compare_balances(self.device.balances(), billed), [])
         self.assertEqual(self.device.ctl("verify")[0], 0)
         self.terminate()

@@ -124,14 +124,14 @@ class Device:
 
     # Configuration.
 
-    def config(self, meters, upstream_port=None, sources="", commit_interval="200ms", device="gw-e2e"):
+    def config(self, meters, upstream_port=None, sources="", commit_interval="200ms", device="gw-e2e", seal="2s"):
         """`meters`: (event, item price) pairs; they carry their subscription in each event."""
         upstream = f"""[[upstream]]
 name = "billing"
 kind = "chargebee"
 url = "http://127.0.0.1:{upstream_port}/api/v2"
 key = {{ file = "{self.directory}/key" }}
-seal = "2s"
+seal = "{seal}"
 """
         rules = "".join(f'[[meter]]\nevent = "{event}"\nitem_price = "{price}"\n' for event, price in meters)
         return f"""[device]

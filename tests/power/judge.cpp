@@ -80,7 +80,7 @@ Trial::Judgement Trial::judge(const Image& image, Generator& random) {
   auto journal = Journal::open(options, suits, other);
   if (!journal) return {Verdict::refused, journal.error().message};
   if (auto judged = judge_state(**journal, new_boot); judged.verdict != Verdict::fine) return judged;
-  return go_on(std::move(*journal), options, new_boot);
+  return go_on(std::move(*journal), options);
 }
 
 Trial::Judgement Trial::judge_state(const Journal& journal, bool new_boot) const {
@@ -95,19 +95,18 @@ Trial::Judgement Trial::judge_state(const Journal& journal, bool new_boot) const
   auto found = read_state(journal);
   if (!found) return {Verdict::torn, found.error().message};
   const auto same = [&](const State& wanted) {
-    return new_boot ? found->of_any_boot == wanted.of_any_boot : found->records == wanted.records;
+    return new_boot ? found->lasting == wanted.lasting : found->records == wanted.records;
   };
   if (same(*acknowledged_) || (!in_flight_.empty() && same(in_flight_.front().after))) return {};
   // A new boot that was cut off while it opened: the same boot then writes its number once more.
-  if (!in_flight_.empty() && in_flight_.front().acts.empty() &&
-      found->of_any_boot == acknowledged_->of_any_boot)
+  if (!in_flight_.empty() && in_flight_.front().acts.empty() && found->lasting == acknowledged_->lasting)
     return {};
   return classify(journal, *found);
 }
 
 Trial::Judgement Trial::classify(const Journal& journal, const State& found) const {
   if (auto fresh = is_fresh(journal); fresh.ok() && *fresh) return {Verdict::lost, "everything is gone"};
-  if (history_.contains(std::hash<std::string>{}(found.of_any_boot)))
+  if (history_.contains(std::hash<std::string>{}(found.lasting)))
     return {Verdict::lost, "an acknowledged commit is not there"};
   auto sum = counted(journal);
   auto wanted = counted(*double_);
@@ -121,9 +120,8 @@ Trial::Judgement Trial::classify(const Journal& journal, const State& found) con
 
 // Whoever was not answered reports again, the rest of the commit is done, something is counted and sealed on
 // top, and the next start finds all of it.
-Trial::Judgement Trial::go_on(std::unique_ptr<Journal> journal, const journal::JournalOptions& options,
-                              bool new_boot) {
-  if (auto judged = do_again(*journal, new_boot); judged.verdict != Verdict::fine) return judged;
+Trial::Judgement Trial::go_on(std::unique_ptr<Journal> journal, const journal::JournalOptions& options) {
+  if (auto judged = do_again(*journal); judged.verdict != Verdict::fine) return judged;
   {
     auto txn = journal->begin_write();
     if (!txn) return {Verdict::torn, txn.error().message};
@@ -151,12 +149,12 @@ Trial::Judgement Trial::go_on(std::unique_ptr<Journal> journal, const journal::J
   return {};
 }
 
-Trial::Judgement Trial::do_again(Journal& journal, bool new_boot) const {
+Trial::Judgement Trial::do_again(Journal& journal) const {
   if (!acknowledged_ || in_flight_.empty() || in_flight_.front().acts.empty()) return {};
   const auto& commit = in_flight_.front();
   auto found = read_state(journal);
   if (!found) return {Verdict::torn, found.error().message};
-  const bool there = found->of_any_boot == commit.after.of_any_boot;
+  const bool there = found->lasting == commit.after.lasting;
   {
     auto txn = journal.begin_write();
     if (!txn) return {Verdict::torn, txn.error().message};
@@ -170,8 +168,8 @@ Trial::Judgement Trial::do_again(Journal& journal, bool new_boot) const {
   }
   auto after = read_state(journal);
   if (!after) return {Verdict::torn, after.error().message};
-  const bool same = new_boot ? after->of_any_boot == commit.after.of_any_boot : *after == commit.after;
-  if (!same) return {Verdict::doubled, "repeating the reports in flight does not give what they give once"};
+  if (after->lasting != commit.after.lasting)
+    return {Verdict::doubled, "repeating the reports in flight does not give what they give once"};
   return {};
 }
 

@@ -15,7 +15,15 @@ void append(std::string& out, std::string_view text) {
   out += text;
 }
 
-std::string without_boot(std::string_view key, std::string_view value) {
+constexpr std::size_t kChecksum = 4;  // covers the key, so it goes with what is left out of that
+
+bool is_id_block(std::string_view key) { return key.front() == static_cast<char>(Kind::id_block); }
+
+std::string_view lasting_key(std::string_view key) { return is_id_block(key) ? key.substr(0, 1) : key; }
+
+std::string lasting_value(std::string_view key, std::string_view value) {
+  if (is_id_block(key)) return std::string(value.substr(kChecksum));
+  if (key != journal::general_key()) return std::string(value);
   auto payload = journal::unwrap(key, value);
   journal::v0::General general;
   if (!payload || !general.ParseFromArray(payload->data(), static_cast<int>(payload->size())))
@@ -31,12 +39,11 @@ Result<State> read_state(const Journal& journal) {
   auto txn = journal.begin_read();
   if (!txn) return txn.error();
   State state;
-  const auto general = journal::general_key();
   auto scanned = txn->scan("", "", [&](std::string_view key, std::string_view value) {
     append(state.records, key);
     append(state.records, value);
-    append(state.of_any_boot, key);
-    append(state.of_any_boot, key == general ? without_boot(key, value) : std::string(value));
+    append(state.lasting, lasting_key(key));
+    append(state.lasting, lasting_value(key, value));
     return true;
   });
   if (!scanned) return scanned.error();

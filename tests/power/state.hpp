@@ -9,8 +9,10 @@
 namespace meterd::power {
 
 struct State {
-  std::string records;      // all of them, keys and values, in order
-  std::string of_any_boot;  // the same without which boot it is
+  std::string records;  // all of them, keys and values, in order
+  // The same without which boot it is, and without the numbers of the blocks of ids: once all are forgotten,
+  // they begin anew with the next start.
+  std::string lasting;
   bool operator==(const State&) const = default;
 };
 Result<State> read_state(const journal::Journal& journal);

@@ -125,7 +125,7 @@ void Trial::answered() {
   auto& commit = in_flight_.front();
   if (++commit.answered < commit.acts.size()) return;
   ++counts_.commits;
-  history_.insert(std::hash<std::string>{}(acknowledged_->of_any_boot));
+  history_.insert(std::hash<std::string>{}(acknowledged_->lasting));
   acknowledged_ = std::move(commit.after);
   in_flight_.pop_front();
 }

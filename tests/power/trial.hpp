@@ -82,9 +82,8 @@ class Trial {
   Judgement judge_in_child(const Image& image, Generator& random);
   Judgement judge_state(const journal::Journal& journal, bool new_boot) const;
   Judgement classify(const journal::Journal& journal, const State& found) const;
-  Judgement go_on(std::unique_ptr<journal::Journal> journal, const journal::JournalOptions& options,
-                  bool new_boot);
-  Judgement do_again(journal::Journal& journal, bool new_boot) const;
+  Judgement go_on(std::unique_ptr<journal::Journal> journal, const journal::JournalOptions& options);
+  Judgement do_again(journal::Journal& journal) const;
   journal::JournalOptions options_for(const std::string& directory) const;
 
   TrialOptions options_;
