@@ -84,15 +84,14 @@ Result<std::unique_ptr<Journal>> Journal::open(const JournalOptions& options, co
   if (auto files = journal->check_files(); !files) return files.error();
 
   if (auto room = journal->check_room(); !room) return room.error();
-  auto environment = Environment::open({options.directory, options.size_max});
+  auto environment = Environment::open({options.directory, options.size_max, options.file_check});
   if (!environment) {
     const auto& error = environment.error();
     if (error.code == Code::corrupt)
       return Error{Code::corrupt,
-                   "journal: " + options.directory +
-                       "/data.mdb is not a readable journal; nothing was changed; restore a backup "
-                       "or move the directory away to start afresh (" +
-                       error.message + ")"};
+                   "journal: " + options.directory + "/data.mdb is not a readable journal (" + error.message +
+                       "); nothing was changed; see what it affects with meterctl fsck --directory " +
+                       options.directory + ", then restore a backup or salvage what is readable"};
     const std::string advice = error.code == Code::full ? "; free space there and start again" : "";
     return Error{error.code, "journal: " + options.directory + ": " + error.message + advice};
   }

@@ -25,6 +25,7 @@ struct JournalOptions {
   std::uint64_t reserve = 8ULL << 20;
   std::string boot_id;  // of the present boot
   WallTime now;         // for the stamp of a new journal only
+  FileCheck file_check = FileCheck::in_child;
 };
 
 // What a bucket needs on its way to a receipt (measured in journal_test with a 300-byte request): its usage,
