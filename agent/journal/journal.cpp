@@ -21,6 +21,7 @@ constexpr std::uint32_t kFormat = 0;
 constexpr std::uint32_t kByteOrder = 0x01020304;
 constexpr std::uint32_t kWordBits = sizeof(void*) * 8;
 constexpr std::size_t kEpochBytes = 16;
+constexpr std::size_t kRestoredAtOnce = 1'000;
 
 Error system_error(Code code, const std::string& doing) {
   return {code, doing + ": " + std::strerror(errno)};
@@ -134,7 +135,32 @@ Status Journal::check_room() const {
                                " KiB (journal.reserve); free space there and start again"};
 }
 
+// Nothing is changed unless all of it can be made good in one transaction.
+Status Journal::repair() {
+  auto txn = environment_->begin_write();
+  if (!txn) return txn.error();
+  WriteTransaction write(std::move(*txn));
+  auto taken = write.take_unreadable();
+  if (!taken) return taken.error();
+  if (taken->empty()) return {};
+  auto stamp = write.stamp();
+  if (!stamp) return stamp.error();
+  if (auto ok = check_stamp(*stamp); !ok) return ok;
+  if (auto s = write.set_taken_aside(*taken); !s) return s;
+  WriteTransaction::RestorePlace place;
+  for (bool more = true; more;) {
+    auto step = write.restore_some(place, kRestoredAtOnce);
+    if (!step) return step.error();
+    more = *step;
+  }
+  set_aside_at_open_ = taken->size() - write.healed();
+  healed_at_open_ = write.healed();
+  return write.commit();
+}
+
 Status Journal::start(platform::Random& random) {
+  if (environment_->unreadable_records() > 0)
+    if (auto repaired = repair(); !repaired) return repaired;
   auto txn = environment_->begin_write();
   if (!txn) return txn.error();
   auto stamp = load<v0::Stamp>(*txn, stamp_key());

@@ -74,6 +74,9 @@ class Journal {
   // Which event ids are known. Journal thread.
   RememberedIds& remembered_ids() { return remembered_ids_; }
   const std::string& directory() const { return options_.directory; }
+  // Records that could not be read when it was opened, and were set aside then.
+  std::size_t set_aside_at_open() const { return set_aside_at_open_; }
+  std::size_t healed_at_open() const { return healed_at_open_; }  // only their keys were damaged
 
   // Any thread. Costs a walk of the free list and of the open buckets.
   Result<Space> space() const;
@@ -84,6 +87,7 @@ class Journal {
  private:
   Journal(JournalOptions options, int lock_fd);
   Status start(platform::Random& random);
+  Status repair();
   Status check_files() const;
   Status check_room() const;
   Status mark_directory() const;
@@ -95,6 +99,8 @@ class Journal {
   std::uint32_t boot_number_ = 0;
   WallTime last_trusted_;
   RememberedIds remembered_ids_;
+  std::size_t set_aside_at_open_ = 0;
+  std::size_t healed_at_open_ = 0;
   mutable std::atomic<std::uint64_t> reads_{0};
   std::optional<Milliseconds> trusted_offset_;
 };

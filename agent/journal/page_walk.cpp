@@ -27,16 +27,21 @@ class Walk {
     if (auto meta = newest_meta()) {
       report_.txnid = meta->txnid;
       meta_ = *meta;
+      report_.last_page = meta_.last_page;
       // Never more than the file has, and the pages that its last commits did not write.
       const auto in_file = file_.file_bytes() / layout_.page_bytes;
       const auto pages = std::min(meta_.last_page + 1, in_file + kMetaPages);
       report_.reached.resize(pages);
       report_.free.resize(pages);
       for (std::uint64_t page = 0; page < std::min(kMetaPages, pages); ++page) report_.reached[page] = true;
+      report_.pages_reached = kMetaPages;
       walk_tree(meta_.main, true);
       const auto before = report_.damages;
       walk_tree(meta_.free_list, false);
       report_.free_list_is_whole = report_.damages == before;
+      // Each page that was ever used is in a tree or free: the last one too.
+      if (report_.is_sound() && highest_ != meta_.last_page)
+        damage(report_.txnid % kMetaPages, "its last page is in no tree and not free");
     }
     if (failed_) return *failed_;
     return std::move(report_);
@@ -127,6 +132,8 @@ class Walk {
 
   bool mark(std::vector<bool>& where, std::uint64_t page) {
     if (page < kMetaPages || page > meta_.last_page) return false;
+    ++(&where == &report_.free ? report_.pages_free : report_.pages_reached);
+    highest_ = std::max(highest_, page);
     // Beyond the file's end: whoever reads it finds out. A page that is free was never written, maybe.
     if (page >= where.size()) return true;
     if (report_.reached[page] || report_.free[page]) return false;
@@ -197,14 +204,17 @@ class Walk {
   }
 
   bool large_value(const Node& node, const Range& range) {
-    const auto count = file_.pages_of_large(node);
-    found_.overflow_pages += count;
-    for (std::uint64_t page = node.page; page - node.page < count; ++page)
-      if (!mark(report_.reached, page)) {
-        damage(page, "a large value lies upon pages in use, or beyond the end", &range);
-        return false;
-      }
-    return fine(file_.read_large(node, large_), node.page, &range);
+    auto count = file_.read_large(node, large_);
+    if (!count) return fine(count.error(), node.page, &range);
+    found_.overflow_pages += *count;
+    bool apart = node.page <= meta_.last_page && *count <= meta_.last_page + 1 - node.page;
+    for (std::uint64_t i = 0; i < *count && node.page + i < report_.reached.size() && apart; ++i)
+      apart = mark(report_.reached, node.page + i);
+    if (!apart) {
+      damage(node.page, "a large value lies upon pages in use, or beyond the end", &range);
+      return false;
+    }
+    return true;
   }
 
   void visit(std::string_view key, std::string_view value, bool readable) {
@@ -234,6 +244,7 @@ class Walk {
   const VisitRecord& visit_;
   WalkReport report_;
   Meta meta_;
+  std::uint64_t highest_ = kMetaPages - 1;
   bool in_main_ = true;
   const Tree* tree_ = nullptr;
   Tree found_;

@@ -31,11 +31,14 @@ struct WalkReport {
   std::uint64_t file_bytes = 0;
   std::uint64_t page_bytes = 0;
   std::uint64_t txnid = 0;               // of the newest commit whose meta page can be read
+  std::uint64_t last_page = 0;           // that any commit has used
   bool newest_meta_is_lost = false;      // one of the two is damaged: it may have been the newest commit
   std::uint64_t records = 0;             // that were reached
   std::uint64_t unreadable_records = 0;  // of these, those that fail their checksum
   std::uint64_t damages = 0;
-  std::vector<PageDamage> damage;  // the first 100 of them
+  std::vector<PageDamage> damage;   // the first 100 of them
+  std::uint64_t pages_reached = 0;  // of the trees and their large values, and the meta pages
+  std::uint64_t pages_free = 0;
   bool free_list_is_whole = false;
   std::vector<bool> reached;  // per page: of the trees and their large values
   std::vector<bool> free;     // per page: in the free list

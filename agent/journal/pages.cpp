@@ -231,21 +231,17 @@ Result<Meta> PageFile::meta(std::uint64_t number) const {
   return meta;
 }
 
-std::uint64_t PageFile::pages_of_large(const Node& node) const {
-  return (layout_.header_bytes() + node.size + layout_.page_bytes - 1) / layout_.page_bytes;
-}
-
-Status PageFile::read_large(const Node& node, std::string& out) const {
-  const std::uint64_t count = pages_of_large(node);
-  if (auto s = read(node.page, count, out); !s) return s;
+Result<std::uint64_t> PageFile::read_large(const Node& node, std::string& out) const {
+  const auto needed = (layout_.header_bytes() + node.size + layout_.page_bytes - 1) / layout_.page_bytes;
+  if (auto s = read(node.page, needed, out); !s) return s.error();
   const Header header = header_of(out, layout_);
   if (header.number != node.page || header.flags != kOverflow)
     return damaged("it is no page of a large value");
-  if (at<std::uint32_t>(out, layout_.word_bytes + 4) != count)
-    return damaged("it is a large value of another length");
+  const std::uint64_t count = at<std::uint32_t>(out, layout_.word_bytes + 4);
+  if (count < needed) return damaged("it is a large value of another length");
   out.erase(0, layout_.header_bytes());
   out.resize(node.size);
-  return {};
+  return count;
 }
 
 }  // namespace meterd::journal

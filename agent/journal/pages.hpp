@@ -86,9 +86,9 @@ class PageFile {
   Status read(std::uint64_t number, std::uint64_t count, std::string& out) const;
   // Code::corrupt, with the reason: it cannot be what LMDB wrote.
   Result<Meta> meta(std::uint64_t number) const;
-  // A value on overflow pages; `pages` says how many. Code::corrupt.
-  Status read_large(const Node& node, std::string& out) const;
-  std::uint64_t pages_of_large(const Node& node) const;
+  // A value on pages of its own, and how many they are: at least what it needs, since LMDB keeps them all
+  // when a value becomes shorter within its transaction. Code::corrupt.
+  Result<std::uint64_t> read_large(const Node& node, std::string& out) const;
 
  private:
   PageFile(int fd, std::uint64_t file_bytes) : fd_(fd), file_bytes_(file_bytes) {}
