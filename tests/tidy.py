@@ -21,7 +21,8 @@ LAYERS = {
     "agent/upstream": ["agent/base", "agent/meter", "platform"],
     "agent/flush": ["agent/base", "agent/meter", "agent/journal", "agent/upstream", "platform"],
     "agent/api": ["agent/base", "agent/meter", "agent/journal", "agent/ingest", "platform"],
-    "agent/ctl": ["agent/base"],
+    "agent/ctl": ["agent/base", "agent/ctl/offline"],
+    "agent/ctl/offline": ["agent/base", "agent/ctl", "agent/journal", "platform", "platform/linux"],
     "agent/app": ["agent/base", "agent/meter", "agent/journal", "agent/ingest", "agent/upstream", "agent/flush",
                   "agent/api", "platform", "platform/linux"],
     "platform": ["agent/base", "platform"],
@@ -53,6 +54,8 @@ def tracked():
 def layer_of(name):
     if name.startswith("platform/"):
         return "platform"
+    if name.startswith("agent/ctl/offline/"):
+        return "agent/ctl/offline"
     parts = name.split("/")
     return "/".join(parts[:2]) if parts[0] == "agent" and len(parts) > 2 else None
 

@@ -35,6 +35,8 @@ std::string_view reason_of(unsigned status) {
       return "Request Header Fields Too Large";
     case 500:
       return "Internal Server Error";
+    case 505:
+      return "HTTP Version Not Supported";
     case 503:
       return "Service Unavailable";
     default:
@@ -99,8 +101,12 @@ void append_head(std::string& out, const Response& answer, AnswerFrame frame) {
     out += ": ";
     out += value;
   }
-  out += "\r\nContent-Length: ";
-  out += std::to_string(answer.body.size());
+  if (answer.stream) {
+    out += "\r\nTransfer-Encoding: chunked";
+  } else {
+    out += "\r\nContent-Length: ";
+    out += std::to_string(answer.body.size());
+  }
   if (!frame.keep_alive)
     out += "\r\nConnection: close";
   else if (frame.version == 10)

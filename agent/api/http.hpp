@@ -2,6 +2,7 @@
 // http.cpp (out); the sockets are http_server.cpp.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -9,6 +10,8 @@
 #include <vector>
 
 namespace meterd::api {
+
+class BodyStream;
 
 struct Request {
   std::string method;
@@ -43,6 +46,7 @@ struct Response {
   std::string body;
   const char* content_type = "application/json";  // a literal: it is not copied
   std::vector<std::pair<std::string, std::string>> headers;
+  std::shared_ptr<BodyStream> stream = {};  // instead of `body`; to HTTP/1.1 only, where its end is marked
 };
 
 // {"error":{"code","message"}}; `message` says what to do.

@@ -11,9 +11,11 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+#include <cstdio>
 #include <list>
 #include <optional>
 
+#include "agent/api/body_stream.hpp"
 #include "agent/api/request_reader.hpp"
 #include "agent/base/limits.hpp"
 
@@ -78,6 +80,7 @@ struct HttpServer::Shared : std::enable_shared_from_this<HttpServer::Shared> {
   asio::awaitable<void> serve(Connections::iterator place);
   asio::awaitable<bool> read_some(Connection& connection);
   asio::awaitable<bool> write(Connection& connection, std::string_view body);
+  asio::awaitable<bool> write_stream(Connection& connection, BodyStream& body);
   asio::awaitable<void> linger(Connection& connection);
   void begin(Connections::iterator place, Phase phase);
   bool has_place(bool is_unix);
@@ -224,11 +227,15 @@ asio::awaitable<void> HttpServer::Shared::serve(Connections::iterator place) {
     } else {
       answer = reader.refusal();
     }
+    if (answer.stream &&
+        frame.version == 10)  // there the end of a body cannot be told from a broken connection
+      answer = error_response(505, "http_version", "Ask with HTTP/1.1.");
     keep = frame.keep_alive = frame.keep_alive && !stopping;
     within(*connection, kWriteTime);
     connection->out.clear();
     append_head(connection->out, answer, frame);
-    const bool sent = co_await write(*connection, reader.is_head() ? std::string_view() : answer.body);
+    bool sent = co_await write(*connection, reader.is_head() ? std::string_view() : answer.body);
+    if (sent && answer.stream && !reader.is_head()) sent = co_await write_stream(*connection, *answer.stream);
     if (sent && step == Step::refused) co_await linger(*connection);
     keep = keep && sent;
     if (!keep) break;
@@ -274,6 +281,26 @@ asio::awaitable<bool> HttpServer::Shared::write(Connection& connection, std::str
   auto [failed, written] =
       co_await asio::async_write(connection.socket, rest, asio::as_tuple(asio::use_awaitable));
   co_return !failed;
+}
+
+// In chunks. Each has its own time to be taken: a client that stops reading holds up what makes the body for
+// no longer. Without the last, empty chunk the client knows that it has not got the whole.
+asio::awaitable<bool> HttpServer::Shared::write_stream(Connection& connection, BodyStream& body) {
+  std::string_view between;  // a chunk's end goes with the next one's size
+  for (;;) {
+    connection.deadline.reset();
+    const auto piece = co_await body.next();
+    if (!piece || connection.closed) co_return false;
+    within(connection, kWriteTime);
+    std::array<char, 20> size{};
+    std::snprintf(size.data(), size.size(), "%zx\r\n", piece->size());
+    connection.out = between;
+    connection.out += size.data();
+    if (piece->empty()) connection.out += "\r\n";
+    if (!co_await write(connection, *piece)) co_return false;
+    if (piece->empty()) co_return true;
+    between = "\r\n";
+  }
 }
 
 // A client that is still sending would lose the answer to a reset: what it sends is thrown away for a moment.

@@ -68,7 +68,8 @@ std::string balances_json(const std::vector<journal::BalanceRow>& rows) {
       json::object{{"balances", std::move(out)}, {"truncated", rows.size() >= limits::kListRowsMax}});
 }
 
-std::string outbox_json(const std::vector<journal::StoredUsage>& rows, const journal::Moment& now) {
+std::string outbox_json(const std::vector<journal::StoredUsage>& rows, const std::vector<UpstreamName>& held,
+                        const journal::Moment& now) {
   json::array out;
   for (const auto& row : rows) {
     const auto& record = row.record;
@@ -84,8 +85,11 @@ std::string outbox_json(const std::vector<journal::StoredUsage>& rows, const jou
                                {"next_attempt", next_attempt(record, now)},
                                {"last_error", record.last_error()}});
   }
-  return json::serialize(
-      json::object{{"outbox", std::move(out)}, {"truncated", rows.size() >= limits::kListRowsMax}});
+  json::array names;
+  for (const auto& name : held) names.emplace_back(name.value());
+  return json::serialize(json::object{{"outbox", std::move(out)},
+                                      {"held", std::move(names)},
+                                      {"truncated", rows.size() >= limits::kListRowsMax}});
 }
 
 std::string verify_json(const journal::CheckReport& report) {

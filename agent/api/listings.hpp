@@ -13,7 +13,9 @@ std::string buckets_json(const std::vector<journal::BucketRow>& rows,
                          const std::vector<journal::UndatedRow>& undated);
 std::string balances_json(const std::vector<journal::BalanceRow>& rows);
 // `now` turns a due time since boot into a time of day.
-std::string outbox_json(const std::vector<journal::StoredUsage>& rows, const journal::Moment& now);
+// `held`: the upstreams to which nothing is sent until they are reconciled.
+std::string outbox_json(const std::vector<journal::StoredUsage>& rows, const std::vector<UpstreamName>& held,
+                        const journal::Moment& now);
 std::string verify_json(const journal::CheckReport& report);
 
 }  // namespace meterd::api

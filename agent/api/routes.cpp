@@ -41,7 +41,7 @@ bool is_get(const Request& request) { return request.method == "GET" || request.
 std::string_view method_of(std::string_view path) {
   if (path == "/events" || path == "/operator/flush") return "POST";
   for (const auto* known : {"/healthz", "/status", "/metrics", "/operator/buckets", "/operator/balances",
-                            "/operator/outbox", "/operator/verify"})
+                            "/operator/outbox", "/operator/verify", "/operator/backup"})
     if (path == known) return "GET";
   return {};
 }
@@ -125,6 +125,7 @@ asio::awaitable<Response> Routes::metrics() {
 
 asio::awaitable<Response> Routes::operators(const Request& request) {
   if (request.path == "/operator/flush") co_return co_await flush(request);
+  if (request.path == "/operator/backup") co_return co_await backup();
   const auto& journal = deps_.journal;
   if (request.path == "/operator/buckets") {
     const auto read = [&journal] { return read_buckets(journal, limits::kListRowsMax); };
@@ -142,13 +143,28 @@ asio::awaitable<Response> Routes::operators(const Request& request) {
   if (request.path == "/operator/outbox") {
     const auto read = [&journal] { return read_outbox(journal, limits::kListRowsMax); };
     auto rows = co_await platform::run_on(deps_.reader, read);
+    const auto read_held = [&journal] { return journal::read_held(journal); };
+    auto held = co_await platform::run_on(deps_.reader, read_held);
+    if (!held) co_return from_error(held.error());
     const journal::Moment now{deps_.clock.wall().time,
                               {journal.boot_number(), deps_.clock.boot().since_boot.count()}};
-    co_return rows ? ok(outbox_json(*rows, now)) : from_error(rows.error());
+    co_return rows ? ok(outbox_json(*rows, *held, now)) : from_error(rows.error());
   }
   const auto read = [&journal] { return check_journal(journal); };  // /operator/verify
   auto report = co_await platform::run_on(deps_.reader, read);
   co_return report ? ok(verify_json(*report)) : from_error(report.error());
+}
+
+asio::awaitable<Response> Routes::backup() {
+  // What is counted in memory belongs to it.
+  const auto window = co_await committed(deps_.batcher, {});
+  if (!window.status) co_return from_error(window.status.error());
+  auto stream = deps_.backup();
+  if (!stream) co_return from_error(stream.error());
+  Response out;
+  out.content_type = "application/octet-stream";
+  out.stream = std::move(*stream);
+  co_return out;
 }
 
 asio::awaitable<Response> Routes::flush(const Request& request) {

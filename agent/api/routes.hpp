@@ -8,6 +8,7 @@
 #include <functional>
 
 #include "agent/api/basic_auth.hpp"
+#include "agent/api/body_stream.hpp"
 #include "agent/api/events.hpp"
 #include "agent/api/http.hpp"
 #include "agent/api/status.hpp"
@@ -32,6 +33,8 @@ class Routes {
     };
     std::function<boost::asio::awaitable<Result<Flushed>>(bool seal_now)> flush;
     const BasicAuth& tcp_key;  // its owner may replace the key at any time
+    // A copy of the journal, one at a time; see backup.hpp.
+    std::function<Result<std::shared_ptr<BodyStream>>()> backup = {};
   };
   explicit Routes(Dependencies dependencies) : deps_(std::move(dependencies)), events_(deps_.batcher) {}
 
@@ -49,6 +52,7 @@ class Routes {
   boost::asio::awaitable<Response> metrics();
   boost::asio::awaitable<Response> operators(const Request& request);
   boost::asio::awaitable<Response> flush(const Request& request);
+  boost::asio::awaitable<Response> backup();
 
   Dependencies deps_;
   Events events_;

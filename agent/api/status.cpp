@@ -55,6 +55,7 @@ std::string hex(const std::string& bytes) {
 
 std::string state_of(const UpstreamStatus& upstream) {
   if (!upstream.configured) return "not configured";
+  if (upstream.held) return "held";
   if (upstream.state.unauthorised()) return "unauthorised";
   if (upstream.paused_for <= Milliseconds(0)) return "ok";
   return upstream.state.retry_after() ? "throttled" : "paused";
@@ -101,6 +102,7 @@ json::object upstream_part(const UpstreamStatus& u) {
   return {{"name", u.name},
           {"kind", u.kind},
           {"state", state_of(u)},
+          {"held", u.held},
           {"open_buckets", u.open_buckets},
           {"waiting", u.state.waiting()},
           {"in_doubt", u.state.in_doubt()},
@@ -161,6 +163,10 @@ std::vector<Attention> find_attention(const Status& s) {
     if (!u.configured && u.open_buckets > 0)
       out.push_back({count(u.open_buckets, "buckets are open for ") + u.name + ", which is not configured",
                      "give an [[upstream]] this name again"});
+    if (u.configured && u.held)
+      out.push_back({"this journal is a copy (restored, cloned or put back): nothing is sent to " + u.name +
+                         " before it was asked what it has",
+                     "run meterctl reconcile; counting goes on"});
     if (u.state.unauthorised())
       out.push_back({u.name + " refuses our key",
                      "correct the key or the site and reload meterd; nothing is lost meanwhile"});

@@ -36,6 +36,7 @@ struct UpstreamStatus {
   Milliseconds paused_for{};
   Deliveries deliveries = {};
   std::uint64_t open_buckets = 0;
+  bool held = false;  // this journal is a copy: nothing is sent until it is reconciled
 };
 
 struct Attention {

@@ -97,7 +97,26 @@ void Core::put_sources(const Cursors& stored) {
   batcher_->set_sources({interfaces_.begin(), interfaces_.end()});
 }
 
+// The ledger of a copied journal is the copy's own.
+void Core::release_local() {
+  if (journal_.lineage().copies == 0) return;
+  std::vector<UpstreamName> configured;
+  for (const auto& upstream : upstreams_of(config_)) configured.push_back(upstream.name);
+  for (const auto& [name, target] : context_->targets) {
+    if (!target.vendor->traits().local) continue;
+    journal::Operation release = [name = name, configured](journal::WriteTransaction& txn) -> Status {
+      auto held = txn.is_held(name);
+      if (!held) return held.error();
+      return *held ? txn.release(name, configured) : Status();
+    };
+    committer_.submit(std::move(release), [this](const Status& released) {
+      if (!released) around_.log.warning("ledger_held", {{"error", released.error().message}});
+    });
+  }
+}
+
 void Core::start() {
+  release_local();
   if (around_.process != nullptr) written_before_ = around_.process->use().written_bytes.value_or(0);
   tasks_.spawn(batcher_->run());
   tasks_.spawn(sealer_->run());

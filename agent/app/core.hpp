@@ -46,6 +46,7 @@ class Core {
   // The core's part of the status: everything but the sockets.
   boost::asio::awaitable<Result<api::Status>> status();
 
+  bool refuses_new() const { return refusing_new_; }  // new keys: the journal runs short of room
   ingest::Batcher& batcher() { return *batcher_; }
   journal::Committer& committer() { return committer_; }
 
@@ -63,6 +64,7 @@ class Core {
   boost::asio::awaitable<void> look_at_space();
   void limit_places(std::uint64_t committed);
   boost::asio::awaitable<Status> clear_backoff(UpstreamName name);
+  void release_local();
 
   Config config_;
   journal::Journal& journal_;

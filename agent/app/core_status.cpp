@@ -43,12 +43,14 @@ asio::awaitable<Result<api::Status>> Core::status() {
   std::map<UpstreamName, api::UpstreamStatus> upstreams;
   for (const auto& upstream : upstreams_of(config_))
     upstreams[upstream.name] = {
-        upstream.name.value(), std::string(name_of(upstream.kind)), true, {}, 0, {}, {}};
+        upstream.name.value(), std::string(name_of(upstream.kind)), true, {}, 0, {}, {}, 0,
+        overview->holds_new};
   for (const auto& row : overview->upstreams) {
     auto& one =
         upstreams.try_emplace(row.name, api::UpstreamStatus{row.name.value(), "-", false, {}, 0, {}, {}})
             .first->second;
     one.state = row.state;
+    one.held = row.held;
     one.oldest_waiting_ms = row.oldest_waiting_ms;
     if (row.state.paused_boot() == journal_.boot_number())
       one.paused_for = std::max(Milliseconds(0),

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <utility>
 
+#include "agent/api/backup.hpp"
 #include "agent/api/http_server.hpp"
 #include "agent/api/routes.hpp"
 #include "agent/app/config_values.hpp"
@@ -17,6 +18,7 @@
 #include "agent/app/version.hpp"
 #include "agent/ingest/datagram_input.hpp"
 #include "agent/ingest/framed_server.hpp"
+#include "agent/meter/identity.hpp"
 #include "agent/upstream/http.hpp"
 #include "platform/linux/linux.hpp"
 #include "platform/run_on.hpp"
@@ -60,6 +62,16 @@ std::string basic_authorization(const std::string& user) {
   return out;
 }
 
+// Nobody learns the machine's id from it.
+std::string machine_of_this_device() {
+  const auto id = platform::read_lasting_machine_id();
+  if (id.empty()) return {};
+  std::string bytes;
+  for (auto hash = meter::device_hash(DeviceId(id), "journal"); bytes.size() < 8; hash >>= 8U)
+    bytes.push_back(static_cast<char>(hash & 255U));
+  return journal::hex_of(bytes);
+}
+
 class Daemon {
  public:
   Daemon(Config config, const Start& start, Log& log)
@@ -89,7 +101,8 @@ class Daemon {
                           {"device", config_.device_id.value()},
                           {"journal", config_.journal_directory}});
     loop_.run();
-    // The journal thread ends before the journal is closed.
+    // Whatever uses the journal ends before it is closed.
+    backups_.reset();
     journal_thread_.join();
     reader_thread_.join();
     log_.info("stopped", {{"exit", exit_}});
@@ -99,11 +112,15 @@ class Daemon {
  private:
   int open_journal() {
     const journal::JournalOptions options{config_.journal_directory, config_.journal_size_max,
-                                          config_.journal_reserve, platform::read_boot_id(),
-                                          platform::read_wall()};
+                                          config_.journal_reserve,   platform::read_boot_id(),
+                                          platform::read_wall(),     machine_of_this_device()};
     auto opened = journal::Journal::open(options, *disk_, *random_);
     if (!opened) return refuse("journal_refused", opened.error(), kExitJournal);
     journal_ = std::move(*opened);
+    if (!journal_->found_copied().empty())
+      log_.error("journal_is_copy",
+                 {{"reason", journal_->found_copied()},
+                  {"do", "run meterctl reconcile; counting goes on, and nothing is sent before"}});
     const auto trusted_from = std::max(platform::build_date(), journal_->last_trusted_at_open());
     clock_ = platform::make_clock(
         loop_.get_executor(),
@@ -176,9 +193,12 @@ class Daemon {
       listeners.push_back({std::move(*socket), is_unix});
     }
     api_key_.set_key(config_.chargebee_key.reveal());
+    backups_ = std::make_unique<api::Backups>(api::Backups::Dependencies{
+        loop_.get_executor(), *journal_, *clock_, log_, [this] { return core_->refuses_new(); }});
     routes_ = std::make_unique<api::Routes>(api::Routes::Dependencies{
         core_->batcher(), *journal_, reader_thread_.get_executor(), *clock_, [this] { return status(); },
-        [this](bool seal_now) { return core_->flush(seal_now); }, api_key_});
+        [this](bool seal_now) { return core_->flush(seal_now); }, api_key_,
+        [this] { return backups_->begin(); }});
     http_ = std::make_unique<api::HttpServer>(
         api::HttpServer::Dependencies{
             loop_.get_executor(), *clock_, log_, access,
@@ -250,6 +270,7 @@ class Daemon {
     notify_->stopping();
     for (auto& input : datagrams_) input->stop();
     framed_->stop();
+    backups_->close();
     http_->stop();
     // The inputs end while the batcher still commits: what they take in their last moment is answered truly.
     if (!co_await tasks_->join(kStopDeadline)) {
@@ -300,6 +321,7 @@ class Daemon {
   std::vector<std::unique_ptr<ingest::DatagramInput>> datagrams_;
   std::unique_ptr<ingest::FramedServer> framed_;
   api::BasicAuth api_key_;  // of reporters over TCP
+  std::unique_ptr<api::Backups> backups_;
   std::unique_ptr<api::Routes> routes_;
   std::unique_ptr<api::HttpServer> http_;
   std::vector<std::string> inputs_;

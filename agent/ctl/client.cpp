@@ -9,6 +9,8 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <chrono>
+#include <memory>
+#include <optional>
 #include <thread>
 
 namespace meterd::ctl {
@@ -23,6 +25,7 @@ constexpr std::uint64_t kAnswerBytesMax = 64U
                                           << 20U;  // a listing of 10,000 rows with the longest ids is 8 MB
 constexpr std::uint32_t kHeaderBytesMax = 16U << 10U;
 constexpr std::chrono::milliseconds kBusyPause{20};
+constexpr std::size_t kPieceBytes = 64U << 10U;
 
 using TimePoint = std::chrono::steady_clock::time_point;
 using Stream = beast::basic_stream<asio::local::stream_protocol>;
@@ -30,7 +33,8 @@ using Stream = beast::basic_stream<asio::local::stream_protocol>;
 // A connection whose every step ends at the deadline.
 class Connection {
  public:
-  explicit Connection(TimePoint deadline) { stream_.expires_at(deadline); }
+  explicit Connection(TimePoint deadline) { set_deadline(deadline); }
+  void set_deadline(TimePoint deadline) { stream_.expires_at(deadline); }
 
   error_code connect(const std::string& path) {
     return step(
@@ -41,7 +45,15 @@ class Connection {
       http::async_write(stream_, request, [done](error_code error, std::size_t) { done(error); });
     });
   }
-  error_code read(http::response_parser<http::string_body>& parser) {
+  template <class Body>
+  error_code read_header(http::response_parser<Body>& parser) {
+    return step([&](auto done) {
+      http::async_read_header(stream_, buffer_, parser,
+                              [done](error_code error, std::size_t) { done(error); });
+    });
+  }
+  template <class Body>
+  error_code read(http::response_parser<Body>& parser) {
     return step([&](auto done) {
       http::async_read(stream_, buffer_, parser, [done](error_code error, std::size_t) { done(error); });
     });
@@ -111,31 +123,77 @@ http::request<http::string_body> to_beast(const Request& request) {
 
 }  // namespace
 
-Result<Answer> exchange(const Daemon& daemon, const Request& request) {
+namespace {
+
+// Sends the request; an error says why it was not, or may not have been.
+std::optional<Error> send(Connection& connection, const Daemon& daemon,
+                          const http::request<http::string_body>& message, bool& busy) {
+  busy = false;
+  if (const auto error = connection.connect(daemon.socket))
+    return error == beast::error::timeout ? late(daemon) : not_reached(daemon, error);
+  const auto error = connection.write(message);
+  // With the listener's queue full, Linux refuses a non-blocking connect on a unix socket with EAGAIN, which
+  // Asio takes for "in progress"; the first write then says that there is no connection. Nothing was sent.
+  busy = error == asio::error::not_connected;
+  if (busy) return late(daemon);
+  if (error) return failed(daemon, error);
+  return std::nullopt;
+}
+
+// A connection with the request sent on it. Waits while the listener's queue is full.
+Result<std::unique_ptr<Connection>> ask(const Daemon& daemon, const Request& request) {
   if (daemon.socket.empty() || daemon.socket.size() >= sizeof(sockaddr_un::sun_path))
     return Error{Code::invalid, "a socket's path has 1 to 107 bytes: --socket PATH"};
   const auto deadline = std::chrono::steady_clock::now() + daemon.timeout;
   const auto message = to_beast(request);
   for (;;) {
-    Connection connection(deadline);
-    if (const auto error = connection.connect(daemon.socket))
-      return error == beast::error::timeout ? late(daemon) : not_reached(daemon, error);
-    const auto write_error = connection.write(message);
-    // With the listener's queue full, Linux refuses a non-blocking connect on a unix socket with EAGAIN,
-    // which Asio takes for "in progress"; the first write then says that there is no connection. Nothing was
-    // sent.
-    if (write_error == asio::error::not_connected && std::chrono::steady_clock::now() < deadline) {
-      std::this_thread::sleep_for(kBusyPause);
-      continue;
-    }
-    if (write_error == asio::error::not_connected) return late(daemon);
-    if (write_error) return failed(daemon, write_error);
-    http::response_parser<http::string_body> parser;
-    parser.header_limit(kHeaderBytesMax);
-    parser.body_limit(kAnswerBytesMax);
-    if (const auto error = connection.read(parser)) return failed(daemon, error);
-    return Answer{parser.get().result_int(), std::move(parser.get().body())};
+    auto connection = std::make_unique<Connection>(deadline);
+    bool busy = false;
+    auto error = send(*connection, daemon, message, busy);
+    if (!error) return connection;
+    if (!busy || std::chrono::steady_clock::now() >= deadline) return *error;
+    std::this_thread::sleep_for(kBusyPause);
   }
+}
+
+}  // namespace
+
+Result<Answer> exchange(const Daemon& daemon, const Request& request) {
+  auto connection = ask(daemon, request);
+  if (!connection) return connection.error();
+  http::response_parser<http::string_body> parser;
+  parser.header_limit(kHeaderBytesMax);
+  parser.body_limit(kAnswerBytesMax);
+  if (const auto error = (*connection)->read(parser)) return failed(daemon, error);
+  return Answer{parser.get().result_int(), std::move(parser.get().body())};
+}
+
+Result<Answer> download(const Daemon& daemon, const Request& request, const Take& take) {
+  constexpr unsigned kOk = 200;
+  auto connection = ask(daemon, request);
+  if (!connection) return connection.error();
+  http::response_parser<http::buffer_body> parser;
+  parser.header_limit(kHeaderBytesMax);
+  parser.body_limit(boost::none);
+  if (const auto error = (*connection)->read_header(parser)) return failed(daemon, error);
+  Answer answer{parser.get().result_int(), {}};
+  std::string piece(kPieceBytes, '\0');
+  while (!parser.is_done()) {
+    auto& body = parser.get().body();
+    body.data = piece.data();
+    body.size = piece.size();
+    (*connection)->set_deadline(std::chrono::steady_clock::now() + daemon.timeout);
+    const auto error = (*connection)->read(parser);
+    if (error && error != http::error::need_buffer) return failed(daemon, error);
+    const std::string_view got(piece.data(), piece.size() - body.size);
+    if (answer.status != kOk) {
+      if (answer.body.size() + got.size() > kAnswerBytesMax) return failed(daemon, http::error::body_limit);
+      answer.body += got;
+    } else if (auto taken = take(got); !taken) {
+      return taken.error();
+    }
+  }
+  return answer;
 }
 
 }  // namespace meterd::ctl

@@ -2,7 +2,9 @@
 // the timeout: it bounds the whole exchange, from connecting to the last byte of the answer.
 #pragma once
 
+#include <functional>
 #include <string>
+#include <string_view>
 
 #include "agent/base/result.hpp"
 #include "agent/base/usage_day.hpp"
@@ -33,5 +35,11 @@ struct Answer {
 //   retry      the connection broke before the whole answer was there; whether it took effect is unknown
 //   corrupt    what came back is not HTTP, or beyond all limits
 Result<Answer> exchange(const Daemon& daemon, const Request& request);
+
+// The same for a body that may be large: of a 200 it goes to `take`, piece by piece, and is not in the
+// answer. The timeout bounds each wait instead of the whole. An error of `take` ends it and is returned. A
+// body that was cut short is an error (retry), never an answer.
+using Take = std::function<Status(std::string_view)>;
+Result<Answer> download(const Daemon& daemon, const Request& request, const Take& take);
 
 }  // namespace meterd::ctl

@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "agent/base/text.hpp"
+#include "agent/ctl/offline/verbs.hpp"
 #include "agent/ctl/verbs.hpp"
 
 namespace meterd::ctl {
@@ -34,6 +35,8 @@ struct Options {
   bool balances = false;
   bool seal_now = false;
   Report report;
+  std::string directory = "/var/lib/meterd";  // of the verbs that work without the daemon
+  std::string file;
 };
 
 using Verb = std::function<Exit(Session&)>;
@@ -73,7 +76,30 @@ void add_verbs(CLI::App& app, Options& options, Verb& verb) {
   add("flush", "Commit what is counted and send now, without backoff", [&](Session& session) {
     return flush(session, options.seal_now);
   })->add_flag("--now", options.seal_now, "Seal the open buckets first");
+  add("backup", "Copy the journal to a file while meterd goes on",
+      [&](Session& session) { return backup(session, options.file, offline::check_copy); })
+      ->add_option("FILE", options.file, "Replaced once the copy is whole; keep it on another disk")
+      ->required();
   add("verify", "Check the whole journal: does everything add up", verify);
+}
+
+// They work on the journal's directory, while meterd is stopped. A further one is one more `add`.
+void add_offline_verbs(CLI::App& app, Options& options, Verb& verb) {
+  const auto add = [&](const char* name, const char* about, auto run) {
+    auto* sub = app.add_subcommand(name, about);
+    sub->add_option("--directory", options.directory, "The journal's directory")->capture_default_str();
+    sub->callback([&options, &verb, run] {
+      verb = [&options, run](Session& session) {
+        const offline::Session here{options.directory, session.json, session.out, session.err};
+        return run(here);
+      };
+    });
+    return sub;
+  };
+  add("restore", "Put a backup into an empty directory; meterd must be stopped",
+      [&options](const offline::Session& session) { return offline::restore(session, options.file); })
+      ->add_option("FILE", options.file, "What meterctl backup wrote")
+      ->required();
 }
 
 int run(int argc, char** argv) {
@@ -96,6 +122,7 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   app.add_flag("--json", options.json, "Print meterd's JSON");
   add_verbs(app, options, verb);
+  add_offline_verbs(app, options, verb);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

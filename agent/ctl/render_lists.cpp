@@ -189,7 +189,15 @@ Result<Rendered> render_balances(const json::value& answer) {
 Result<Rendered> render_outbox(const json::value& answer) {
   auto rows = rows_in(answer, "outbox");
   if (!rows) return misshapen("list of usages");
-  if (rows->empty()) return Rendered{"the outbox is empty: no usage waits for an upstream\n", false};
+  const auto held = list_in(as_object(answer), "held");
+  const auto held_lines = held.empty()
+                              ? Lines{}
+                              : wrap_words("Held: this journal is a copy, and nothing is sent to " + held +
+                                               " before it was asked what it has: run meterctl reconcile.",
+                                           {0, 2});
+  if (rows->empty())
+    return Rendered{"the outbox is empty: no usage waits for an upstream\n" + join(held_lines),
+                    !held.empty()};
   std::stable_sort(rows->begin(), rows->end(),
                    [](const auto* a, const auto* b) { return urgency(*a) < urgency(*b); });
   const auto in_state = [&](int wanted) {
@@ -205,8 +213,10 @@ Result<Rendered> render_outbox(const json::value& answer) {
     append(lines, outbox_block(*row));
   }
   append(lines, outbox_advice(parked, in_doubt));
+  if (!held.empty()) lines.emplace_back();
+  append(lines, held_lines);
   append_cut(lines, answer);
-  return Rendered{join(lines), parked + in_doubt > 0};
+  return Rendered{join(lines), parked + in_doubt > 0 || !held.empty()};
 }
 
 Result<Rendered> render_flush(const json::value& answer) {

@@ -16,20 +16,6 @@ namespace json = boost::json;
 
 constexpr unsigned kOk = 200;
 
-// From what a request could not do to the script's view of it.
-Exit exit_for(Code code) {
-  switch (code) {
-    case Code::io:
-    case Code::cancelled:
-    case Code::retry:
-      return Exit::unreachable;
-    case Code::invalid:
-      return Exit::usage;
-    default:
-      return Exit::failed;
-  }
-}
-
 std::optional<json::value> parsed(const std::string& body) {
   boost::system::error_code error;
   auto value = json::parse(body, error);
@@ -106,6 +92,21 @@ std::string with_id_advice(const std::string& message, const Report& report) {
 }
 
 }  // namespace
+
+Exit exit_for(Code code) {
+  switch (code) {
+    case Code::io:
+    case Code::cancelled:
+    case Code::retry:
+      return Exit::unreachable;
+    case Code::invalid:
+      return Exit::usage;
+    default:
+      return Exit::failed;
+  }
+}
+
+std::string reason_in(const Answer& answer) { return reason_in(answer, parsed(answer.body)); }
 
 void complain(std::ostream& err, std::string_view message) {
   err << join(wrap_words("meterctl: " + clean(message), {0, 2}));

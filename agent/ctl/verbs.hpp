@@ -2,6 +2,7 @@
 // it to `err`. The exit code is the verb's result for a script.
 #pragma once
 
+#include <functional>
 #include <iosfwd>
 #include <string>
 
@@ -30,6 +31,11 @@ Exit outbox(Session& session);
 Exit flush(Session& session, bool seal_now);
 Exit verify(Session& session);
 
+// Writes a copy of the journal to `file`, which is replaced once the copy is whole, on the disk and checked.
+// `check`: what a copy holds, in words, or why it is none.
+using CheckCopy = std::function<Result<std::string>(const std::string& path)>;
+Exit backup(Session& session, const std::string& file, const CheckCopy& check);
+
 // What the daemon shall count. The rules for the values are the daemon's: it refuses them, with the reason,
 // and counts the refusal.
 struct Report {
@@ -43,6 +49,10 @@ struct Report {
 };
 // A connection that breaks is tried once more with the same id, so the event cannot count twice.
 Exit report(Session& session, Report event);
+
+// Why the daemon refused, in its own words, and the exit code of what could not be done.
+std::string reason_in(const Answer& answer);
+Exit exit_for(Code code);
 
 // "meterctl: MESSAGE", wrapped.
 void complain(std::ostream& err, std::string_view message);

@@ -59,6 +59,7 @@ asio::awaitable<Milliseconds> Flusher::round() {
                                           {"do", "run meterctl verify; it is tried again each minute"}});
     co_return kUnreadableRetry;
   }
+  if (plan->held) co_return kLongestWait;
   const auto pause = paused_for(plan->state, now());
   if (pause > Milliseconds(0)) co_return pause;
   if (!plan->ready) {

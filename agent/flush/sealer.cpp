@@ -73,22 +73,60 @@ Result<meter::Usage> date_usage(const journal::WriteTransaction& txn, const Seal
   return usage;
 }
 
+namespace {
+
+struct SealPlan {
+  const Target* target;
+  meter::SealCover cover;
+};
+Result<SealPlan> plan_seal(const SealContext& context, const meter::BucketKey& bucket,
+                           const journal::Balance& balance) {
+  const auto target = context.targets.find(bucket.series.upstream);
+  if (target == context.targets.end())
+    return Error{Code::rejected, "upstream " + bucket.series.upstream.value() + " is not configured"};
+  auto zone = meter::TimeZone::load(balance.zone);
+  if (!zone) return zone.error();
+  const WallTime opened{Milliseconds(balance.opened_at_ms)};
+  return SealPlan{&target->second, meter::seal_cover(*zone, target->second.seal, bucket.day, opened)};
+}
+
+}  // namespace
+
+Status seal_copied_parts(journal::WriteTransaction& txn, const SealContext& context,
+                         const meter::BucketKey& bucket, const journal::Moment& now) {
+  for (;;) {
+    auto balance = txn.balance(bucket);
+    if (!balance) return balance.error();
+    if (balance->copied.empty()) return {};
+    auto plan = plan_seal(context, bucket, *balance);
+    if (!plan) return plan.error();
+    const auto& part = balance->copied.front();
+    auto usage =
+        date_usage(txn, context, {bucket, part.quantity, part.events, part.revision, plan->cover}, now.wall);
+    if (!usage) return usage.error();
+    const auto request = record_of(plan->target->vendor->encode_create(*usage));
+    if (auto sealed = txn.seal_copied(*usage, request, now); !sealed) return sealed;
+  }
+}
+
 Result<bool> seal_bucket(journal::WriteTransaction& txn, const SealContext& context,
                          const meter::BucketKey& bucket, const journal::Moment& now) {
   auto balance = txn.balance(bucket);
   if (!balance) return balance.error();
   if (balance->open_events == 0) return false;
-  const auto target = context.targets.find(bucket.series.upstream);
-  if (target == context.targets.end())
-    return Error{Code::rejected, "upstream " + bucket.series.upstream.value() + " is not configured"};
-  auto zone = meter::TimeZone::load(balance->zone);
-  if (!zone) return zone.error();
-  const WallTime opened{Milliseconds(balance->opened_at_ms)};
-  NextUsage next{bucket, balance->open, balance->open_events, balance->next_revision,
-                 meter::seal_cover(*zone, target->second.seal, bucket.day, opened)};
-  auto usage = date_usage(txn, context, next, now.wall);
+  if (!balance->copied.empty()) {
+    if (auto sealed = seal_copied_parts(txn, context, bucket, now); !sealed) return sealed.error();
+    balance = txn.balance(bucket);
+    if (!balance) return balance.error();
+    if (balance->open_events == 0) return true;
+  }
+  auto plan = plan_seal(context, bucket, *balance);
+  if (!plan) return plan.error();
+  auto usage = date_usage(txn, context,
+                          {bucket, balance->open, balance->open_events, balance->next_revision, plan->cover},
+                          now.wall);
   if (!usage) return usage.error();
-  auto sealed = txn.seal(*usage, record_of(target->second.vendor->encode_create(*usage)), now);
+  auto sealed = txn.seal(*usage, record_of(plan->target->vendor->encode_create(*usage)), now);
   if (!sealed) return sealed.error();
   return true;
 }

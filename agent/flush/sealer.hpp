@@ -48,7 +48,12 @@ struct NextUsage {
 Result<meter::Usage> date_usage(const journal::WriteTransaction& txn, const SealContext& context,
                                 const NextUsage& next, WallTime now);
 
-// Seals the open bucket; false if it is not open.
+// Seals what came with a copied journal, each part by itself as its own revision; the rest of the bucket
+// stays open.
+Status seal_copied_parts(journal::WriteTransaction& txn, const SealContext& context,
+                         const meter::BucketKey& bucket, const journal::Moment& now);
+
+// Seals the open bucket: first such parts, then the rest. False if it is not open.
 Result<bool> seal_bucket(journal::WriteTransaction& txn, const SealContext& context,
                          const meter::BucketKey& bucket, const journal::Moment& now);
 

@@ -1,5 +1,7 @@
 #include "agent/journal/balance.hpp"
 
+#include <algorithm>
+
 #include "meterd/journal/v0/records.pb.h"
 
 namespace meterd::journal {
@@ -53,6 +55,21 @@ Quantity* Balance::part(UsageState state) {
   return nullptr;
 }
 
+void Balance::part_from_original(const Lineage& lineage) {
+  if (copies == lineage.copies) return;
+  CopiedPart rest{open, open_events, next_revision};
+  for (const auto& part : copied) {  // of an earlier time, not sealed yet: those keep their revisions
+    rest.quantity -= part.quantity;
+    rest.events -= part.events;
+  }
+  if (rest.events > 0) {
+    copied.push_back(rest);
+    ++next_revision;
+  }
+  next_revision = std::max(next_revision, lineage.first_revision);
+  copies = lineage.copies;
+}
+
 std::string encode(const Balance& b) {
   v0::Balance m;
   m.set_accepted(text_of(b.accepted));
@@ -70,6 +87,13 @@ std::string encode(const Balance& b) {
   m.set_withdrawn(text_of(b.withdrawn));
   m.set_set_aside(text_of(b.set_aside));
   m.set_pruned(text_of(b.pruned));
+  m.set_copies(b.copies);
+  for (const auto& part : b.copied) {
+    auto* to = m.add_copied();
+    to->set_quantity(text_of(part.quantity));
+    to->set_events(part.events);
+    to->set_revision(part.revision);
+  }
   return m.SerializeAsString();
 }
 
@@ -81,6 +105,11 @@ Result<Balance> decode_balance(std::string_view payload) {
                   read(b.in_doubt, m.in_doubt()) && read(b.parked, m.parked()) &&
                   read(b.delivered, m.delivered()) && read(b.withdrawn, m.withdrawn()) &&
                   read(b.set_aside, m.set_aside()) && read(b.pruned, m.pruned());
+  for (const auto& part : m.copied()) {
+    b.copied.push_back({{}, part.events(), part.revision()});
+    if (!read(b.copied.back().quantity, part.quantity()))
+      return Error{Code::corrupt, "a balance record does not parse"};
+  }
   if (!ok) return Error{Code::corrupt, "a balance record does not parse"};
   b.events = m.events();
   b.open_events = m.open_events();
@@ -88,6 +117,7 @@ Result<Balance> decode_balance(std::string_view payload) {
   b.seal_due_s = m.seal_due_s();
   b.zone = m.zone();
   b.next_revision = m.next_revision();
+  b.copies = m.copies();
   return b;
 }
 

@@ -4,9 +4,11 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "agent/base/quantity.hpp"
 #include "agent/base/result.hpp"
+#include "agent/journal/lineage.hpp"
 
 namespace meterd::journal {
 
@@ -14,6 +16,14 @@ enum class UsageState : std::uint8_t { waiting, in_doubt, parked, delivered, wit
 
 std::string_view name_of(UsageState state);
 inline bool has_ended(UsageState state) { return state >= UsageState::delivered; }
+
+// What a journal had open when it was copied, as the revision under which the original may have billed it.
+// Sealed by itself, before the rest.
+struct CopiedPart {
+  Quantity quantity;
+  std::uint64_t events = 0;
+  std::uint32_t revision = 0;
+};
 
 struct Balance {
   Quantity accepted;
@@ -25,11 +35,16 @@ struct Balance {
   std::string zone;
   std::uint32_t next_revision = 0;
   Quantity waiting, in_doubt, parked, delivered, withdrawn, set_aside;
-  Quantity pruned;  // part of delivered + withdrawn whose usages are no longer kept one by one
+  Quantity pruned;                 // part of delivered + withdrawn whose usages are no longer kept one by one
+  std::uint32_t copies = 0;        // Lineage::copies, as of which the next is right
+  std::vector<CopiedPart> copied;  // parts of open; their sum is no more than it
 
   bool holds() const {
     return accepted == open + waiting + in_doubt + parked + delivered + withdrawn + set_aside;
   }
+  // After the journal was found to be a copy, once: what is open came with it, and the next revision is one
+  // that the original does not reach.
+  void part_from_original(const Lineage& lineage);
   // The part that a usage in `state` is in; nullptr for superseded, which is in none.
   Quantity* part(UsageState state);
 };

@@ -15,7 +15,8 @@ constexpr std::size_t kRecordsAtOnce = 2'000;
 
 class Check {
  public:
-  explicit Check(const Journal& journal) : journal_(journal) {}
+  using BeginRead = std::function<Result<Transaction>()>;
+  explicit Check(BeginRead begin_read) : begin_read_(std::move(begin_read)) {}
 
   Result<CheckReport> run() {
     // First: what they belonged to is found on the way.
@@ -34,7 +35,7 @@ class Check {
   Status walk(const std::string& prefix, Visit visit) {
     std::string from;
     for (bool more = true; more;) {
-      auto txn = journal_.begin_read();
+      auto txn = begin_read_();
       if (!txn) return txn.error();
       std::size_t visited = 0;
       Status failed;
@@ -217,13 +218,35 @@ class Check {
     return scanned.ok() && found;
   }
 
-  const Journal& journal_;
+  BeginRead begin_read_;
   CheckReport report_;
   std::map<std::uint64_t, LostUsage> lost_usages_;  // at most kListedMax
 };
 
 }  // namespace
 
-Result<CheckReport> check_journal(const Journal& journal) { return Check(journal).run(); }
+Result<Inspection> inspect_file(const std::string& data_path) {
+  auto environment = Environment::open_read_only(data_path);
+  if (!environment) return environment.error();
+  Inspection out;
+  {
+    auto txn = (*environment)->begin_read();
+    if (!txn) return txn.error();
+    auto stamp = load<v0::Stamp>(*txn, stamp_key());
+    if (!stamp) return stamp.error();
+    if (!stamp->has_value()) return Error{Code::corrupt, "it holds no journal of meterd"};
+    if (auto known = check_stamp(**stamp); !known) return known.error();
+    out.epoch = (*stamp)->epoch();
+    out.made = WallTime{Milliseconds((*stamp)->created_at_ms())};
+  }
+  auto report = Check([&] { return (*environment)->begin_read(); }).run();
+  if (!report) return report.error();
+  out.report = std::move(*report);
+  return out;
+}
+
+Result<CheckReport> check_journal(const Journal& journal) {
+  return Check([&] { return journal.begin_read(); }).run();
+}
 
 }  // namespace meterd::journal

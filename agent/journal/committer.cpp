@@ -69,7 +69,7 @@ Committer::Outcome Committer::commit_range(Group& group, std::size_t first, std:
   };
   auto txn = journal_.begin_write();
   if (!txn) return fail_all(txn.error());
-  WriteTransaction write(std::move(*txn), &journal_.remembered_ids());
+  WriteTransaction write(std::move(*txn), &journal_.remembered_ids(), journal_.lineage());
   for (std::size_t i = first; i < last; ++i) {
     group[i].result = group[i].operation(write);
     if (!group[i].result) return fail_all(Error(group[i].result.error()));

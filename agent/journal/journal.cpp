@@ -1,16 +1,12 @@
 #include "agent/journal/journal.hpp"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 
+#include "agent/journal/lineage.hpp"
 #include "agent/journal/records.hpp"
 #include "agent/journal/write_transaction.hpp"
 
@@ -23,33 +19,7 @@ constexpr std::uint32_t kWordBits = sizeof(void*) * 8;
 constexpr std::size_t kEpochBytes = 16;
 constexpr std::size_t kRestoredAtOnce = 1'000;
 
-Error system_error(Code code, const std::string& doing) {
-  return {code, doing + ": " + std::strerror(errno)};
-}
-
-Result<int> lock(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0) return system_error(errno == ENOSPC ? Code::full : Code::io, "journal: cannot open " + path);
-  if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
-  const bool in_use = errno == EWOULDBLOCK;
-  const Error failed = in_use
-                           ? Error{Code::io, "journal: " + path +
-                                                 " is already in use by another process; stop that one, or "
-                                                 "give this one another [journal] directory"}
-                           : system_error(Code::io, "journal: cannot lock " + path);
-  ::close(fd);
-  return failed;
-}
-
-// fsync of the directory: a new data file's name must survive a power cut too.
-Status sync_directory(const std::string& directory) {
-  const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return system_error(Code::io, "journal: cannot open " + directory);
-  const int rc = ::fsync(fd);
-  ::close(fd);
-  if (rc != 0) return system_error(Code::io, "journal: cannot sync " + directory);
-  return {};
-}
+}  // namespace
 
 Status check_stamp(const v0::Stamp& stamp) {
   if (stamp.format() > kFormat)
@@ -64,13 +34,31 @@ Status check_stamp(const v0::Stamp& stamp) {
   return {};
 }
 
+namespace {
+
+// Whether there is anything in it that may have been, or may be, billed.
+Result<bool> has_counted(const Transaction& txn, const v0::General& general) {
+  if (general.next_sequence() > 1) return true;
+  bool any = false;
+  for (const Kind kind : {Kind::balance, Kind::slice}) {
+    auto scanned = txn.scan(prefix(kind), "", [&any](auto, auto) {
+      any = true;
+      return false;
+    });
+    if (!scanned) return scanned.error();
+  }
+  return any;
+}
+
 }  // namespace
 
-Journal::Journal(JournalOptions options, int lock_fd) : options_(std::move(options)), lock_fd_(lock_fd) {}
+Journal::Journal(JournalOptions options, DirectoryLock lock)
+    : options_(std::move(options)), lock_(std::move(lock)) {}
 
 Journal::~Journal() {
-  environment_.reset();
-  if (lock_fd_ >= 0) ::close(lock_fd_);
+  // What was committed since the start: an older file that is put here while meterd is stopped is seen as
+  // one.
+  if (environment_ && mark_.identity) (void)note_commit();  // the next start writes it otherwise
 }
 
 Result<std::unique_ptr<Journal>> Journal::open(const JournalOptions& options, const platform::Disk& disk,
@@ -79,9 +67,9 @@ Result<std::unique_ptr<Journal>> Journal::open(const JournalOptions& options, co
   std::filesystem::create_directories(options.directory, failed);
   if (failed) return Error{Code::io, "journal: cannot make " + options.directory + ": " + failed.message()};
   if (auto suits = disk.suits_journal(options.directory); !suits) return suits.error();
-  auto lock_fd = lock(options.directory + "/meterd.lock");
-  if (!lock_fd) return lock_fd.error();
-  std::unique_ptr<Journal> journal(new Journal(options, *lock_fd));
+  auto lock = DirectoryLock::take(options.directory);
+  if (!lock) return lock.error();
+  std::unique_ptr<Journal> journal(new Journal(options, std::move(*lock)));
   if (auto files = journal->check_files(); !files) return files.error();
 
   if (auto room = journal->check_room(); !room) return room.error();
@@ -108,13 +96,14 @@ Result<std::unique_ptr<Journal>> Journal::open(const JournalOptions& options, co
 
 // The lock file remembers that a journal was made here. A data file that vanished or came back empty (a power
 // cut on a bad file system, a failed copy) is then an error and not a fresh start under the old name.
-Status Journal::check_files() const {
-  struct stat marker {};
+Status Journal::check_files() {
+  auto mark = lock_.read();
+  if (!mark) return mark.error();
+  mark_ = std::move(*mark);
   struct stat data {};
-  if (::fstat(lock_fd_, &marker) != 0) return system_error(Code::io, "journal: cannot look at the lock file");
   const std::string path = options_.directory + "/data.mdb";
   const bool has_data = ::stat(path.c_str(), &data) == 0 && data.st_size > 0;
-  if (marker.st_size > 0 && !has_data)
+  if (mark_.kept && !has_data)
     return Error{Code::invalid,
                  "journal: " + path +
                      " is missing or empty, but a journal was kept here; restore a backup, or remove "
@@ -193,38 +182,61 @@ Status Journal::start(platform::Random& random) {
   }
 
   v0::General state = general->value_or(v0::General{});
-  const bool new_boot = state.boot_id() != options_.boot_id || fresh;
+  auto identity = identify(options_.directory + "/data.mdb");
+  if (!identity) return identity.error();
+  identity->machine = options_.machine;
+  identity->commit = environment_->last_commit();
+  identity->epoch = hex_of((*stamp)->epoch());
+  auto used = has_counted(*txn, state);
+  if (!used) return used.error();
+  // Nothing was counted and no mark was written yet: a first start that was cut short.
+  if (!fresh && (mark_.kept || *used)) copy_reason_ = copy_reason(mark_, *identity);
+
+  const bool new_boot = state.boot_id() != options_.boot_id || fresh || !copy_reason_.empty();
   if (new_boot) {
     state.set_boot_number(state.boot_number() + 1);
     state.set_boot_id(options_.boot_id);
     if (state.next_sequence() == 0) state.set_next_sequence(1);
+    if (!copy_reason_.empty()) begin_restored(state, random.next());
     if (auto s = store(*txn, general_key(), state); !s) return s;
   }
   WriteTransaction write(std::move(*txn), &remembered_ids_);
   if (auto s = write.load_ids(); !s) return s;
+  if (!copy_reason_.empty())
+    if (auto s = write.forget_counters(); !s) return s;
   if (!new_boot && !write.set_ids_aside())
     remembered_ids_.set_blocks(write.id_blocks());  // nothing to write
   else if (auto s = write.commit(); !s)
     return s;
   epoch_ = (*stamp)->epoch();
   boot_number_ = state.boot_number();
+  lineage_ = lineage_of(state);
   if (state.trusted_boot() == boot_number_) trusted_offset_ = Milliseconds(state.trusted_offset_ms());
   last_trusted_ = WallTime{Milliseconds(state.last_trusted_ms())};
-
-  return mark_directory();
+  return mark_directory(std::move(*identity));
 }
 
-// Once, after the data file holds a journal: a power cut before the mark is made good at the next start, and
-// a restored backup is marked at its first.
-Status Journal::mark_directory() const {
-  struct stat marker {};
-  if (::fstat(lock_fd_, &marker) != 0) return system_error(Code::io, "journal: cannot look at the lock file");
-  if (marker.st_size > 0) return {};
-  if (auto s = sync_directory(options_.directory); !s) return s;
-  constexpr std::string_view kMark = "a meterd journal is kept here\n";
-  if (::write(lock_fd_, kMark.data(), kMark.size()) != static_cast<ssize_t>(kMark.size()) ||
-      ::fsync(lock_fd_) != 0)
-    return system_error(errno == ENOSPC ? Code::full : Code::io, "journal: cannot write the lock file");
+// After the data file holds a journal, so that a power cut before the mark is made good at the next start. A
+// directory that is marked opens on a full disk too.
+Status Journal::mark_directory(Identity identity) {
+  const bool marked = mark_.kept && !mark_.restored;
+  mark_ = {true, false, std::move(identity)};
+  auto noted = note_commit();
+  if (!noted && noted.error().code == Code::full && marked) return {};
+  return noted;
+}
+
+// Only what is on the disk may be noted: of a process that was killed within a commit, the end of it may
+// still be in the kernel's hands.
+Status Journal::note_commit() {
+  const auto commit = environment_->last_commit();
+  auto next = mark_;
+  next.identity->commit = commit;
+  const auto before = lock_.read();
+  if (before && text_of(*before) == text_of(next)) return {};
+  if (auto s = environment_->sync(); !s) return s;
+  if (auto s = lock_.write(next); !s) return s;
+  mark_ = std::move(next);
   return {};
 }
 

@@ -12,7 +12,9 @@
 #include "agent/base/ids.hpp"
 #include "agent/base/result.hpp"
 #include "agent/base/usage_day.hpp"
+#include "agent/journal/lineage.hpp"
 #include "agent/journal/lmdb.hpp"
+#include "agent/journal/lock.hpp"
 #include "agent/journal/remembered_ids.hpp"
 #include "platform/disk.hpp"
 #include "platform/random.hpp"
@@ -23,8 +25,9 @@ struct JournalOptions {
   std::string directory;
   std::uint64_t size_max = 64ULL << 20;
   std::uint64_t reserve = 8ULL << 20;
-  std::string boot_id;  // of the present boot
-  WallTime now;         // for the stamp of a new journal only
+  std::string boot_id;       // of the present boot
+  WallTime now;              // for the stamp of a new journal only
+  std::string machine = {};  // 16 characters that other devices do not have; empty: unknown
   FileCheck file_check = FileCheck::in_child;
 };
 
@@ -77,6 +80,13 @@ class Journal {
   // Records that could not be read when it was opened, and were set aside then.
   std::size_t set_aside_at_open() const { return set_aside_at_open_; }
   std::size_t healed_at_open() const { return healed_at_open_; }  // only their keys were damaged
+  // How often it was found to be a copy, and what follows for ids: constant after open().
+  const Lineage& lineage() const { return lineage_; }
+  // Why this open() took it for a copy; empty: it did not.
+  const std::string& found_copied() const { return copy_reason_; }
+
+  // A copy of what is committed now: see Environment::copy_to(). Any thread.
+  Status copy_to(int fd) const { return environment_->copy_to(fd); }
 
   // Any thread. Costs a walk of the free list and of the open buckets.
   Result<Space> space() const;
@@ -85,15 +95,19 @@ class Journal {
   Status keep_reserve();
 
  private:
-  Journal(JournalOptions options, int lock_fd);
+  Journal(JournalOptions options, DirectoryLock lock);
   Status start(platform::Random& random);
   Status repair();
-  Status check_files() const;
+  Status check_files();
   Status check_room() const;
-  Status mark_directory() const;
+  Status mark_directory(Identity identity);
+  Status note_commit();
 
   JournalOptions options_;
-  int lock_fd_ = -1;
+  DirectoryLock lock_;  // outlives the environment
+  Mark mark_;           // as it was at the start, then as it was written
+  std::string copy_reason_;
+  Lineage lineage_;
   std::unique_ptr<Environment> environment_;
   std::string epoch_;
   std::uint32_t boot_number_ = 0;

@@ -73,6 +73,17 @@ Status make_lock_file(const std::string& directory) {
 constexpr MDB_dbi kFreeList = 0;  // LMDB's own: records of freed pages
 constexpr MDB_dbi kMain = 1;
 
+int open_main(MDB_env* env) {
+  MDB_txn* txn = nullptr;
+  MDB_dbi dbi = 0;
+  int rc = mdb_txn_begin(env, nullptr, MDB_RDONLY, &txn);
+  if (rc != 0) return rc;
+  rc = mdb_dbi_open(txn, nullptr, 0, &dbi);
+  mdb_txn_abort(txn);
+  check(rc != 0 || dbi == kMain, "LMDB's unnamed database has handle 1");
+  return rc;
+}
+
 class Cursor {
  public:
   Cursor(MDB_txn* txn, MDB_dbi dbi, int& rc) { rc = mdb_cursor_open(txn, dbi, &cursor_); }
@@ -202,15 +213,20 @@ Result<std::unique_ptr<Environment>> Environment::open(const Options& options) {
   if (rc == 0) rc = mdb_env_open(env, options.directory.c_str(), MDB_NOTLS | MDB_NORDAHEAD, kFileMode);
   if (rc != 0) return error_of(rc, "journal open");
 
-  MDB_txn* txn = nullptr;
-  MDB_dbi dbi = 0;
-  rc = mdb_txn_begin(env, nullptr, MDB_RDONLY, &txn);
-  if (rc == 0) {
-    rc = mdb_dbi_open(txn, nullptr, 0, &dbi);
-    mdb_txn_abort(txn);
-  }
+  if (rc = open_main(env); rc != 0) return error_of(rc, "journal open");
+  return out;
+}
+
+Result<std::unique_ptr<Environment>> Environment::open_read_only(const std::string& data_path) {
+  auto checked = check_file(data_path, FileCheck::in_child);
+  if (!checked) return checked.error();
+  MDB_env* env = nullptr;
+  int rc = mdb_env_create(&env);
   if (rc != 0) return error_of(rc, "journal open");
-  check(dbi == kMain, "LMDB's unnamed database has handle 1");
+  std::unique_ptr<Environment> out(new Environment(env, checked->unreadable_records));
+  rc = mdb_env_open(env, data_path.c_str(), MDB_RDONLY | MDB_NOLOCK | MDB_NOSUBDIR | MDB_NOTLS, kFileMode);
+  if (rc == 0) rc = open_main(env);
+  if (rc != 0) return error_of(rc, "journal open");
   return out;
 }
 
@@ -230,6 +246,24 @@ Result<Transaction> Environment::begin_read() const {
   const int rc = mdb_txn_begin(env_, nullptr, MDB_RDONLY, &txn);
   if (rc != 0) return error_of(rc, "journal begin read");
   return Transaction(env_, txn);
+}
+
+std::uint64_t Environment::last_commit() const {
+  MDB_envinfo info{};
+  return mdb_env_info(env_, &info) == 0 ? info.me_last_txnid : 0;
+}
+
+Status Environment::sync() {
+  if (const int rc = mdb_env_sync(env_, 1); rc != 0) return error_of(rc, "journal sync");
+  return {};
+}
+
+Status Environment::copy_to(int fd) const {
+  // Compacted also because the plain copy keeps writers out while it writes its first pages.
+  const int rc = mdb_env_copyfd2(env_, fd, MDB_CP_COMPACT);
+  if (rc == EPIPE) return Error{Code::cancelled, "the reader of the copy has gone"};
+  if (rc != 0) return error_of(rc, "journal copy");
+  return {};
 }
 
 Result<SpaceUse> Environment::space() const {

@@ -79,6 +79,8 @@ class Environment {
   // Before LMDB touches the file, its pages are walked (file_check.hpp): Code::corrupt for damaged structure
   // and for a file that was cut short.
   static Result<std::unique_ptr<Environment>> open(const Options& options);
+  // A data file by itself, whatever its name, for reading. No other process may write it meanwhile.
+  static Result<std::unique_ptr<Environment>> open_read_only(const std::string& data_path);
   ~Environment();
   Environment(const Environment&) = delete;
   Environment& operator=(const Environment&) = delete;
@@ -88,6 +90,15 @@ class Environment {
 
   Result<Transaction> begin_write();
   Result<Transaction> begin_read() const;
+
+  // The number of the last commit: rises by one with each, and never falls within one file. Any thread.
+  std::uint64_t last_commit() const;
+  // Returns once everything that was committed is on the disk, whoever committed it.
+  Status sync();
+  // Streams a compacted copy of what is committed now into `fd`, until it is whole. Takes no lock that a
+  // commit wants, but keeps the pages that it reads from being used again. Blocks while the other end does
+  // not read; Code::cancelled when that end is closed. Any thread.
+  Status copy_to(int fd) const;
 
   // Walks the free list: costs more the more is free. Any thread.
   Result<SpaceUse> space() const;

@@ -73,7 +73,10 @@ Result<Overview> read_overview(const Journal& journal) {
   }
   auto general = load<v0::General>(*txn, general_key());
   if (!general) return general.error();
-  if (general->has_value()) out.set_aside = (*general)->set_aside();
+  const auto known = general->value_or(v0::General{});
+  out.set_aside = known.set_aside();
+  out.holds_new = is_held(known, UpstreamState{});
+  for (auto& row : out.upstreams) row.held = is_held(known, row.state);
   return out;
 }
 
@@ -174,6 +177,16 @@ Result<std::vector<StoredUsage>> read_outbox(const Journal& journal, std::size_t
   return out;
 }
 
+Result<std::vector<UpstreamName>> read_held(const Journal& journal) {
+  std::vector<UpstreamName> out;
+  if (journal.lineage().copies == 0) return out;
+  auto overview = read_overview(journal);
+  if (!overview) return overview.error();
+  for (const auto& row : overview->upstreams)
+    if (row.held) out.push_back(row.name);
+  return out;
+}
+
 Result<std::optional<StoredUsage>> read_usage(const Journal& journal, const UsageId& id) {
   auto txn = journal.begin_read();
   if (!txn) return txn.error();
@@ -214,6 +227,9 @@ Result<SendPlan> read_send_plan(const Journal& journal, const UpstreamName& upst
   auto state = load<UpstreamState>(*txn, upstream_key(upstream));
   if (!state) return state.error();
   plan.state = state->value_or(UpstreamState{});
+  auto general = load<v0::General>(*txn, general_key());
+  if (!general) return general.error();
+  plan.held = is_held(general->value_or(v0::General{}), plan.state);
   auto s = each(*txn, outbox_prefix(upstream, Lane::ready), [&](auto, auto) {
     plan.ready = true;
     return false;

@@ -30,6 +30,7 @@ struct UpstreamRow {
   UpstreamName name;
   UpstreamState state;
   std::int64_t oldest_waiting_ms = 0;  // created_at of the first waiting usage; 0: none waits
+  bool held = false;                   // until it is reconciled: see lineage.hpp
 };
 
 // Sums per (upstream, subscription, item price, day): what was counted beside what became of it.
@@ -45,6 +46,7 @@ struct Overview {
   std::vector<UpstreamRow> upstreams;
   std::uint64_t set_aside = 0;
   std::uint64_t undated_slices = 0;
+  bool holds_new = false;  // an upstream that has no row would be held
 };
 
 Result<Overview> read_overview(const Journal& journal);
@@ -53,6 +55,8 @@ Result<std::vector<UndatedRow>> read_undated(const Journal& journal, std::size_t
 Result<std::vector<BalanceRow>> read_balances(const Journal& journal, std::size_t at_most);
 // Usages without an end: what needs an operator first (parked, in doubt), then what waits, oldest first.
 Result<std::vector<StoredUsage>> read_outbox(const Journal& journal, std::size_t at_most);
+// The upstreams with usages that are held.
+Result<std::vector<UpstreamName>> read_held(const Journal& journal);
 Result<std::optional<StoredUsage>> read_usage(const Journal& journal, const UsageId& id);
 Result<std::uint64_t> read_producer(const Journal& journal, std::string_view producer);  // 0: never seen
 Result<std::optional<CounterCursor>> read_counter(const Journal& journal, std::string_view source);
@@ -65,6 +69,7 @@ struct SendPlan {
   bool ready = false;                       // something may be sent now
   std::optional<std::int64_t> next_due_ms;  // time since the present boot, if only delayed ones wait
   UpstreamState state;
+  bool held = false;  // nothing may be sent, whatever the rest says
 };
 Result<SendPlan> read_send_plan(const Journal& journal, const UpstreamName& upstream,
                                 std::int64_t since_boot_ms);
@@ -81,5 +86,15 @@ struct CheckReport {
   Quantity accepted, open, waiting, in_doubt, parked, delivered, withdrawn, set_aside;
 };
 Result<CheckReport> check_journal(const Journal& journal);
+
+// What a data file holds that is not opened as a journal: a backup, before it is trusted. Changes nothing.
+// Reads the whole file in a child process first, where damage ends only the child. No other threads may run.
+// Code::corrupt, or Code::invalid for a newer format or another architecture.
+struct Inspection {
+  std::string epoch;
+  WallTime made;  // the journal
+  CheckReport report;
+};
+Result<Inspection> inspect_file(const std::string& data_path);
 
 }  // namespace meterd::journal

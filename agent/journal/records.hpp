@@ -12,6 +12,9 @@
 
 namespace meterd::journal {
 
+// Code::invalid: written by a newer meterd, or on another architecture.
+Status check_stamp(const v0::Stamp& stamp);
+
 // nullopt: no such record. Code::corrupt: there is one and it cannot be read.
 template <class Message>
 Result<std::optional<Message>> load(const Transaction& txn, const std::string& key) {

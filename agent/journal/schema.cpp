@@ -137,6 +137,7 @@ std::string taken_key(const meter::SeriesKey& series, std::int64_t usage_date) {
 std::string upstream_key(const UpstreamName& upstream) {
   return KeyWriter(Kind::upstream).text(upstream.value()).take();
 }
+std::string audit_key(std::uint64_t number) { return KeyWriter(Kind::audit).u64(number).take(); }
 std::string counter_key(std::string_view source) { return KeyWriter(Kind::counter).text(source).take(); }
 std::string producer_key(std::string_view producer) {
   return KeyWriter(Kind::producer).text(producer).take();

@@ -23,6 +23,7 @@ enum class Kind : char {
   general = 'G',
   history = 'H',
   usage_id = 'I',
+  audit = 'K',
   slice = 'N',
   outbox = 'O',
   producer = 'P',
@@ -67,6 +68,7 @@ std::string taken_prefix(const meter::SeriesKey& series);
 std::string taken_key(const meter::SeriesKey& series, std::int64_t usage_date);
 std::string upstream_key(const UpstreamName& upstream);
 std::string counter_key(std::string_view source);
+std::string audit_key(std::uint64_t number);
 std::string producer_key(std::string_view producer);
 std::string id_block_key(std::uint32_t number);
 std::string set_aside_key(std::uint64_t number, std::string_view former_key);

@@ -9,10 +9,15 @@ Result<Balance> WriteTransaction::balance(const meter::BucketKey& bucket) const 
   const auto key = balance_key(bucket);
   auto raw = txn_.get(key);
   if (!raw) return raw.error();
-  if (!raw->has_value()) return Balance{};
-  auto payload = unwrap(key, **raw);
-  if (!payload) return payload.error();
-  return decode_balance(*payload);
+  Balance out;
+  if (raw->has_value()) {
+    auto payload = unwrap(key, **raw);
+    auto stored = payload ? decode_balance(*payload) : Result<Balance>(payload.error());
+    if (!stored) return stored;
+    out = std::move(*stored);
+  }
+  out.part_from_original(lineage_);
+  return out;
 }
 
 Status WriteTransaction::put_balance(const meter::BucketKey& bucket, const Balance& balance) {

@@ -91,6 +91,9 @@ Result<std::vector<StoredUsage>> WriteTransaction::begin_attempts(const Upstream
                                                                   Lane first) {
   std::vector<OutboxEntry> due;
   Status failed;
+  auto held = is_held(upstream);
+  if (!held) return held.error();
+  if (*held) return std::vector<StoredUsage>{};
   // Delayed ones first: they are older than what is ready, and a lane in order of time stops at the first not
   // due.
   const Lane second = first == Lane::delayed ? Lane::ready : Lane::delayed;
@@ -209,7 +212,7 @@ Status WriteTransaction::supersede(std::uint64_t sequence, const meter::Usage& s
   auto to = stored->record;
   to.set_state(v0::SUPERSEDED);
   if (auto s = move(*stored, std::move(to), &now); !s) return s;
-  return insert_usage(successor, request, now, stored->record.supersedes() + 1);
+  return insert_usage(successor, request, now, {stored->record.supersedes() + 1, false});
 }
 
 Result<UpstreamState> WriteTransaction::upstream(const UpstreamName& name) const {

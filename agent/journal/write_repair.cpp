@@ -102,6 +102,7 @@ Status WriteTransaction::rebuild_balance(const meter::BucketKey& bucket, const s
       balance.waiting + balance.in_doubt + balance.parked + balance.delivered + balance.withdrawn;
   balance.events = sums->events;
   balance.next_revision = sums->next_revision + kRevisionsSkipped;
+  balance.part_from_original(lineage_);
   return put_balance(bucket, balance);
 }
 

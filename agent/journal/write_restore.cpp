@@ -20,6 +20,9 @@ struct Highest {
   std::uint32_t boot_number = 0;
   std::uint64_t set_aside = 0;  // and one
   std::int64_t wall_ms = 0;
+  std::uint64_t acts = 0;
+  std::uint32_t copies = 0;
+  std::uint32_t revision = 0;
 
   void see(std::string_view key, std::string_view payload) {
     if (const auto number = parse_usage_key(key)) see_usage(*number, payload);
@@ -32,6 +35,9 @@ struct Highest {
     if (const auto aside = parse_set_aside_key(key)) set_aside = std::max(set_aside, aside->number + 1);
     const auto kind = static_cast<Kind>(key.front());
     if (kind == Kind::upstream) see_upstream(payload);
+    if (kind == Kind::balance) see_balance(payload);
+    if (const auto act = parse_number(key.substr(1)); kind == Kind::audit && act)
+      acts = std::max(acts, *act + 1);
     if (kind != Kind::taken_date && kind != Kind::usage_id) return;
     if (const auto number = parse_number(payload)) sequence = std::max(sequence, *number);
   }
@@ -40,12 +46,20 @@ struct Highest {
     UsageRecord record;
     if (!record.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) return;
     boot_number = std::max(boot_number, record.due_boot());
+    copies = std::max(copies, record.reconciled_copies());
     wall_ms = std::max({wall_ms, record.created_at_ms(), record.ended_at_ms(), record.last_attempt_ms()});
   }
   void see_upstream(std::string_view payload) {
     UpstreamState state;
-    if (state.ParseFromArray(payload.data(), static_cast<int>(payload.size())))
-      boot_number = std::max(boot_number, state.paused_boot());
+    if (!state.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) return;
+    boot_number = std::max(boot_number, state.paused_boot());
+    copies = std::max(copies, state.reconciled_copies());
+  }
+  void see_balance(std::string_view payload) {
+    const auto balance = decode_balance(payload);
+    if (!balance) return;
+    copies = std::max(copies, balance->copies);
+    revision = std::max(revision, balance->next_revision);
   }
 };
 
@@ -98,6 +112,9 @@ Status WriteTransaction::set_taken_aside(const Taken& taken) {
   if (!general) return general.error();
   if (!general->has_value())
     if (auto s = rebuild_general(); !s) return s;
+  auto known = this->general();
+  if (!known) return known.error();
+  lineage_ = lineage_of(*known);
   for (const auto& [key, value] : taken) {
     auto right = right_key_of(value);
     if (!right) return right.error();
@@ -166,6 +183,12 @@ Status WriteTransaction::rebuild_general() {
   general.set_boot_number(highest.boot_number + static_cast<std::uint32_t>(kNumbersSkipped));
   general.set_set_aside(highest.set_aside);
   general.set_last_trusted_ms(highest.wall_ms);
+  general.set_acts(highest.acts);
+  if (highest.copies > 0) {  // which upstreams are still held is not known: all of them
+    general.set_copies(highest.copies);
+    general.set_first_revision(highest.revision);
+    begin_restored(general, 0);
+  }
   return put_general(general);
 }
 

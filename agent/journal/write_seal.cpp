@@ -121,7 +121,7 @@ Result<std::optional<std::int64_t>> WriteTransaction::free_date(const meter::Ser
 }
 
 Status WriteTransaction::insert_usage(const meter::Usage& usage, const RequestRecord& request,
-                                      const Moment& now, std::uint32_t supersedes) {
+                                      const Moment& now, const Origin& origin) {
   auto general = this->general();
   if (!general) return general.error();
   const auto sequence = general->next_sequence();
@@ -131,7 +131,8 @@ Status WriteTransaction::insert_usage(const meter::Usage& usage, const RequestRe
   auto record = record_of(usage, request);
   record.set_state(v0::WAITING);
   record.set_created_at_ms(now.wall.since_epoch.count());
-  record.set_supersedes(supersedes);
+  record.set_supersedes(origin.supersedes);
+  record.set_copied(origin.copied);
   if (auto s = store(txn_, usage_key(sequence), record); !s) return s;
   if (auto s = index_usage(txn_, sequence, usage); !s) return s;
   if (auto s = store_empty(txn_, outbox_key(usage.series.upstream, outbox_entry(sequence, record))); !s)
@@ -145,6 +146,7 @@ Status WriteTransaction::seal(const meter::Usage& usage, const RequestRecord& re
   if (!balance) return balance.error();
   check(balance->open == usage.quantity && balance->open_events == usage.events,
         "a seal freezes the whole bucket, to the last unit");
+  check(balance->copied.empty(), "what came with a copy is sealed first");
   check(balance->next_revision == usage.revision, "a revision is used once");
   // Read before anything is written, so that a caller may repair what cannot be read and go on.
   if (auto state = upstream(usage.series.upstream); !state) return state.error();
@@ -156,7 +158,30 @@ Status WriteTransaction::seal(const meter::Usage& usage, const RequestRecord& re
   balance->seal_due_s = 0;
   balance->next_revision = usage.revision + 1;
   if (auto s = put_balance(bucket, *balance); !s) return s;
-  return insert_usage(usage, request, now, 0);
+  return insert_usage(usage, request, now, {});
+}
+
+Status WriteTransaction::seal_copied(const meter::Usage& usage, const RequestRecord& request,
+                                     const Moment& now) {
+  const meter::BucketKey bucket{usage.day, usage.series};
+  auto balance = this->balance(bucket);
+  if (!balance) return balance.error();
+  check(!balance->copied.empty(), "there is a copied part");
+  const auto& part = balance->copied.front();
+  check(part.quantity == usage.quantity && part.events == usage.events && part.revision == usage.revision,
+        "a seal freezes the whole part, as the revision that it came with");
+  if (auto state = upstream(usage.series.upstream); !state) return state.error();
+  balance->waiting += part.quantity;
+  balance->open -= part.quantity;
+  balance->open_events -= part.events;
+  balance->copied.erase(balance->copied.begin());
+  if (balance->open_events == 0) {
+    if (auto s = txn_.erase(seal_due_key(balance->seal_due_s, bucket)); !s) return s;
+    balance->opened_at_ms = 0;
+    balance->seal_due_s = 0;
+  }
+  if (auto s = put_balance(bucket, *balance); !s) return s;
+  return insert_usage(usage, request, now, {0, true});
 }
 
 }  // namespace meterd::journal

@@ -47,10 +47,11 @@ struct Moment {
 
 class WriteTransaction {
  public:
-  // `ids`: the journal's index; without it remember_ids() must not be called.
-  explicit WriteTransaction(Transaction txn, RememberedIds* ids = nullptr)
+  // `ids`: the journal's index; without it remember_ids() must not be called. `lineage`: the journal's.
+  explicit WriteTransaction(Transaction txn, RememberedIds* ids = nullptr, const Lineage& lineage = {})
       : txn_(std::move(txn)),
         ids_(ids),
+        lineage_(lineage),
         id_blocks_(ids != nullptr ? ids->blocks() : RememberedIds::Blocks{}) {}
 
   // --- counting
@@ -108,6 +109,8 @@ class WriteTransaction {
   // Freezes the whole bucket into `usage` (its id, date, revision and quantity are the caller's, and must
   // match).
   Status seal(const meter::Usage& usage, const RequestRecord& request, const Moment& now);
+  // The same for the first of the bucket's copied parts, which must be sealed before the rest.
+  Status seal_copied(const meter::Usage& usage, const RequestRecord& request, const Moment& now);
 
   // --- delivery
   // The usages that may be sent now, oldest first, each with this attempt recorded: the intent.
@@ -130,6 +133,27 @@ class WriteTransaction {
   // Ends the upstream's pause (never a Retry-After) and the delays of up to `at_most` usages. How many had
   // one.
   Result<std::size_t> clear_backoff(const UpstreamName& upstream, std::size_t at_most);
+
+  // --- a journal that is a copy: nothing is sent to an upstream until it is reconciled (lineage.hpp)
+  Result<bool> is_held(const UpstreamName& upstream) const;
+  // Usages without an end that came with the copy, or were sealed from what was open in it, and that the
+  // upstream was not asked for yet; behind sequence `after`, in journal order.
+  Result<std::vector<StoredUsage>> unreconciled(const UpstreamName& upstream, std::uint64_t after,
+                                                std::size_t at_most) const;
+  // Open buckets of the upstream with a copied part.
+  Result<std::vector<meter::BucketKey>> copied_buckets(const UpstreamName& upstream,
+                                                       std::size_t at_most) const;
+  // The upstream was asked for it. It is sent, if it waits, once the upstream is not held any more.
+  Status mark_reconciled(std::uint64_t sequence);
+  // Ends the hold. `configured`: every upstream that meterd is configured with. Once all of them are
+  // reconciled, one that is configured later is not held; those that only the journal knows still are.
+  Status release(const UpstreamName& upstream, std::span<const UpstreamName> configured);
+  Status forget_counters();  // where counter sources were read to: their next reading is a new start
+  // An act, for ever: who did what.
+  struct Act {
+    std::string who, what, detail;
+  };
+  Status put_audit(const Act& act, const Moment& now);
 
   // --- history
   // Forgets, one by one, usages that ended before `before_s`; their sums stay. Returns how many.
@@ -190,8 +214,12 @@ class WriteTransaction {
   Result<std::optional<IdBlock>> id_block(std::uint32_t number) const;
   Status put_id_block(std::uint32_t number, std::uint32_t partition, std::string_view hashes);
   Status put_balance(const meter::BucketKey& bucket, const Balance& balance);
+  struct Origin {
+    std::uint32_t supersedes = 0;
+    bool copied = false;
+  };
   Status insert_usage(const meter::Usage& usage, const RequestRecord& request, const Moment& now,
-                      std::uint32_t supersedes);
+                      const Origin& origin);
   // The only place where a usage changes state, lane or due time.
   Status move(const StoredUsage& from, UsageRecord to, const Moment* ended);
   Status wait(std::uint64_t sequence, const Due& due, const std::string& error, bool looked);
@@ -214,6 +242,7 @@ class WriteTransaction {
 
   Transaction txn_;
   RememberedIds* ids_;
+  Lineage lineage_;
   RememberedIds::Blocks id_blocks_;
   bool unreadable_ids_ = false;
   std::size_t healed_ = 0;

@@ -17,6 +17,7 @@ struct Traits {
   bool idempotent = false;           // the same request may be sent again after an unknown outcome
   bool read_back = false;            // a usage can be looked up by our id
   std::uint32_t lifetime_limit = 0;  // usages per subscription for ever; 0: none known
+  bool local = false;                // it is this journal itself: there is nobody to bill anything twice
 };
 
 // The closed set of what an answer can mean (spec, delivery rules).

@@ -1,3 +1,5 @@
+#include <linux/magic.h>
+#include <sys/statfs.h>
 #include <sys/timex.h>
 #include <unistd.h>
 
@@ -115,6 +117,16 @@ std::string read_boot_id() { return first_line("/proc/sys/kernel/random/boot_id"
 BootTime read_boot() { return {read(CLOCK_BOOTTIME)}; }
 WallTime read_wall() { return {read(CLOCK_REALTIME)}; }
 std::string read_machine_id() { return first_line("/etc/machine-id"); }
+
+std::string read_lasting_machine_id() {
+  struct statfs info {};
+  if (statfs("/etc/machine-id", &info) != 0) return {};
+  // An overlay's upper layer may be in memory: who can tell from here.
+  constexpr std::uint32_t kInMemory[] = {TMPFS_MAGIC, RAMFS_MAGIC, OVERLAYFS_SUPER_MAGIC};
+  for (const auto magic : kInMemory)
+    if (static_cast<std::uint32_t>(info.f_type) == magic) return {};
+  return read_machine_id();
+}
 
 WallTime build_date() {
   // __DATE__ would make builds irreproducible; the release date is part of the version.

@@ -30,6 +30,8 @@ WallTime read_wall();
 BootTime read_boot();
 WallTime build_date();
 std::string read_machine_id();  // empty if there is none
+// The same, but empty also where it may change with the next boot, which is where it is kept in memory.
+std::string read_lasting_machine_id();
 
 std::unique_ptr<Random> make_random();
 std::unique_ptr<Disk> make_disk();

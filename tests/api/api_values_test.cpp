@@ -162,7 +162,7 @@ journal::StoredUsage waiting_usage() {
 
 TEST(Listings, OutboxHasTheKeysOfTheContract) {
   const journal::Moment now{WallTime::from_seconds(1'800'000'000), {7, 60'000}};
-  const auto value = json::parse(outbox_json({waiting_usage()}, now));
+  const auto value = json::parse(outbox_json({waiting_usage()}, {}, now));
   EXPECT_THAT(keys_of(value), ::testing::Contains("outbox"));
   const auto& row = value.at("outbox").at(0);
   EXPECT_THAT(keys_of(row), ::testing::IsSupersetOf({"id", "upstream", "subscription_id", "item_price_id",
@@ -179,7 +179,7 @@ TEST(Listings, OutboxSaysNoNextAttemptForWhatIsDueOrOfAnotherBoot) {
   for (const auto& boot : {journal::Due{7, 90'000}, journal::Due{8, 1'000}}) {
     const journal::Moment now{WallTime::from_seconds(1'800'000'000), boot};
     EXPECT_TRUE(
-        json::parse(outbox_json({waiting_usage()}, now)).at("outbox").at(0).at("next_attempt").is_null());
+        json::parse(outbox_json({waiting_usage()}, {}, now)).at("outbox").at(0).at("next_attempt").is_null());
   }
 }
 

@@ -49,6 +49,7 @@ class JournalDamage : public JournalTest {
     before_ = meaning();
     journal_.reset();
     whole_ = file_bytes(data());
+    mark_ = file_bytes(options_.directory + "/meterd.lock");
   }
 
   void make_history() {
@@ -142,6 +143,7 @@ class JournalDamage : public JournalTest {
     auto bytes = whole_;
     bytes[offset] = static_cast<char>(static_cast<std::uint8_t>(bytes[offset]) ^ mask);
     write_file(data(), bytes);
+    write_file(options_.directory + "/meterd.lock", mark_);
     auto opened = try_open();
     if (!opened) {
       why = opened.error().message;
@@ -214,6 +216,7 @@ class JournalDamage : public JournalTest {
 
   Meaning before_;
   std::string whole_;
+  std::string mark_;
 };
 
 TEST_F(JournalDamage, OfAnyByteIsHarmlessSetAsideOrRefused) {

@@ -71,7 +71,7 @@ class JournalTest : public ::testing::Test {
   }
 
   WriteTransaction begin() {
-    return WriteTransaction(must(journal_->begin_write()), &journal_->remembered_ids());
+    return WriteTransaction(must(journal_->begin_write()), &journal_->remembered_ids(), journal_->lineage());
   }
 
   template <class Verbs>

@@ -221,12 +221,18 @@ TEST_F(JournalOpen, WritesTheMarkerThatAPowerCutKeptFromTheFirstStart) {
   EXPECT_EQ(refused().code, Code::invalid);
 }
 
-TEST_F(JournalOpen, MarksTheDirectoryOnce) {
+TEST_F(JournalOpen, MarksTheDirectoryAndWritesTheMarkAgainOnlyAfterACommit) {
   open();
+  journal_.reset();
+  const std::string first = file_bytes(marker());
+  EXPECT_THAT(first, ::testing::StartsWith("a meterd journal is kept here\n"));
   reopen();
+  journal_.reset();
+  EXPECT_EQ(file_bytes(marker()), first);
   reboot("boot-2");
   journal_.reset();
-  EXPECT_EQ(file_bytes(marker()), "a meterd journal is kept here\n");
+  EXPECT_NE(file_bytes(marker()), first);
+  EXPECT_EQ(file_bytes(marker()).size(), first.size());
 }
 
 TEST_F(JournalOpen, RefusesASizeBeyondTheAddressSpace) {

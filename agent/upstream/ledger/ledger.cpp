@@ -5,7 +5,7 @@ namespace {
 
 class Ledger final : public Upstream {
  public:
-  Traits traits() const override { return {true, true, 0}; }
+  Traits traits() const override { return {true, true, 0, true}; }
   HttpRequest encode_create(const meter::Usage& usage) const override {
     return {"LEDGER", usage.id.value(), {}, {}};
   }

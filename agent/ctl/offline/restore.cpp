@@ -1,0 +1,159 @@
+// meterctl restore: a backup becomes a journal. The order makes a power cut harmless at any point: the copy
+// is whole and on the disk under another name, the mark says that a copy is there, then the copy gets its
+// name.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <boost/json.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <ostream>
+
+#include "agent/ctl/offline/verbs.hpp"
+#include "agent/journal/lock.hpp"
+#include "agent/journal/read.hpp"
+#include "platform/linux/linux.hpp"
+
+namespace meterd::ctl::offline {
+namespace {
+
+namespace json = boost::json;
+
+Error system_error(const std::string& doing) {
+  return {errno == ENOSPC || errno == EDQUOT ? Code::full : Code::io,
+          doing + ": " + std::strerror(errno) + "."};
+}
+
+class File {
+ public:
+  explicit File(int fd) : fd_(fd) {}
+  ~File() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  int fd() const { return fd_; }
+  bool is_open() const { return fd_ >= 0; }
+
+ private:
+  int fd_;
+};
+
+// Whoever owns the directory runs meterd.
+Status give_to_owner_of(const std::string& directory, int fd) {
+  struct stat owner {};
+  if (::stat(directory.c_str(), &owner) != 0) return system_error("cannot look at " + directory);
+  if (::geteuid() == 0 && ::fchown(fd, owner.st_uid, owner.st_gid) != 0)
+    return system_error("cannot give the copy to the owner of " + directory);
+  return {};
+}
+
+Status copy_bytes(const std::string& from, const std::string& to, const std::string& directory) {
+  const File in(::open(from.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!in.is_open()) return system_error("cannot open " + from);
+  const File out(::open(to.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (!out.is_open()) return system_error("cannot make " + to);
+  std::array<char, 64 * 1024> piece{};
+  for (;;) {
+    const auto got = ::read(in.fd(), piece.data(), piece.size());
+    if (got < 0) return system_error("cannot read " + from);
+    if (got == 0) break;
+    for (ssize_t done = 0; done < got;) {
+      const auto wrote = ::write(out.fd(), piece.data() + done, static_cast<std::size_t>(got - done));
+      if (wrote < 0) return system_error("cannot write " + to);
+      done += wrote;
+    }
+  }
+  if (auto given = give_to_owner_of(directory, out.fd()); !given) return given;
+  if (::fsync(out.fd()) != 0) return system_error("cannot write " + to);
+  return {};
+}
+
+Status refuse_kept_journal(const std::string& data) {
+  struct stat is {};
+  if (::stat(data.c_str(), &is) != 0 || is.st_size == 0) return {};
+  return Error{Code::rejected,
+               data +
+                   " is there already. Nothing was changed. Restore into an empty directory, or move "
+                   "this one away first: what it counted since the backup is in it alone."};
+}
+
+Status sync_directory(const std::string& directory) {
+  const File opened(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!opened.is_open() || ::fsync(opened.fd()) != 0) return system_error("cannot sync " + directory);
+  return {};
+}
+
+Result<journal::Inspection> checked(const std::string& part, const std::string& file) {
+  auto found = journal::inspect_file(part);
+  if (!found)
+    return Error{found.error().code, file + " is no backup that can be restored: " + found.error().message +
+                                         ". Nothing was changed; take another backup."};
+  return found;
+}
+
+Result<journal::Inspection> put_in_place(const Session& session, const std::string& file) {
+  std::error_code failed;
+  std::filesystem::create_directories(session.directory, failed);
+  if (failed) return Error{Code::io, "cannot make " + session.directory + ": " + failed.message() + "."};
+  if (auto suits = platform::make_disk()->suits_journal(session.directory); !suits) return suits.error();
+  auto lock = journal::DirectoryLock::take(session.directory);
+  if (!lock) return lock.error();
+  const std::string data = session.directory + "/data.mdb";
+  const std::string part = data + ".part";
+  if (auto free = refuse_kept_journal(data); !free) return free.error();
+  if (auto copied = copy_bytes(file, part, session.directory); !copied) {
+    (void)::unlink(part.c_str());  // what is left of it is refused by nobody and used by nobody
+    return copied.error();
+  }
+  auto found = checked(part, file);
+  if (!found) {
+    (void)::unlink(part.c_str());
+    return found;
+  }
+  if (auto marked = lock->write({true, true}); !marked) return marked.error();
+  if (auto given = lock->give_to_owner(); !given) return given.error();
+  if (::rename(part.c_str(), data.c_str()) != 0) return system_error("cannot rename " + part);
+  if (auto synced = sync_directory(session.directory); !synced) return synced.error();
+  return found;
+}
+
+}  // namespace
+
+Result<std::string> check_copy(const std::string& path) {
+  const auto found = journal::inspect_file(path);
+  if (!found) return found.error();
+  const auto& report = found->report;
+  if (!report.problems.empty())
+    return Error{Code::corrupt, "its sums do not add up: " + report.problems.front()};
+  return std::to_string(report.balances) + " balances, " + std::to_string(report.usages) + " usages";
+}
+
+Exit restore(const Session& session, const std::string& file) {
+  const auto found = put_in_place(session, file);
+  if (!found) {
+    complain(session.err, found.error().message);
+    return Exit::failed;
+  }
+  const auto& report = found->report;
+  if (session.json) {
+    json::array problems(report.problems.begin(), report.problems.end());
+    session.out << json::serialize(json::object{{"restored", session.directory},
+                                                {"balances", report.balances},
+                                                {"usages", report.usages},
+                                                {"problems", std::move(problems)}})
+                << '\n';
+  } else {
+    session.out << "restored " << report.balances << " balances and " << report.usages << " usages into "
+                << session.directory
+                << "\nStart meterd, then run meterctl reconcile: nothing is sent before.\n";
+    for (const auto& problem : report.problems) session.out << "problem: " << problem << '\n';
+  }
+  return report.problems.empty() ? Exit::fine : Exit::attention;
+}
+
+}  // namespace meterd::ctl::offline

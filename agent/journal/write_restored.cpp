@@ -1,0 +1,131 @@
+// A journal that is a copy of another one: what holds its upstreams, and what ends that (lineage.hpp).
+#include <algorithm>
+#include <set>
+
+#include "agent/journal/records.hpp"
+#include "agent/journal/write_transaction.hpp"
+
+namespace meterd::journal {
+
+Result<bool> WriteTransaction::is_held(const UpstreamName& name) const {
+  if (lineage_.copies == 0) return false;
+  auto general = this->general();
+  if (!general) return general.error();
+  auto state = upstream(name);
+  if (!state) return state.error();
+  return journal::is_held(*general, *state);
+}
+
+Result<std::vector<StoredUsage>> WriteTransaction::unreconciled(const UpstreamName& name, std::uint64_t after,
+                                                                std::size_t at_most) const {
+  std::vector<std::uint64_t> sequences;
+  auto scanned = txn_.scan(outbox_prefix(name), "", [&](std::string_view key, std::string_view) {
+    if (auto fields = parse_outbox_key(key); fields && fields->entry.sequence > after)
+      sequences.push_back(fields->entry.sequence);
+    return true;
+  });
+  if (!scanned) return scanned.error();
+  std::sort(sequences.begin(), sequences.end());
+  std::vector<StoredUsage> out;
+  for (const auto sequence : sequences) {
+    auto stored = usage(sequence);
+    if (!stored && stored.error().code == Code::corrupt) continue;  // set aside when it would be sent
+    if (!stored) return stored.error();
+    const auto& record = stored->record;
+    const bool came = sequence < lineage_.first_own_sequence || record.copied();
+    if (!came || record.reconciled_copies() >= lineage_.copies) continue;
+    out.push_back(std::move(*stored));
+    if (out.size() >= at_most) break;
+  }
+  return out;
+}
+
+Result<std::vector<meter::BucketKey>> WriteTransaction::copied_buckets(const UpstreamName& name,
+                                                                       std::size_t at_most) const {
+  std::vector<meter::BucketKey> out;
+  Status failed;
+  auto scanned = txn_.scan(prefix(Kind::seal_due), "", [&](std::string_view key, std::string_view) {
+    auto due = parse_seal_due_key(key);
+    if (!due || due->bucket.series.upstream != name) return true;
+    auto balance = this->balance(due->bucket);
+    if (!balance && balance.error().code == Code::corrupt) return true;  // made anew when it is to be sealed
+    if (!balance) {
+      failed = balance.error();
+      return false;
+    }
+    if (!balance->copied.empty()) out.push_back(due->bucket);
+    return out.size() < at_most;
+  });
+  if (!scanned) return scanned.error();
+  if (!failed) return failed.error();
+  return out;
+}
+
+Status WriteTransaction::mark_reconciled(std::uint64_t sequence) {
+  auto stored = usage(sequence);
+  if (!stored) return stored.error();
+  stored->record.set_reconciled_copies(lineage_.copies);
+  return store(txn_, usage_key(sequence), stored->record);
+}
+
+Status WriteTransaction::release(const UpstreamName& name, std::span<const UpstreamName> configured) {
+  auto general = this->general();
+  if (!general) return general.error();
+  auto state = upstream(name);
+  if (!state) return state.error();
+  state->set_reconciled_copies(lineage_.copies);
+  state->set_unreconciled(false);
+  if (auto s = put_upstream(name, *state); !s) return s;
+  for (const auto& one : configured) {
+    auto held = is_held(one);
+    if (!held) return held.error();
+    if (*held) return {};
+  }
+  std::set<UpstreamName> known;
+  auto scanned = txn_.scan(prefix(Kind::upstream), "", [&](std::string_view key, std::string_view) {
+    known.emplace(key.substr(2));  // kind, length, text
+    return true;
+  });
+  if (!scanned) return scanned;
+  scanned = txn_.scan(prefix(Kind::seal_due), "", [&](std::string_view key, std::string_view) {
+    if (auto due = parse_seal_due_key(key)) known.insert(due->bucket.series.upstream);
+    return true;
+  });
+  if (!scanned) return scanned;
+  for (const auto& one : known) {
+    auto left = upstream(one);
+    if (!left) return left.error();
+    if (!journal::is_held(*general, *left)) continue;
+    left->set_unreconciled(true);
+    if (auto s = put_upstream(one, *left); !s) return s;
+  }
+  general->set_all_reconciled_copies(lineage_.copies);
+  return put_general(*general);
+}
+
+Status WriteTransaction::forget_counters() {
+  std::vector<std::string> keys;
+  auto scanned = txn_.scan(prefix(Kind::counter), "", [&](std::string_view key, std::string_view) {
+    keys.emplace_back(key);
+    return true;
+  });
+  if (!scanned) return scanned;
+  for (const auto& key : keys)
+    if (auto s = txn_.erase(key); !s) return s;
+  return {};
+}
+
+Status WriteTransaction::put_audit(const Act& act, const Moment& now) {
+  auto general = this->general();
+  if (!general) return general.error();
+  v0::Audit record;
+  record.set_at_ms(now.wall.since_epoch.count());
+  record.set_who(act.who);
+  record.set_what(act.what);
+  record.set_detail(act.detail);
+  if (auto s = store(txn_, audit_key(general->acts()), record); !s) return s;
+  general->set_acts(general->acts() + 1);
+  return put_general(*general);
+}
+
+}  // namespace meterd::journal
