@@ -21,6 +21,16 @@ constexpr std::size_t kRestoredAtOnce = 1'000;
 
 }  // namespace
 
+v0::Stamp make_stamp(const std::string& epoch, WallTime now) {
+  v0::Stamp made;
+  made.set_format(kFormat);
+  made.set_word_bits(kWordBits);
+  made.set_byte_order(kByteOrder);
+  made.set_epoch(epoch);
+  made.set_created_at_ms(now.since_epoch.count());
+  return made;
+}
+
 Status check_stamp(const v0::Stamp& stamp) {
   if (stamp.format() > kFormat)
     return Error{Code::invalid, "journal: written by a newer meterd (format " +
@@ -169,12 +179,7 @@ Status Journal::start(platform::Random& random) {
       return s;
     if (any)
       return Error{Code::corrupt, "journal: data.mdb holds records but no stamp: not a journal of meterd"};
-    v0::Stamp made;
-    made.set_format(kFormat);
-    made.set_word_bits(kWordBits);
-    made.set_byte_order(kByteOrder);
-    made.set_epoch(random.bytes(kEpochBytes));
-    made.set_created_at_ms(options_.now.since_epoch.count());
+    const auto made = make_stamp(random.bytes(kEpochBytes), options_.now);
     if (auto s = store(*txn, stamp_key(), made); !s) return s;
     *stamp = made;
   } else if (auto ok = check_stamp(**stamp); !ok) {

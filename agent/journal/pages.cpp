@@ -136,14 +136,16 @@ Result<TreePage> TreePage::read(std::string_view bytes, std::uint64_t number, co
   return page;
 }
 
-std::vector<Node> TreePage::salvage(std::string_view bytes, std::uint64_t number, const PageLayout& layout) {
+std::vector<Node> TreePage::salvage(std::string_view bytes, const PageLayout& layout) {
   const Header header = header_of(bytes, layout);
   std::vector<Node> out;
-  if (header.number != number || header.flags != kLeaf) return out;
-  const std::size_t first = layout.header_bytes();
-  const std::size_t end = std::min<std::size_t>(header.lower, bytes.size());
-  for (std::size_t i = first; i + 2 <= end; i += 2)
-    if (auto node = node_at(bytes, at<std::uint16_t>(bytes, i), true, layout)) out.push_back(*node);
+  // Below `upper` may lie what was deleted, and behind `lower` offsets of it.
+  const std::size_t end = std::min<std::size_t>({header.lower, header.upper, bytes.size()});
+  for (std::size_t i = layout.header_bytes(); i + 2 <= end; i += 2) {
+    const std::size_t offset = at<std::uint16_t>(bytes, i);
+    if (offset < header.upper) continue;
+    if (auto node = node_at(bytes, offset, true, layout)) out.push_back(*node);
+  }
   return out;
 }
 

@@ -60,8 +60,8 @@ class TreePage {
  public:
   // Code::corrupt, with the reason, unless every node lies within the page and none upon another.
   static Result<TreePage> read(std::string_view bytes, std::uint64_t number, const PageLayout& layout);
-  // The nodes of a page whose header names it a leaf, those that do not lie within it left out.
-  static std::vector<Node> salvage(std::string_view bytes, std::uint64_t number, const PageLayout& layout);
+  // What of a damaged page may be a leaf's node: whoever takes it asks its checksum whether it is one.
+  static std::vector<Node> salvage(std::string_view bytes, const PageLayout& layout);
 
   bool is_leaf() const { return leaf_; }
   const std::vector<Node>& nodes() const { return nodes_; }
