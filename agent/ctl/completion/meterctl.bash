@@ -7,12 +7,13 @@ _meterctl_options() {
         report) echo --subscription --quantity --id --time --ack --source ;;
         buckets) echo --balances ;;
         flush) echo --now ;;
+        fsck) echo --directory --salvage ;;
     esac
 }
 
 _meterctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local verbs='status report buckets outbox flush verify'
+    local verbs='status report buckets outbox flush verify fsck'
     local everywhere='--socket --timeout --json --help'
     local verb='' word i choices
     COMPREPLY=()
@@ -47,6 +48,11 @@ _meterctl() {
             ;;
         --ack)
             mapfile -t COMPREPLY < <(compgen -W 'received committed' -- "$cur")
+            return
+            ;;
+        --directory | --salvage)
+            compopt -o filenames 2>/dev/null
+            mapfile -t COMPREPLY < <(compgen -d -- "$cur")
             return
             ;;
         --timeout | --subscription | --quantity | --id | --time | --source) return ;;

@@ -17,6 +17,7 @@ _meterctl() {
         'outbox:the usages that are not delivered yet'
         'flush:commit what is counted and send now'
         'verify:check the whole journal'
+        'fsck:what is damaged in a journal, while meterd is stopped'
     )
     _arguments -C $everywhere '--version[print the version]' '1: :->verb' '*:: :->rest'
     if [[ $state == verb ]]; then
@@ -35,6 +36,10 @@ _meterctl() {
         ) ;;
         buckets) words_of=('--balances[what became of what was accepted]') ;;
         flush) words_of=('--now[seal the open buckets first]') ;;
+        fsck) words_of=(
+            '--directory[the directory of the journal]:directory:_files -/'
+            '--salvage[copy what is readable into this new directory]:directory:_files -/'
+        ) ;;
     esac
     _arguments $everywhere $words_of
 }
