@@ -123,18 +123,19 @@ std::string reconciled_json(const std::vector<ReconciledUpstream>& upstreams) {
 }
 
 std::string verify_json(const journal::CheckReport& report) {
-  return json::serialize(
-      json::object{{"balances", report.balances},
-                   {"usages", report.usages},
-                   {"accepted", report.accepted.text()},
-                   {"open", report.open.text()},
-                   {"waiting", report.waiting.text()},
-                   {"in_doubt", report.in_doubt.text()},
-                   {"parked", report.parked.text()},
-                   {"delivered", report.delivered.text()},
-                   {"withdrawn", report.withdrawn.text()},
-                   {"set_aside", report.set_aside.text()},
-                   {"problems", json::array(report.problems.begin(), report.problems.end())}});
+  return json::serialize(json::object{
+      {"balances", report.balances},
+      {"usages", report.usages},
+      {"accepted", report.accepted.text()},
+      {"open", report.open.text()},
+      {"waiting", report.waiting.text()},
+      {"in_doubt", report.in_doubt.text()},
+      {"parked", report.parked.text()},
+      {"delivered", report.delivered.text()},
+      {"withdrawn", report.withdrawn.text()},
+      {"set_aside", report.set_aside.text()},
+      {"set_aside_records", json::array(report.set_aside_records.begin(), report.set_aside_records.end())},
+      {"problems", json::array(report.problems.begin(), report.problems.end())}});
 }
 
 }  // namespace meterd::api

@@ -117,6 +117,10 @@ class Daemon {
     auto opened = journal::Journal::open(options, *disk_, *random_);
     if (!opened) return refuse("journal_refused", opened.error(), kExitJournal);
     journal_ = std::move(*opened);
+    if (const auto aside = journal_->set_aside_at_open(); aside + journal_->healed_at_open() > 0)
+      log_.error("records_damaged", {{"set_aside", aside},
+                                     {"put_back", journal_->healed_at_open()},
+                                     {"do", "see with meterctl verify what they affect; check the disk"}});
     if (!journal_->found_copied().empty())
       log_.error("journal_is_copy",
                  {{"reason", journal_->found_copied()},

@@ -39,6 +39,7 @@ struct Options {
   std::string directory = "/var/lib/meterd";  // of the verbs that work without the daemon
   std::string file;
   std::string upstream;
+  std::string salvage_into;
 };
 
 using Verb = std::function<Exit(Session&)>;
@@ -106,6 +107,10 @@ void add_offline_verbs(CLI::App& app, Options& options, Verb& verb) {
     });
     return sub;
   };
+  add("fsck", "What is damaged in a journal, and what to do; meterd must be stopped",
+      [&options](const offline::Session& session) { return offline::fsck(session, options.salvage_into); })
+      ->add_option("--salvage", options.salvage_into, "Copy what is readable into this new directory")
+      ->check(not_empty);
   add("restore", "Put a backup into an empty directory; meterd must be stopped",
       [&options](const offline::Session& session) { return offline::restore(session, options.file); })
       ->add_option("FILE", options.file, "What meterctl backup wrote")
@@ -119,7 +124,7 @@ int run(int argc, char** argv) {
   app.name("meterctl");
   app.footer(
       "Exit codes: 0 fine, 1 the request failed, 2 usage, 3 meterd is not reachable;\n"
-      "of status, outbox, verify, reconcile and restore also 4: an operator is needed.");
+      "of status, outbox, verify, reconcile, restore and fsck also 4: look at it.");
   app.set_version_flag("--version", "meterctl " METERD_VERSION);
   app.get_formatter()->column_width(24);  // of 80
   app.require_subcommand(1);

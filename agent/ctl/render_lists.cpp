@@ -263,6 +263,19 @@ Result<Rendered> render_audit(const json::value& answer) {
   }
   return Rendered{join(lines), false};
 }
+namespace {
+
+void append_sentences(Lines& lines, const json::array& sentences, const char* one, const char* many) {
+  if (sentences.empty()) return;
+  lines.push_back(counted(sentences.size(), one, many));
+  for (const auto& sentence : sentences)
+    append(lines, wrap_words(sentence.is_string()
+                                 ? clean({sentence.get_string().data(), sentence.get_string().size()})
+                                 : std::string("-"),
+                             {2, 4}));
+}
+
+}  // namespace
 
 Result<Rendered> render_verify(const json::value& answer) {
   const auto& object = as_object(answer);
@@ -274,16 +287,12 @@ Result<Rendered> render_verify(const json::value& answer) {
   Lines lines{"checked " + counted(how_many("balances"), "balance", "balances") + " and " +
               counted(how_many("usages"), "usage", "usages") + " of the journal"};
   append(lines, wrap_words(equation(object, "accepted"), {0, 2}));
-  if (problems->get_array().empty()) {
-    lines.emplace_back("no problems: everything adds up");
-    return Rendered{join(lines), false};
-  }
-  lines.push_back(counted(problems->get_array().size(), "problem:", "problems:"));
-  for (const auto& problem : problems->get_array())
-    append(lines,
-           wrap_words(problem.is_string() ? clean({problem.get_string().data(), problem.get_string().size()})
-                                          : std::string("-"),
-                      {2, 4}));
+  const auto& aside = array_in(object, "set_aside_records");
+  if (problems->get_array().empty()) lines.emplace_back("no problems: everything adds up");
+  append_sentences(lines, problems->get_array(), "problem:", "problems:");
+  append_sentences(lines, aside, "record could not be read and was set aside:",
+                   "records could not be read and were set aside:");
+  if (problems->get_array().empty() && aside.empty()) return Rendered{join(lines), false};
   append(lines,
          wrap_words("Counting goes on. Keep a copy of the journal and this list for support.", {0, 2}));
   return Rendered{join(lines), true};

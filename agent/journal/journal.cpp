@@ -17,18 +17,28 @@ constexpr std::uint32_t kFormat = 0;
 constexpr std::uint32_t kByteOrder = 0x01020304;
 constexpr std::uint32_t kWordBits = sizeof(void*) * 8;
 constexpr std::size_t kEpochBytes = 16;
+constexpr std::size_t kRestoredAtOnce = 1'000;
 
 Error explained(const Error& error, const std::string& directory) {
   if (error.code == Code::corrupt)
-    return {Code::corrupt, "journal: " + directory +
-                               "/data.mdb is not a readable journal; nothing was changed; restore a backup "
-                               "or move the directory away to start afresh (" +
-                               error.message + ")"};
+    return {Code::corrupt, "journal: " + directory + "/data.mdb is not a readable journal (" + error.message +
+                               "); nothing was changed; see what it affects with meterctl fsck --directory " +
+                               directory + ", then restore a backup or salvage what is readable"};
   const std::string advice = error.code == Code::full ? "; free space there and start again" : "";
   return {error.code, "journal: " + directory + ": " + error.message + advice};
 }
 
 }  // namespace
+
+v0::Stamp make_stamp(const std::string& epoch, WallTime now) {
+  v0::Stamp made;
+  made.set_format(kFormat);
+  made.set_word_bits(kWordBits);
+  made.set_byte_order(kByteOrder);
+  made.set_epoch(epoch);
+  made.set_created_at_ms(now.since_epoch.count());
+  return made;
+}
 
 Status check_stamp(const v0::Stamp& stamp) {
   if (stamp.format() > kFormat)
@@ -83,7 +93,7 @@ Result<std::unique_ptr<Journal>> Journal::open(const JournalOptions& options, co
     if (auto room = journal->check_room(); !room) return room.error();
     if (auto made = journal->make_aside(random); !made) return made.error();
   }
-  auto environment = Environment::open({options.directory, options.size_max});
+  auto environment = Environment::open({options.directory, options.size_max, options.file_check});
   if (!environment) return explained(environment.error(), options.directory);
   journal->environment_ = std::move(*environment);
   auto started = journal->start(options.directory, random);
@@ -157,7 +167,32 @@ Status Journal::make_aside(platform::Random& random) {
   return made;
 }
 
+// Nothing is changed unless all of it can be made good in one transaction.
+Status Journal::repair() {
+  auto txn = environment_->begin_write();
+  if (!txn) return txn.error();
+  WriteTransaction write(std::move(*txn));
+  auto taken = write.take_unreadable();
+  if (!taken) return taken.error();
+  if (taken->empty()) return {};
+  auto stamp = write.stamp();
+  if (!stamp) return stamp.error();
+  if (auto ok = check_stamp(*stamp); !ok) return ok;
+  if (auto s = write.set_taken_aside(*taken); !s) return s;
+  WriteTransaction::RestorePlace place;
+  for (bool more = true; more;) {
+    auto step = write.restore_some(place, kRestoredAtOnce);
+    if (!step) return step.error();
+    more = *step;
+  }
+  set_aside_at_open_ = taken->size() - write.healed();
+  healed_at_open_ = write.healed();
+  return write.commit();
+}
+
 Status Journal::start(const std::string& directory, platform::Random& random) {
+  if (environment_->unreadable_records() > 0)
+    if (auto repaired = repair(); !repaired) return repaired;
   auto txn = environment_->begin_write();
   if (!txn) return txn.error();
   auto stamp = load<v0::Stamp>(*txn, stamp_key());
@@ -177,12 +212,7 @@ Status Journal::start(const std::string& directory, platform::Random& random) {
       return s;
     if (any)
       return Error{Code::corrupt, "journal: data.mdb holds records but no stamp: not a journal of meterd"};
-    v0::Stamp made;
-    made.set_format(kFormat);
-    made.set_word_bits(kWordBits);
-    made.set_byte_order(kByteOrder);
-    made.set_epoch(random.bytes(kEpochBytes));
-    made.set_created_at_ms(options_.now.since_epoch.count());
+    const auto made = make_stamp(random.bytes(kEpochBytes), options_.now);
     if (auto s = store(*txn, stamp_key(), made); !s) return s;
     *stamp = made;
   } else if (auto ok = check_stamp(**stamp); !ok) {

@@ -28,6 +28,7 @@ struct JournalOptions {
   std::string boot_id;       // of the present boot
   WallTime now;              // for the stamp of a new journal only
   std::string machine = {};  // 16 characters that other devices do not have; empty: unknown
+  FileCheck file_check = FileCheck::in_child;
 };
 
 // What a bucket needs on its way to a receipt (measured in journal_test with a 300-byte request): its usage,
@@ -76,6 +77,9 @@ class Journal {
   // Which event ids are known. Journal thread.
   RememberedIds& remembered_ids() { return remembered_ids_; }
   const std::string& directory() const { return options_.directory; }
+  // Records that could not be read when it was opened, and were set aside then.
+  std::size_t set_aside_at_open() const { return set_aside_at_open_; }
+  std::size_t healed_at_open() const { return healed_at_open_; }  // only their keys were damaged
   // How often it was found to be a copy, and what follows for ids: constant after open().
   const Lineage& lineage() const { return lineage_; }
   // Why this open() took it for a copy; empty: it did not.
@@ -93,6 +97,7 @@ class Journal {
  private:
   Journal(JournalOptions options, DirectoryLock lock);
   Status start(const std::string& directory, platform::Random& random);
+  Status repair();
   Status check_files();
   Status check_room() const;
   bool is_new() const;
@@ -111,6 +116,8 @@ class Journal {
   std::uint32_t boot_number_ = 0;
   WallTime last_trusted_;
   RememberedIds remembered_ids_;
+  std::size_t set_aside_at_open_ = 0;
+  std::size_t healed_at_open_ = 0;
   mutable std::atomic<std::uint64_t> reads_{0};
   std::optional<Milliseconds> trusted_offset_;
 };

@@ -4,7 +4,6 @@
 #include <lmdb.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -71,41 +70,6 @@ Status make_lock_file(const std::string& directory) {
   return {};
 }
 
-// Reads every page that the records reach. In a child: a missing page is a SIGBUS there.
-[[noreturn]] void walk_and_exit(const char* path, std::size_t map_bytes, unsigned flags) {
-  MDB_env* env = nullptr;
-  MDB_txn* txn = nullptr;
-  MDB_cursor* cursor = nullptr;
-  MDB_dbi dbi = 0;
-  MDB_val key{};
-  MDB_val value{};
-  int rc = mdb_env_create(&env);
-  if (rc == 0 && map_bytes > 0) rc = mdb_env_set_mapsize(env, map_bytes);
-  if (rc == 0) rc = mdb_env_open(env, path, MDB_RDONLY | MDB_NOLOCK | flags, kFileMode);
-  if (rc == 0) rc = mdb_txn_begin(env, nullptr, MDB_RDONLY, &txn);
-  if (rc == 0) rc = mdb_dbi_open(txn, nullptr, 0, &dbi);
-  for (const MDB_dbi each : {MDB_dbi{0}, dbi}) {
-    if (rc == 0) rc = mdb_cursor_open(txn, each, &cursor);
-    volatile char last = 0;  // the value's last byte may lie on an overflow page
-    while (rc == 0 && (rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0)
-      if (value.mv_size > 0) last = static_cast<const char*>(value.mv_data)[value.mv_size - 1];
-    (void)last;
-    if (rc == MDB_NOTFOUND) rc = 0;
-  }
-  _exit(rc == 0 ? 0 : 1);
-}
-
-// Whether every page can be read.
-Result<bool> walk_in_child(const std::string& path, std::size_t map_bytes, unsigned flags) {
-  const pid_t child = fork();
-  if (child < 0) return error_of(errno, "journal open");
-  if (child == 0) walk_and_exit(path.c_str(), map_bytes, flags);
-  int ended = 0;
-  while (waitpid(child, &ended, 0) < 0)
-    if (errno != EINTR) return error_of(errno, "journal open");
-  return WIFEXITED(ended) && WEXITSTATUS(ended) == 0;
-}
-
 constexpr MDB_dbi kFreeList = 0;  // LMDB's own: records of freed pages
 constexpr MDB_dbi kMain = 1;
 
@@ -131,6 +95,7 @@ class Cursor {
   int get(MDB_val& key, MDB_val& value, MDB_cursor_op op) {
     return mdb_cursor_get(cursor_, &key, &value, op);
   }
+  int erase() { return mdb_cursor_del(cursor_, 0); }
 
  private:
   MDB_cursor* cursor_ = nullptr;
@@ -190,6 +155,35 @@ Status Transaction::scan(std::string_view prefix, std::string_view from, const V
   return {};
 }
 
+Status Transaction::take(const std::function<bool(std::string_view, std::string_view)>& wanted,
+                         std::vector<std::pair<std::string, std::string>>& taken) {
+  int rc = 0;
+  Cursor cursor(txn_, kMain, rc);
+  if (rc != 0) return error_of(rc, "journal cursor");
+  MDB_val key{};
+  MDB_val value{};
+  while ((rc = cursor.get(key, value, MDB_NEXT)) == 0) {
+    if (!wanted(view(key), view(value))) continue;
+    taken.emplace_back(view(key), view(value));
+    note_change(view(key));
+    if ((rc = cursor.erase()) != 0) break;
+  }
+  if (rc != MDB_NOTFOUND) return error_of(rc, "journal repair");
+  // What LMDB moved about meanwhile may have left a wrong key as a signpost: each record must be found by its
+  // own, in order.
+  std::string last;
+  bool found = true;
+  auto scanned = scan("", "", [&](std::string_view each, std::string_view) {
+    auto there = get(each);
+    found = (last.empty() || last < each) && there && there->has_value();
+    last = each;
+    return found;
+  });
+  if (!scanned) return scanned;
+  if (!found) return Error{Code::corrupt, "records cannot be found by their keys"};
+  return {};
+}
+
 Status Transaction::commit() {
   const int rc = mdb_txn_commit(std::exchange(txn_, nullptr));
   // LMDB reports a short write, which is what a disk gives as it fills up, as EIO.
@@ -202,48 +196,34 @@ Result<std::unique_ptr<Environment>> Environment::open(const Options& options) {
   // A size that does not fit size_t would wrap and silently open with LMDB's default map of 1 MiB.
   if (options.map_bytes > std::numeric_limits<std::size_t>::max() / 4)
     return Error{Code::invalid, "journal.max_size is beyond this machine's address space"};
+  const std::string path = options.directory + "/data.mdb";
+  CheckedFile checked;
+  if (struct stat file{}; ::stat(path.c_str(), &file) == 0 && file.st_size > 0) {
+    auto result = check_file(path, options.file_check);
+    if (!result) return result.error();
+    checked = *result;
+  }
   if (auto made = make_lock_file(options.directory); !made) return made.error();
   MDB_env* env = nullptr;
   int rc = mdb_env_create(&env);
   if (rc != 0) return error_of(rc, "journal open");
-  std::unique_ptr<Environment> out(new Environment(env));
+  std::unique_ptr<Environment> out(new Environment(env, checked.unreadable_records));
   rc = mdb_env_set_mapsize(env, static_cast<std::size_t>(options.map_bytes));
   // NOTLS: read transactions belong to an object, not to the thread that began them.
   if (rc == 0) rc = mdb_env_open(env, options.directory.c_str(), MDB_NOTLS | MDB_NORDAHEAD, kFileMode);
   if (rc != 0) return error_of(rc, "journal open");
 
-  if (auto whole = out->check_length(options.directory); !whole) return whole.error();
-
   if (rc = open_main(env); rc != 0) return error_of(rc, "journal open");
   return out;
 }
 
-// A file may rightly end before its last page: LMDB does not write pages that were given back within their
-// transaction. So a short file is read, not refused.
-Status Environment::check_length(const std::string& directory) const {
-  MDB_envinfo info{};
-  MDB_stat stat{};
-  int fd = -1;
-  struct stat file {};
-  if (mdb_env_info(env_, &info) != 0 || mdb_env_stat(env_, &stat) != 0 || mdb_env_get_fd(env_, &fd) != 0 ||
-      fstat(fd, &file) != 0)
-    return Error{Code::io, "journal open: cannot look at data.mdb"};
-  if (static_cast<std::uint64_t>(file.st_size) >= (info.me_last_pgno + 1) * std::uint64_t{stat.ms_psize})
-    return {};
-  auto readable = walk_in_child(directory, info.me_mapsize, 0);
-  if (!readable) return readable.error();
-  if (*readable) return {};
-  return Error{Code::corrupt, "the file was cut short"};
-}
-
 Result<std::unique_ptr<Environment>> Environment::open_read_only(const std::string& data_path) {
-  auto readable = walk_in_child(data_path, 0, MDB_NOSUBDIR);  // 0: as large as the file says
-  if (!readable) return readable.error();
-  if (!*readable) return Error{Code::corrupt, "it cannot be read as a whole"};
+  auto checked = check_file(data_path, FileCheck::in_child);
+  if (!checked) return checked.error();
   MDB_env* env = nullptr;
   int rc = mdb_env_create(&env);
   if (rc != 0) return error_of(rc, "journal open");
-  std::unique_ptr<Environment> out(new Environment(env));
+  std::unique_ptr<Environment> out(new Environment(env, checked->unreadable_records));
   rc = mdb_env_open(env, data_path.c_str(), MDB_RDONLY | MDB_NOLOCK | MDB_NOSUBDIR | MDB_NOTLS, kFileMode);
   if (rc == 0) rc = open_main(env);
   if (rc != 0) return error_of(rc, "journal open");

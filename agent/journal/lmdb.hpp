@@ -10,8 +10,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "agent/base/result.hpp"
+#include "agent/journal/file_check.hpp"
 
 struct MDB_env;
 struct MDB_txn;
@@ -34,6 +37,11 @@ class Transaction {
   // returns false. No writes inside the visit.
   using Visit = std::function<bool(std::string_view key, std::string_view value)>;
   Status scan(std::string_view prefix, std::string_view from, const Visit& visit) const;
+
+  // Removes the records that `wanted` names, by their place and not by their key: after damage keys may be
+  // out of order, and a look-up would miss them. Code::corrupt if what is left is still not in order.
+  Status take(const std::function<bool(std::string_view key, std::string_view value)>& wanted,
+              std::vector<std::pair<std::string, std::string>>& taken);
 
   // Of keys and values that were put, those put again counted again.
   std::uint64_t bytes_put() const { return bytes_put_; }
@@ -66,15 +74,19 @@ class Environment {
   struct Options {
     std::string directory;
     std::uint64_t map_bytes = 0;
+    FileCheck file_check = FileCheck::in_child;
   };
-  // Code::corrupt also for a file that was cut short: it is read once in a child process, where touching a
-  // page that is not there ends only the child.
+  // Before LMDB touches the file, its pages are walked (file_check.hpp): Code::corrupt for damaged structure
+  // and for a file that was cut short.
   static Result<std::unique_ptr<Environment>> open(const Options& options);
   // A data file by itself, whatever its name, for reading. No other process may write it meanwhile.
   static Result<std::unique_ptr<Environment>> open_read_only(const std::string& data_path);
   ~Environment();
   Environment(const Environment&) = delete;
   Environment& operator=(const Environment&) = delete;
+
+  // How many records failed their checksum before it was opened.
+  std::uint64_t unreadable_records() const { return unreadable_records_; }
 
   Result<Transaction> begin_write();
   Result<Transaction> begin_read() const;
@@ -94,9 +106,10 @@ class Environment {
   Status preallocate(std::uint64_t bytes);
 
  private:
-  explicit Environment(MDB_env* env) : env_(env) {}
-  Status check_length(const std::string& directory) const;
+  Environment(MDB_env* env, std::uint64_t unreadable_records)
+      : env_(env), unreadable_records_(unreadable_records) {}
   MDB_env* env_;
+  std::uint64_t unreadable_records_;
 };
 
 }  // namespace meterd::journal

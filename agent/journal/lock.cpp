@@ -7,8 +7,11 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <utility>
 
 #include "agent/base/text.hpp"
@@ -158,6 +161,24 @@ Result<Identity> identify(const std::string& data_path) {
   if ((file.stx_mask & STATX_BTIME) != 0 && file.stx_btime.tv_sec > 0)
     out.born_ns = std::int64_t{file.stx_btime.tv_sec} * 1'000'000'000 + file.stx_btime.tv_nsec;
   return out;
+}
+
+Mark read_mark(const std::string& directory) {
+  std::ifstream file(directory + "/meterd.lock", std::ios::binary);
+  return parse_mark(std::string(std::istreambuf_iterator<char>(file), {}));
+}
+
+std::optional<std::string> bytes_of(std::string_view hex) {
+  std::string out;
+  for (; hex.size() >= 2; hex.remove_prefix(2)) {
+    unsigned byte = 0;
+    const auto end = hex.data() + 2;
+    if (const auto read = std::from_chars(hex.data(), end, byte, 16);
+        read.ec != std::errc() || read.ptr != end)
+      return std::nullopt;
+    out.push_back(static_cast<char>(byte));
+  }
+  return hex.empty() ? std::optional<std::string>(std::move(out)) : std::nullopt;
 }
 
 std::string copy_reason(const Mark& mark, const Identity& now) {

@@ -51,6 +51,9 @@ class DirectoryLock {
 
 std::string hex_of(std::string_view bytes);
 std::string text_of(const Mark& mark);
+// Of the directory, without its lock: for who only looks.
+Mark read_mark(const std::string& directory);
+std::optional<std::string> bytes_of(std::string_view hex);
 // A second line that cannot be read is none: a mark says at least that a journal was kept.
 Mark parse_mark(std::string_view text);
 

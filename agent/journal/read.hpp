@@ -81,11 +81,15 @@ struct SendPlan {
 Result<SendPlan> read_send_plan(const Journal& journal, const UpstreamName& upstream,
                                 std::int64_t since_boot_ms);
 
-// The full conservation check (meterctl verify): recomputes every balance from the usages themselves.
+// The full check (meterctl verify): the checksum of every record, every balance recomputed from the usages
+// themselves, every index compared with what it points at. Many short read transactions, so that the map does
+// not grow meanwhile; memory does not grow with the journal. What changes while it runs is judged before or
+// after its change, never in between: each comparison lies within one transaction.
 struct CheckReport {
   std::uint64_t balances = 0;
   std::uint64_t usages = 0;
-  std::vector<std::string> problems;  // empty: everything holds; at most 100 are listed
+  std::vector<std::string> problems;           // empty: everything holds; at most 100 are listed
+  std::vector<std::string> set_aside_records;  // what could not be read before, as far as known; at most 100
   Quantity accepted, open, waiting, in_doubt, parked, delivered, withdrawn, set_aside;
 };
 Result<CheckReport> check_journal(const Journal& journal);

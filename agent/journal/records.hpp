@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "agent/base/usage_day.hpp"
 #include "agent/journal/lmdb.hpp"
 #include "agent/journal/schema.hpp"
 #include "meterd/journal/v0/records.pb.h"
@@ -14,6 +15,7 @@ namespace meterd::journal {
 
 // Code::invalid: written by a newer meterd, or on another architecture.
 Status check_stamp(const v0::Stamp& stamp);
+v0::Stamp make_stamp(const std::string& epoch, WallTime now);  // of this program's format and machine
 
 // nullopt: no such record. Code::corrupt: there is one and it cannot be read.
 template <class Message>

@@ -55,6 +55,7 @@ class KeyReader {
   std::int32_t i32() { return static_cast<std::int32_t>(u32() ^ 0x80000000U); }
   std::int64_t i64() { return static_cast<std::int64_t>(u64() ^ 0x8000000000000000U); }
   std::string_view text() { return raw(u8()); }
+  std::string_view rest() { return raw(rest_.size()); }
   std::string_view raw(std::size_t size) {
     if (rest_.size() < size) {
       ok_ = false;
@@ -142,6 +143,9 @@ std::string producer_key(std::string_view producer) {
 }
 std::string id_block_key(std::uint32_t number) { return KeyWriter(Kind::id_block).u32(number).take(); }
 std::string audit_key(std::uint64_t number) { return KeyWriter(Kind::audit).u64(number).take(); }
+std::string set_aside_key(std::uint64_t number, std::string_view former_key) {
+  return KeyWriter(Kind::set_aside).u64(number).raw(former_key).take();
+}
 std::string slice_prefix(std::uint32_t boot_number) { return KeyWriter(Kind::slice).u32(boot_number).take(); }
 std::string slice_key(std::uint32_t boot_number, std::uint32_t second, const meter::SeriesKey& series) {
   return KeyWriter(Kind::slice).u32(boot_number).u32(second).series(series).take();
@@ -180,11 +184,18 @@ Result<HistoryFields> parse_history_key(std::string_view key) {
   return parsed(reader, out);
 }
 
-Result<std::int64_t> parse_taken_date(std::string_view key) {
+Result<TakenFields> parse_taken_key(std::string_view key) {
   KeyReader reader(Kind::taken_date, key);
-  reader.series();
-  const auto date = reader.i64();
-  return parsed(reader, date);
+  TakenFields out;
+  out.series = reader.series();
+  out.usage_date = reader.i64();
+  return parsed(reader, std::move(out));
+}
+
+Result<std::int64_t> parse_taken_date(std::string_view key) {
+  auto fields = parse_taken_key(key);
+  if (!fields) return fields.error();
+  return fields->usage_date;
 }
 
 Result<std::uint64_t> parse_usage_key(std::string_view key) {
@@ -206,6 +217,14 @@ Result<std::uint32_t> parse_id_block_key(std::string_view key) {
   KeyReader reader(Kind::id_block, key);
   const auto number = reader.u32();
   return parsed(reader, number);
+}
+
+Result<SetAsideFields> parse_set_aside_key(std::string_view key) {
+  KeyReader reader(Kind::set_aside, key);
+  SetAsideFields out;
+  out.number = reader.u64();
+  out.former_key = reader.rest();
+  return parsed(reader, std::move(out));
 }
 
 namespace {

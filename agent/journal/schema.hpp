@@ -71,6 +71,7 @@ std::string counter_key(std::string_view source);
 std::string producer_key(std::string_view producer);
 std::string id_block_key(std::uint32_t number);
 std::string audit_key(std::uint64_t number);
+std::string set_aside_key(std::uint64_t number, std::string_view former_key);
 std::string slice_prefix(std::uint32_t boot_number);
 std::string slice_key(std::uint32_t boot_number, std::uint32_t second, const meter::SeriesKey& series);
 
@@ -91,6 +92,11 @@ struct HistoryFields {
   std::uint64_t sequence = 0;
 };
 Result<HistoryFields> parse_history_key(std::string_view key);
+struct TakenFields {
+  meter::SeriesKey series;
+  std::int64_t usage_date = 0;
+};
+Result<TakenFields> parse_taken_key(std::string_view key);
 Result<std::int64_t> parse_taken_date(std::string_view key);
 Result<std::uint64_t> parse_usage_key(std::string_view key);
 inline constexpr std::uint32_t kSliceSeconds = 60;
@@ -101,6 +107,11 @@ struct SliceFields {
 };
 Result<SliceFields> parse_slice_key(std::string_view key);
 Result<std::uint32_t> parse_id_block_key(std::string_view key);
+struct SetAsideFields {
+  std::uint64_t number = 0;
+  std::string former_key;
+};
+Result<SetAsideFields> parse_set_aside_key(std::string_view key);
 
 // Remembered event ids of one day of arrival, 16 bytes each.
 struct IdBlock {

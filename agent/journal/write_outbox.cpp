@@ -116,8 +116,7 @@ Result<std::vector<StoredUsage>> WriteTransaction::begin_attempts(const Upstream
   for (const auto& entry : due) {
     auto stored = usage(entry.sequence);
     if (!stored && stored.error().code == Code::corrupt) {
-      if (auto s = set_aside(usage_key(entry.sequence)); !s) return s.error();
-      if (auto s = txn_.erase(outbox_key(upstream, entry)); !s) return s.error();
+      if (auto s = lose_usage(upstream, entry); !s) return s.error();
       continue;
     }
     if (!stored) return stored.error();

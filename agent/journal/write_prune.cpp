@@ -19,6 +19,7 @@ Result<std::size_t> WriteTransaction::prune_usages(std::int64_t before_s, std::s
     if (!stored && stored.error().code == Code::corrupt) {  // must not end pruning for ever
       if (auto s = set_aside(usage_key(sequence)); !s) return s.error();
       if (auto s = txn_.erase(key); !s) return s.error();
+      if (auto s = settle_balance_of(sequence); !s) return s.error();
       continue;
     }
     if (!stored) return stored.error();

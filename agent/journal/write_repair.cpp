@@ -1,6 +1,5 @@
 // Repair: what cannot be read is moved aside and counted, and the rest goes on (invariant 9).
-#include <algorithm>
-
+#include "agent/journal/audit.hpp"
 #include "agent/journal/records.hpp"
 #include "agent/journal/write_transaction.hpp"
 
@@ -15,15 +14,68 @@ Status WriteTransaction::set_aside(const std::string& key) {
   auto raw = txn_.get(key);
   if (!raw) return raw.error();
   if (!raw->has_value()) return {};
-  const std::string value(**raw);
+  if (auto s = keep_aside(key, std::string(**raw)); !s) return s;
+  return txn_.erase(key);
+}
+
+Status WriteTransaction::keep_aside(const std::string& key, const std::string& value) {
   auto general = this->general();
   if (!general) return general.error();
   // Numbered: what comes from the same place later does not replace it.
-  const std::string aside = prefix(Kind::set_aside) + number_value(general->set_aside()) + key;
+  const std::string aside = set_aside_key(general->set_aside(), key);
   if (auto s = txn_.put(aside, wrap(aside, value)); !s) return s;
-  if (auto s = txn_.erase(key); !s) return s;
   general->set_set_aside(general->set_aside() + 1);
   return put_general(*general);
+}
+
+Status WriteTransaction::settle_balance(const meter::BucketKey& bucket) {
+  auto balance = this->balance(bucket);
+  if (!balance) return balance.error();
+  auto sums = sum_usages(txn_, bucket);
+  if (!sums) return sums.error();
+  if (auto raw = txn_.get(balance_key(bucket)); raw && !raw->has_value())
+    return sums->usages == 0 ? Status() : rebuild_balance(bucket, kZoneOfALostBalance);
+  const auto missing = missing_from(*balance, *sums);
+  if (!missing.any()) return {};
+  balance->waiting -= missing.waiting;
+  balance->in_doubt -= missing.in_doubt;
+  balance->parked -= missing.parked;
+  balance->delivered -= missing.ended;
+  balance->set_aside += missing.waiting + missing.in_doubt + missing.parked + missing.ended;
+  return put_balance(bucket, *balance);
+}
+
+Status WriteTransaction::lose_usage(const UpstreamName& upstream, const OutboxEntry& entry) {
+  if (auto s = set_aside(usage_key(entry.sequence)); !s) return s;
+  if (auto s = txn_.erase(outbox_key(upstream, entry)); !s) return s;
+  const auto was = entry.lane == Lane::parked     ? UsageState::parked
+                   : entry.lane == Lane::in_doubt ? UsageState::in_doubt
+                                                  : UsageState::waiting;
+  if (auto s = count_states(upstream, was, std::nullopt); !s) return s;
+  return settle_balance_of(entry.sequence);
+}
+
+// Its record is lost, but the second that it holds names its series, and nearly its day.
+Status WriteTransaction::settle_balance_of(std::uint64_t sequence) {
+  std::optional<TakenFields> taken;
+  auto scanned = txn_.scan(prefix(Kind::taken_date), "", [&](std::string_view key, std::string_view value) {
+    const auto payload = unwrap(key, value);
+    const auto number = payload ? parse_number(*payload) : Result<std::uint64_t>(payload.error());
+    auto fields = parse_taken_key(key);
+    if (!number || *number != sequence || !fields) return true;
+    taken = std::move(*fields);
+    return false;
+  });
+  if (!scanned || !taken) return scanned;
+  const auto utc_day = static_cast<std::int32_t>(taken->usage_date / 86'400);
+  for (const std::int32_t day : {utc_day - 1, utc_day, utc_day + 1}) {
+    const meter::BucketKey bucket{UsageDay(day), taken->series};
+    auto settled = settle_balance(bucket);
+    if (!settled && settled.error().code == Code::corrupt)
+      settled = rebuild_balance(bucket, kZoneOfALostBalance);
+    if (!settled) return settled;
+  }
+  return {};
 }
 
 Status WriteTransaction::repair_usage(const UpstreamName& name, std::uint64_t sequence) {
@@ -42,31 +94,14 @@ Status WriteTransaction::repair_usage(const UpstreamName& name, std::uint64_t se
 
 Status WriteTransaction::rebuild_balance(const meter::BucketKey& bucket, const std::string& zone) {
   if (auto s = set_aside(balance_key(bucket)); !s) return s;
-  std::vector<std::uint64_t> sequences;
-  auto scanned =
-      txn_.scan(taken_prefix(bucket.series), "", [&](std::string_view key, std::string_view value) {
-        auto payload = unwrap(key, value);
-        auto sequence = payload ? parse_number(*payload) : Result<std::uint64_t>(payload.error());
-        if (sequence) sequences.push_back(*sequence);
-        return true;
-      });
-  if (!scanned) return scanned;
-
-  Balance balance;
+  auto sums = sum_usages(txn_, bucket);
+  if (!sums) return sums.error();
+  Balance balance = sums->parts;
   balance.zone = zone;
-  for (const auto sequence : sequences) {
-    auto stored = usage(sequence);
-    if (!stored) continue;  // unreadable too: it is set aside when its turn comes
-    const auto usage = usage_of(stored->record);
-    if (usage.day != bucket.day) continue;
-    balance.next_revision = std::max(balance.next_revision, usage.revision + 1);
-    Quantity* part = balance.part(state_of(stored->record));
-    if (part == nullptr) continue;
-    *part += usage.quantity;
-    balance.accepted += usage.quantity;
-    balance.events += usage.events;
-  }
-  balance.next_revision += kRevisionsSkipped;
+  balance.accepted =
+      balance.waiting + balance.in_doubt + balance.parked + balance.delivered + balance.withdrawn;
+  balance.events = sums->events;
+  balance.next_revision = sums->next_revision + kRevisionsSkipped;
   balance.part_from_original(lineage_);
   return put_balance(bucket, balance);
 }

@@ -178,11 +178,30 @@ class WriteTransaction {
   // --- repair: a record whose checksum fails does not stop the rest
   // Moves a record that cannot be read out of the way, under a key of its own, and counts it.
   Status set_aside(const std::string& key);
+  // Gives a balance the sums of its usages that can be read; what is missing becomes its set_aside.
+  Status settle_balance(const meter::BucketKey& bucket);
   // Whatever of a waiting usage's records cannot be read: makes the balance anew, or takes the record out.
   Status repair_usage(const UpstreamName& upstream, std::uint64_t sequence);
   // Sets a balance that cannot be read aside and makes it again from its usages, with the next free revision.
   // What was open in it is only in the record that was set aside. `zone`: what cuts the bucket's day.
   Status rebuild_balance(const meter::BucketKey& bucket, const std::string& zone);
+
+  // At the start, after the walk found records that cannot be read: all of them, out of the tree. By place,
+  // so also those whose key is what was damaged.
+  using Taken = std::vector<std::pair<std::string, std::string>>;
+  Result<Taken> take_unreadable();
+  Result<v0::Stamp> stamp() const;  // Code::corrupt without one
+  // Sets what was taken aside, but for a record of which only the key was damaged, and an index has the right
+  // one: that goes back to its place. Makes the general record again if it is lost.
+  Status set_taken_aside(const Taken& taken);
+  std::size_t healed() const { return healed_; }  // that went back to their place
+  // Makes again whatever follows from the usages and balances that can be read, up to `at_most` records from
+  // where `from` says; false: all is done. Balances get back their sums, and indexes their entries.
+  struct RestorePlace {
+    int pass = 0;
+    std::string after;
+  };
+  Result<bool> restore_some(RestorePlace& from, std::size_t at_most);
 
   bool changed(Kind kind) const { return txn_.changed(static_cast<char>(kind)); }
 
@@ -222,12 +241,24 @@ class WriteTransaction {
   Status put_general(const v0::General& general);
   Status count_states(const UpstreamName& upstream, std::optional<UsageState> from,
                       std::optional<UsageState> to);
+  Status keep_aside(const std::string& key, const std::string& value);
+  Status lose_usage(const UpstreamName& upstream, const OutboxEntry& entry);
+  Status settle_balance_of(std::uint64_t sequence);
+  Status rebuild_general();
+  Result<std::string> right_key_of(std::string_view value) const;
+  Status restore_usage(const std::string& key);
+  Status restore_balance_of(const std::string& usage_key);
+  Status restore_balance(const std::string& key);
+  Status restore_seal(const std::string& key);
+  Status restore_outbox_entry(const std::string& key);
+  Status restore_counts();
 
   Transaction txn_;
   RememberedIds* ids_;
   Lineage lineage_;
   RememberedIds::Blocks id_blocks_;
   bool unreadable_ids_ = false;
+  std::size_t healed_ = 0;
   std::uint64_t conservation_errors_ = 0;
 };
 

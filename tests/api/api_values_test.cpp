@@ -200,9 +200,11 @@ TEST(Listings, BucketsHaveTheKeysOfTheContract) {
 TEST(Listings, VerifyListsItsProblems) {
   journal::CheckReport report;
   report.problems = {"a \"b\""};
+  report.set_aside_records = {"usage number 17"};
   report.accepted = Quantity::of(3);
   const auto value = json::parse(verify_json(report));
   EXPECT_EQ(value.at("problems").at(0).as_string(), "a \"b\"");
+  EXPECT_EQ(value.at("set_aside_records").at(0).as_string(), "usage number 17");
   EXPECT_EQ(value.at("accepted").as_string(), "3");
 }
 

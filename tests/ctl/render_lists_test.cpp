@@ -201,6 +201,12 @@ TEST(RenderVerify, NeedsAPersonOnlyIfThereAreProblems) {
   const auto broken = render_verify(answer);
   EXPECT_THAT(text_of(broken), HasSubstr("1 problem:\n"));
   EXPECT_TRUE(broken->attention);
+  answer["problems"] = json::array{};
+  answer["set_aside_records"] = json::array{"balance of billing/sub_1/sms-usd/2026-11-22"};
+  const auto aside = render_verify(answer);
+  EXPECT_THAT(text_of(aside),
+              HasSubstr("1 record could not be read and was set aside:\n  balance of billing"));
+  EXPECT_TRUE(aside->attention);
 }
 
 TEST(RenderFlush, SaysWhatWasSealedAndWhoIsSentTo) {

@@ -6,7 +6,7 @@ namespace meterd::journal {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
+using ::testing::HasSubstr;
 
 class JournalRepair : public JournalTest {
  protected:
@@ -35,6 +35,7 @@ TEST_F(JournalRepair, SendsTheOthersWhenOneUsageCannotBeRead) {
   const auto first = waiting_usage();
   const auto second = waiting_usage();
   const auto third = waiting_usage();
+  const auto usage = usage_of(stored(second).record);
   damage(usage_key(second));
   std::vector<std::uint64_t> sent;
   const auto attempt = [&] {
@@ -51,7 +52,15 @@ TEST_F(JournalRepair, SendsTheOthersWhenOneUsageCannotBeRead) {
   attempt();
   EXPECT_THAT(sent, ElementsAre(first, third));
   EXPECT_EQ(set_aside(), 1U) << "once";
-  EXPECT_EQ(report().problems.size(), 1U) << "the operator is shown that a quantity has no usage";
+  const auto balance = balance_of(bucket());
+  EXPECT_EQ(balance.set_aside, q("1")) << "what its record cannot say any more, the balance sheet does";
+  EXPECT_EQ(balance.waiting, q("2"));
+  EXPECT_EQ(balance.accepted, q("3"));
+  EXPECT_EQ(upstream().waiting(), 2U);
+  expect_sound();
+  EXPECT_THAT(report().set_aside_records, ElementsAre(HasSubstr("of billing/sub_1/sms-usd, usage_date " +
+                                                                std::to_string(usage.usage_date))));
+  EXPECT_THAT(report().set_aside_records, ElementsAre(HasSubstr("usage " + usage.id.value())));
 }
 
 TEST_F(JournalRepair, MakesABalanceAgainFromItsUsagesAndGoesOn) {

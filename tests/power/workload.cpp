@@ -206,9 +206,11 @@ Act Workload::report_with_a_sequence() {
               const Journal& journal, WriteTransaction& write) -> Status {
             auto counted = journal::read_producer(journal, kProducer);
             if (!counted) return counted.error();
-            if (*counted >= sequence) return {};
+            if (counted->sequence() >= sequence) return {};
             if (auto s = count(write, bucket, {amount, 1}, opening); !s) return s;
-            return write.put_producer(kProducer, sequence);
+            journal::v0::ProducerCursor reached;
+            reached.set_sequence(sequence);
+            return write.put_producer(kProducer, reached);
           },
           true};
 }

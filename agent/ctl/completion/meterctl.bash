@@ -8,12 +8,13 @@ _meterctl_options() {
         buckets) echo --balances ;;
         flush) echo --now ;;
         date) echo --day ;;
+        fsck) echo --directory --salvage ;;
     esac
 }
 
 _meterctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local verbs='status report buckets outbox flush date audit verify'
+    local verbs='status report buckets outbox flush date audit verify fsck'
     local everywhere='--socket --timeout --json --help'
     local verb='' word i choices
     COMPREPLY=()
@@ -48,6 +49,11 @@ _meterctl() {
             ;;
         --ack)
             mapfile -t COMPREPLY < <(compgen -W 'received committed' -- "$cur")
+            return
+            ;;
+        --directory | --salvage)
+            compopt -o filenames 2>/dev/null
+            mapfile -t COMPREPLY < <(compgen -d -- "$cur")
             return
             ;;
         --timeout | --subscription | --quantity | --id | --time | --source | --day) return ;;

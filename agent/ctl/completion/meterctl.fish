@@ -14,6 +14,7 @@ complete -c meterctl -n __fish_use_subcommand -a flush -d "Commit what is counte
 complete -c meterctl -n __fish_use_subcommand -a date -d "Date what a boot without a clock counted"
 complete -c meterctl -n __fish_use_subcommand -a audit -d "What operators and policies changed"
 complete -c meterctl -n __fish_use_subcommand -a verify -d "Check the whole journal"
+complete -c meterctl -n __fish_use_subcommand -a fsck -d "What is damaged in a journal, while meterd is stopped"
 
 complete -c meterctl -n "__fish_seen_subcommand_from report" -l subscription -x -d "The subscription to bill"
 complete -c meterctl -n "__fish_seen_subcommand_from report" -l quantity -x -d "A decimal above zero"
@@ -24,3 +25,5 @@ complete -c meterctl -n "__fish_seen_subcommand_from report" -l source -x -d "Wh
 complete -c meterctl -n "__fish_seen_subcommand_from buckets" -l balances -d "What became of what was accepted"
 complete -c meterctl -n "__fish_seen_subcommand_from flush" -l now -d "Seal the open buckets first"
 complete -c meterctl -n "__fish_seen_subcommand_from date" -l day -x -d "The usage day: 2026-11-22"
+complete -c meterctl -n "__fish_seen_subcommand_from fsck" -l directory -x -a "(__fish_complete_directories)" -d "The directory of the journal"
+complete -c meterctl -n "__fish_seen_subcommand_from fsck" -l salvage -x -a "(__fish_complete_directories)" -d "Copy what is readable into this new directory"

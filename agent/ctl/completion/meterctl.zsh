@@ -19,6 +19,7 @@ _meterctl() {
         'date:date what a boot without a clock counted'
         'audit:what operators and policies changed'
         'verify:check the whole journal'
+        'fsck:what is damaged in a journal, while meterd is stopped'
     )
     _arguments -C $everywhere '--version[print the version]' '1: :->verb' '*:: :->rest'
     if [[ $state == verb ]]; then
@@ -38,6 +39,10 @@ _meterctl() {
         buckets) words_of=('--balances[what became of what was accepted]') ;;
         flush) words_of=('--now[seal the open buckets first]') ;;
         date) words_of=('--day[the usage day]:day, such as 2026-11-22: ' '1:boot: ') ;;
+        fsck) words_of=(
+            '--directory[the directory of the journal]:directory:_files -/'
+            '--salvage[copy what is readable into this new directory]:directory:_files -/'
+        ) ;;
     esac
     _arguments $everywhere $words_of
 }

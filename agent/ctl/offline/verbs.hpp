@@ -20,6 +20,11 @@ struct Session {
 // before it is in place, and the next start finds it to be a copy.
 Exit restore(const Session& session, const std::string& file);
 
+// Looks at every page and record of the directory's journal and says what is damaged, what that affects and
+// what to do; changes nothing there. With `salvage_into`, a directory that is empty or not there, makes a
+// journal in it from what can be read. Exit::attention if anything is damaged.
+Exit fsck(const Session& session, const std::string& salvage_into);
+
 // What a copy of a journal holds, in words; or why it cannot be restored.
 Result<std::string> check_copy(const std::string& path);
 
