@@ -30,6 +30,18 @@ TEST(JournalMark, ComesBackAsItWasWritten) {
   EXPECT_FALSE(parse_mark("").kept);
 }
 
+TEST(JournalMark, IsAsItsDocumentShowsIt) {
+  const Identity shown{131, 1'795'305'600'123'456'789, "0123456789abcdef", 42,
+                       "000102030405060708090a0b0c0d0e0f"};
+  auto text = text_of({true, false, shown});
+  EXPECT_EQ(text.size(), 230U);
+  const auto line = text.substr(text.find('\n') + 1);
+  const auto broken = line.find(" epoch=");
+  const std::string document = file_bytes(METERD_FORMAT);
+  EXPECT_THAT(document, HasSubstr("    " + line.substr(0, broken) + "\n        epoch="));
+  EXPECT_THAT(document, HasSubstr(line.substr(line.find("crc="), 12)));
+}
+
 TEST(JournalMark, HasOneLengthWhateverItSays) {
   auto longest = identity();
   longest.inode = UINT64_MAX;

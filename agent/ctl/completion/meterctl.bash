@@ -7,12 +7,13 @@ _meterctl_options() {
         report) echo --subscription --quantity --id --time --ack --source ;;
         buckets) echo --balances ;;
         flush) echo --now ;;
+        restore) echo --directory ;;
     esac
 }
 
 _meterctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local verbs='status report buckets outbox flush verify'
+    local verbs='status report buckets outbox flush verify reconcile backup restore'
     local everywhere='--socket --timeout --json --help'
     local verb='' word i choices
     COMPREPLY=()
@@ -40,7 +41,7 @@ _meterctl() {
     done
 
     case $prev in
-        --socket)
+        --socket | --directory)
             compopt -o filenames 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             return
@@ -58,6 +59,11 @@ _meterctl() {
     else
         choices="$(_meterctl_options "$verb") $everywhere"
         [[ $verb == report && $cur != -* ]] && return  # an event's name
+        if [[ ($verb == backup || $verb == restore) && $cur != -* ]]; then
+            compopt -o filenames 2>/dev/null
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            return
+        fi
     fi
     mapfile -t COMPREPLY < <(compgen -W "$choices" -- "$cur")
 }
