@@ -9,6 +9,8 @@
 
 namespace meterd::api {
 
+struct ReconciledUpstream;
+
 std::string buckets_json(const std::vector<journal::BucketRow>& rows,
                          const std::vector<journal::UndatedRow>& undated);
 std::string balances_json(const std::vector<journal::BalanceRow>& rows);
@@ -16,6 +18,7 @@ std::string balances_json(const std::vector<journal::BalanceRow>& rows);
 // `held`: the upstreams to which nothing is sent until they are reconciled.
 std::string outbox_json(const std::vector<journal::StoredUsage>& rows, const std::vector<UpstreamName>& held,
                         const journal::Moment& now);
+std::string reconciled_json(const std::vector<ReconciledUpstream>& upstreams);
 std::string verify_json(const journal::CheckReport& report);
 
 }  // namespace meterd::api

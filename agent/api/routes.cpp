@@ -14,6 +14,8 @@ namespace json = boost::json;
 
 namespace {
 
+constexpr Milliseconds kReconcileTime{3'000};  // an answer comes soon, and the operator's program asks on
+
 Response ok(std::string body) { return {200, std::move(body), "application/json", {}}; }
 
 Response not_allowed(std::string_view allow) {
@@ -39,7 +41,7 @@ bool is_get(const Request& request) { return request.method == "GET" || request.
 
 // The one method of a path; empty: there is nothing.
 std::string_view method_of(std::string_view path) {
-  if (path == "/events" || path == "/operator/flush") return "POST";
+  if (path == "/events" || path == "/operator/flush" || path == "/operator/reconcile") return "POST";
   for (const auto* known : {"/healthz", "/status", "/metrics", "/operator/buckets", "/operator/balances",
                             "/operator/outbox", "/operator/verify", "/operator/backup"})
     if (path == known) return "GET";
@@ -125,6 +127,7 @@ asio::awaitable<Response> Routes::metrics() {
 
 asio::awaitable<Response> Routes::operators(const Request& request) {
   if (request.path == "/operator/flush") co_return co_await flush(request);
+  if (request.path == "/operator/reconcile") co_return co_await reconcile(request);
   if (request.path == "/operator/backup") co_return co_await backup();
   const auto& journal = deps_.journal;
   if (request.path == "/operator/buckets") {
@@ -153,6 +156,15 @@ asio::awaitable<Response> Routes::operators(const Request& request) {
   const auto read = [&journal] { return check_journal(journal); };  // /operator/verify
   auto report = co_await platform::run_on(deps_.reader, read);
   co_return report ? ok(verify_json(*report)) : from_error(report.error());
+}
+
+asio::awaitable<Response> Routes::reconcile(const Request& request) {
+  std::optional<UpstreamName> only;
+  if (const auto name = request.parameter("upstream")) only = UpstreamName(*name);
+  auto done = co_await deps_.reconcile(std::move(only), kReconcileTime);
+  if (!done && done.error().code == Code::rejected)
+    co_return error_response(404, "not_found", done.error().message);
+  co_return done ? ok(reconciled_json(*done)) : from_error(done.error());
 }
 
 asio::awaitable<Response> Routes::backup() {

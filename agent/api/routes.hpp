@@ -16,6 +16,17 @@
 
 namespace meterd::api {
 
+// What one run of reconciling did with an upstream.
+struct ReconciledUpstream {
+  std::string upstream;
+  bool held = false;  // still
+  bool more = false;  // only time is missing: ask again
+  std::size_t looked_up = 0;
+  std::size_t delivered = 0, waiting = 0, parked = 0, in_doubt = 0;
+  std::string error;  // why it is still held
+  Milliseconds retry_after{};
+};
+
 class Routes {
  public:
   struct Dependencies {
@@ -35,6 +46,10 @@ class Routes {
     const BasicAuth& tcp_key;  // its owner may replace the key at any time
     // A copy of the journal, one at a time; see backup.hpp.
     std::function<Result<std::shared_ptr<BodyStream>>()> backup = {};
+    // Of one upstream, or of all that are held; for about `at_most`.
+    std::function<boost::asio::awaitable<Result<std::vector<ReconciledUpstream>>>(
+        std::optional<UpstreamName> only, Milliseconds at_most)>
+        reconcile = {};
   };
   explicit Routes(Dependencies dependencies) : deps_(std::move(dependencies)), events_(deps_.batcher) {}
 
@@ -53,6 +68,7 @@ class Routes {
   boost::asio::awaitable<Response> operators(const Request& request);
   boost::asio::awaitable<Response> flush(const Request& request);
   boost::asio::awaitable<Response> backup();
+  boost::asio::awaitable<Response> reconcile(const Request& request);
 
   Dependencies deps_;
   Events events_;

@@ -15,6 +15,7 @@
 #include "agent/app/deliveries.hpp"
 #include "agent/app/surroundings.hpp"
 #include "agent/app/wiring.hpp"
+#include "agent/flush/reconcile.hpp"
 #include "agent/flush/sealer.hpp"
 #include "agent/ingest/batcher.hpp"
 #include "agent/ingest/interface_source.hpp"
@@ -42,6 +43,12 @@ class Core {
 
   // `flush` of the contract: returns once the journal has committed it.
   boost::asio::awaitable<Result<api::Routes::Dependencies::Flushed>> flush(bool seal_now);
+
+  // Asks the upstreams that are held, or the one of that name, what they have (flush/reconcile.hpp), for
+  // about as long as given. Code::retry while another is under way, Code::rejected for an unknown name.
+  boost::asio::awaitable<Result<std::vector<api::ReconciledUpstream>>> reconcile(
+      std::optional<UpstreamName> only, Milliseconds at_most);
+  void stop_reconciling();  // it ends soon, and none begins
 
   // The core's part of the status: everything but the sockets.
   boost::asio::awaitable<Result<api::Status>> status();
@@ -85,6 +92,8 @@ class Core {
   bool reserve_kept_ = true;
   bool refusing_new_ = false;  // new keys: above the watermark, or without a reserve
   bool stopping_ = false;
+  flush::Reconciler* reconciler_ = nullptr;  // at work, in a coroutine that owns it
+  bool stopping_reconciling_ = false;
 };
 
 }  // namespace meterd::app

@@ -202,7 +202,10 @@ class Daemon {
     routes_ = std::make_unique<api::Routes>(api::Routes::Dependencies{
         core_->batcher(), *journal_, reader_thread_.get_executor(), *clock_, [this] { return status(); },
         [this](bool seal_now) { return core_->flush(seal_now); }, api_key_,
-        [this] { return backups_->begin(); }});
+        [this] { return backups_->begin(); },
+        [this](std::optional<UpstreamName> only, Milliseconds at_most) {
+          return core_->reconcile(std::move(only), at_most);
+        }});
     http_ = std::make_unique<api::HttpServer>(
         api::HttpServer::Dependencies{
             loop_.get_executor(), *clock_, log_, access,
@@ -275,6 +278,7 @@ class Daemon {
     for (auto& input : datagrams_) input->stop();
     framed_->stop();
     backups_->close();
+    core_->stop_reconciling();
     http_->stop();
     // The inputs end while the batcher still commits: what they take in their last moment is answered truly.
     if (!co_await tasks_->join(kStopDeadline)) {

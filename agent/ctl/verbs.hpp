@@ -31,6 +31,10 @@ Exit outbox(Session& session);
 Exit flush(Session& session, bool seal_now);
 Exit verify(Session& session);
 
+// Until the upstream, or every one, is reconciled or cannot be for now. Attention: one is still held, or
+// something is parked or in doubt.
+Exit reconcile(Session& session, const std::string& upstream);
+
 // Writes a copy of the journal to `file`, which is replaced once the copy is whole, on the disk and checked.
 // `check`: what a copy holds, in words, or why it is none.
 using CheckCopy = std::function<Result<std::string>(const std::string& path)>;

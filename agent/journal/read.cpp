@@ -177,6 +177,19 @@ Result<std::vector<StoredUsage>> read_outbox(const Journal& journal, std::size_t
   return out;
 }
 
+Result<std::vector<StoredUsage>> read_unreconciled(const Journal& journal, const UpstreamName& upstream,
+                                                   std::uint64_t after, std::size_t at_most) {
+  auto txn = journal.begin_read();
+  if (!txn) return txn.error();
+  return WriteTransaction(std::move(*txn), nullptr, journal.lineage()).unreconciled(upstream, after, at_most);
+}
+
+Result<std::vector<StoredUsage>> read_unreconciled(const Journal& journal, const meter::BucketKey& bucket) {
+  auto txn = journal.begin_read();
+  if (!txn) return txn.error();
+  return WriteTransaction(std::move(*txn), nullptr, journal.lineage()).unreconciled(bucket);
+}
+
 Result<std::vector<UpstreamName>> read_held(const Journal& journal) {
   std::vector<UpstreamName> out;
   if (journal.lineage().copies == 0) return out;

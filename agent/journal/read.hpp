@@ -55,6 +55,10 @@ Result<std::vector<UndatedRow>> read_undated(const Journal& journal, std::size_t
 Result<std::vector<BalanceRow>> read_balances(const Journal& journal, std::size_t at_most);
 // Usages without an end: what needs an operator first (parked, in doubt), then what waits, oldest first.
 Result<std::vector<StoredUsage>> read_outbox(const Journal& journal, std::size_t at_most);
+// WriteTransaction::unreconciled(), and those of one bucket.
+Result<std::vector<StoredUsage>> read_unreconciled(const Journal& journal, const UpstreamName& upstream,
+                                                   std::uint64_t after, std::size_t at_most);
+Result<std::vector<StoredUsage>> read_unreconciled(const Journal& journal, const meter::BucketKey& bucket);
 // The upstreams with usages that are held.
 Result<std::vector<UpstreamName>> read_held(const Journal& journal);
 Result<std::optional<StoredUsage>> read_usage(const Journal& journal, const UsageId& id);

@@ -31,11 +31,42 @@ Result<std::vector<StoredUsage>> WriteTransaction::unreconciled(const UpstreamNa
     auto stored = usage(sequence);
     if (!stored && stored.error().code == Code::corrupt) continue;  // set aside when it would be sent
     if (!stored) return stored.error();
-    const auto& record = stored->record;
-    const bool came = sequence < lineage_.first_own_sequence || record.copied();
-    if (!came || record.reconciled_copies() >= lineage_.copies) continue;
+    if (!needs_reconciling(*stored)) continue;
     out.push_back(std::move(*stored));
     if (out.size() >= at_most) break;
+  }
+  return out;
+}
+
+bool WriteTransaction::needs_reconciling(const StoredUsage& stored) const {
+  const auto& record = stored.record;
+  if (has_ended(state_of(record)) || record.reconciled_copies() >= lineage_.copies) return false;
+  return stored.sequence < lineage_.first_own_sequence || record.copied();
+}
+
+Result<std::vector<StoredUsage>> WriteTransaction::unreconciled(const meter::BucketKey& bucket) const {
+  // Wherever its zone puts the day, its usages are dated within a day of the day's date.
+  constexpr std::int64_t kDay = 86'400;
+  const std::int64_t start = std::int64_t{bucket.day.days_since_epoch()} * kDay;
+  std::vector<std::uint64_t> sequences;
+  auto scanned = txn_.scan(taken_prefix(bucket.series), taken_key(bucket.series, start - kDay),
+                           [&](std::string_view key, std::string_view value) {
+                             auto date = parse_taken_date(key);
+                             if (date && *date > start + 2 * kDay) return false;
+                             auto payload = unwrap(key, value);
+                             auto sequence =
+                                 payload ? parse_number(*payload) : Result<std::uint64_t>(payload.error());
+                             if (sequence) sequences.push_back(*sequence);
+                             return true;
+                           });
+  if (!scanned) return scanned.error();
+  std::vector<StoredUsage> out;
+  for (const auto sequence : sequences) {
+    auto stored = usage(sequence);
+    if (!stored && stored.error().code == Code::corrupt) continue;
+    if (!stored) return stored.error();
+    if (stored->record.day() == bucket.day.days_since_epoch() && needs_reconciling(*stored))
+      out.push_back(std::move(*stored));
   }
   return out;
 }

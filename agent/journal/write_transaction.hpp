@@ -140,6 +140,7 @@ class WriteTransaction {
   // upstream was not asked for yet; behind sequence `after`, in journal order.
   Result<std::vector<StoredUsage>> unreconciled(const UpstreamName& upstream, std::uint64_t after,
                                                 std::size_t at_most) const;
+  Result<std::vector<StoredUsage>> unreconciled(const meter::BucketKey& bucket) const;
   // Open buckets of the upstream with a copied part.
   Result<std::vector<meter::BucketKey>> copied_buckets(const UpstreamName& upstream,
                                                        std::size_t at_most) const;
@@ -224,6 +225,7 @@ class WriteTransaction {
   Status move(const StoredUsage& from, UsageRecord to, const Moment* ended);
   Status wait(std::uint64_t sequence, const Due& due, const std::string& error, bool looked);
   Status hold_back(std::uint64_t sequence, v0::UsageState state, const std::string& error);
+  bool needs_reconciling(const StoredUsage& stored) const;
   Result<v0::General> general() const;
   Status put_general(const v0::General& general);
   Status count_states(const UpstreamName& upstream, std::optional<UsageState> from,

@@ -45,6 +45,8 @@ struct ReadBack {
   enum class Found : std::uint8_t { same, different, absent, unknown };
   Found found = Found::unknown;
   Verdict verdict;  // for `same` the receipt; for `unknown` why (throttled, unavailable, unauthorised)
+  // What it has under our id, if that is of our subscription and item price.
+  std::optional<Quantity> quantity = {};
 };
 
 // Stateless; any thread.

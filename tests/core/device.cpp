@@ -1,5 +1,8 @@
 #include "tests/core/device.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cstdlib>
 
 namespace meterd::testing {
@@ -229,6 +232,22 @@ Status Device::flush(bool seal_now) {
   return {};
 }
 
+Result<api::ReconciledUpstream> Device::reconcile() {
+  auto done = run_now(*this, wrapped(core->reconcile(std::nullopt, Milliseconds(3'000))));
+  if (!*done) return done->error();
+  return (**done).at(0);
+}
+
+void Device::back_up(const std::string& directory) const {
+  std::filesystem::create_directories(directory);
+  const int fd = ::open((directory + "/data.mdb").c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  check(fd >= 0, "the test's backup can be made");
+  check(journal->copy_to(fd).ok(), "the test's backup is whole");
+  ::close(fd);
+  auto lock = journal::DirectoryLock::take(directory);
+  check(lock.ok() && lock->write({true, true}).ok(), "the test's backup can be restored");
+}
+
 Status Device::reload(const app::Config& next) { return *run_now(*this, wrapped(core->reload(next))); }
 
 Status Device::reload_both(const app::Config& first, const app::Config& second) {
@@ -245,7 +264,11 @@ std::vector<journal::StoredUsage> Device::outbox() { return *journal::read_outbo
 std::vector<journal::BalanceRow> Device::balances() { return *journal::read_balances(*journal, 10'000); }
 
 TempDirectory::TempDirectory() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "meterd-test-XXXXXX").string();
+  // In memory where the system has that: thousands of commits then cost neither time nor flash. TMPDIR
+  // overrules it.
+  const bool in_memory = std::getenv("TMPDIR") == nullptr && ::access("/dev/shm", W_OK) == 0;
+  const auto parent = in_memory ? std::filesystem::path("/dev/shm") : std::filesystem::temp_directory_path();
+  std::string pattern = (parent / "meterd-test-XXXXXX").string();
   check(mkdtemp(pattern.data()) != nullptr, "a temporary directory can be made");
   path_ = pattern;
 }

@@ -108,6 +108,7 @@ TEST(FormatDocument, ListsEveryKindOnce) {
                                           {"general", Kind::general},
                                           {"history", Kind::history},
                                           {"usage_id", Kind::usage_id},
+                                          {"audit", Kind::audit},
                                           {"slice", Kind::slice},
                                           {"outbox", Kind::outbox},
                                           {"producer", Kind::producer},

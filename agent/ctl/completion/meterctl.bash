@@ -8,12 +8,13 @@ _meterctl_options() {
         buckets) echo --balances ;;
         flush) echo --now ;;
         fsck) echo --directory --salvage ;;
+        restore) echo --directory ;;
     esac
 }
 
 _meterctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local verbs='status report buckets outbox flush verify fsck'
+    local verbs='status report buckets outbox flush verify reconcile backup restore fsck'
     local everywhere='--socket --timeout --json --help'
     local verb='' word i choices
     COMPREPLY=()
@@ -41,7 +42,7 @@ _meterctl() {
     done
 
     case $prev in
-        --socket)
+        --socket | --directory)
             compopt -o filenames 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             return
@@ -64,6 +65,11 @@ _meterctl() {
     else
         choices="$(_meterctl_options "$verb") $everywhere"
         [[ $verb == report && $cur != -* ]] && return  # an event's name
+        if [[ ($verb == backup || $verb == restore) && $cur != -* ]]; then
+            compopt -o filenames 2>/dev/null
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            return
+        fi
     fi
     mapfile -t COMPREPLY < <(compgen -W "$choices" -- "$cur")
 }

@@ -17,6 +17,9 @@ _meterctl() {
         'outbox:the usages that are not delivered yet'
         'flush:commit what is counted and send now'
         'verify:check the whole journal'
+        'reconcile:after a restore: ask the upstreams what they have'
+        'backup:copy the journal to a file'
+        'restore:make a journal of a backup'
         'fsck:what is damaged in a journal, while meterd is stopped'
     )
     _arguments -C $everywhere '--version[print the version]' '1: :->verb' '*:: :->rest'
@@ -35,6 +38,12 @@ _meterctl() {
             '1:event: '
         ) ;;
         buckets) words_of=('--balances[what became of what was accepted]') ;;
+        reconcile) words_of=('1:upstream: ') ;;
+        backup) words_of=('1:file:_files') ;;
+        restore) words_of=(
+            '--directory[the directory of the journal]:directory:_files -/'
+            '1:backup:_files'
+        ) ;;
         flush) words_of=('--now[seal the open buckets first]') ;;
         fsck) words_of=(
             '--directory[the directory of the journal]:directory:_files -/'

@@ -134,6 +134,7 @@ struct Comparison {
   Content content = Content::not_ours;
   std::string detail;
   std::string resource_version;
+  std::optional<Quantity> quantity = {};  // theirs, of the same subscription and item price
 };
 
 Comparison compare(const meter::Usage& ours, const Answer& answer) {
@@ -159,10 +160,14 @@ Comparison compare(const meter::Usage& ours, const Answer& answer) {
   const auto theirs = Quantity::parse(*quantity);  // numerically: "5", "5.0" and "5.00" are one quantity
   expect(theirs.ok() && *theirs == ours.quantity,
          "quantity (theirs " + clean(*quantity, 40) + ", ours " + ours.quantity.text() + ")");
+  std::optional<Quantity> comparable;
+  if (theirs.ok() && *subscription == ours.series.subscription.value() &&
+      *item_price == ours.series.item_price.value())
+    comparable = *theirs;
   if (!differs.empty())
-    return {Content::different, "conflict: the upstream's usage differs in " + differs, {}};
+    return {Content::different, "conflict: the upstream's usage differs in " + differs, {}, comparable};
   const std::string* version = text_of(answer.usage, "resource_version", Scalar::Kind::number);
-  return {Content::same, {}, version == nullptr ? std::string() : clean(*version, 40)};
+  return {Content::same, {}, version == nullptr ? std::string() : clean(*version, 40), comparable};
 }
 
 struct CodeRule {
@@ -280,11 +285,14 @@ ReadBack judge_retrieve(const meter::Usage& usage, const Exchange& exchange) {
     case Comparison::Content::not_ours:
       return {Found::unknown, {Outcome::unavailable, std::nullopt, "200, but " + comparison.detail, {}}};
     case Comparison::Content::different:
-      return {Found::different, {Outcome::rejected, std::nullopt, comparison.detail, {}}};
+      return {
+          Found::different, {Outcome::rejected, std::nullopt, comparison.detail, {}}, comparison.quantity};
     case Comparison::Content::same:
       break;
   }
-  return {Found::same, {Outcome::accepted, std::nullopt, "200", receipt_of(comparison) + " read_back=true"}};
+  return {Found::same,
+          {Outcome::accepted, std::nullopt, "200", receipt_of(comparison) + " read_back=true"},
+          comparison.quantity};
 }
 
 }  // namespace meterd::upstream::chargebee
