@@ -7,6 +7,7 @@
 #include <cstring>
 #include <ostream>
 
+#include "agent/ctl/layout.hpp"
 #include "agent/ctl/verbs.hpp"
 
 namespace meterd::ctl {
@@ -93,7 +94,7 @@ Exit backup(Session& session, const std::string& file, const CheckCopy& check) {
   if (session.json)
     session.out << json::serialize(json::object{{"file", file}, {"bytes", part.bytes()}}) << '\n';
   else
-    session.out << file << ": " << part.bytes() << " bytes, " << *found << '\n';
+    session.out << join(wrap_words(file + ": " + std::to_string(part.bytes()) + " bytes, " + *found, {0, 2}));
   return Exit::fine;
 }
 

@@ -38,8 +38,8 @@ struct Options {
   Dating dating;
   std::string directory = "/var/lib/meterd";  // of the verbs that work without the daemon
   std::string file;
-  std::string upstream;
   std::string salvage_into;
+  std::string upstream;
 };
 
 using Verb = std::function<Exit(Session&)>;
@@ -88,7 +88,7 @@ void add_verbs(CLI::App& app, Options& options, Verb& verb) {
       [&](Session& session) { return backup(session, options.file, offline::check_copy); })
       ->add_option("FILE", options.file, "Replaced once the copy is whole; keep it on another disk")
       ->required();
-  add("reconcile", "After a restore: ask the upstreams what they have already", [&](Session& session) {
+  add("reconcile", "After a restore: ask the upstreams what they have", [&](Session& session) {
     return reconcile(session, options.upstream);
   })->add_option("UPSTREAM", options.upstream, "Only this one; default: all that are held");
   add("verify", "Check the whole journal: does everything add up", verify);
@@ -107,11 +107,11 @@ void add_offline_verbs(CLI::App& app, Options& options, Verb& verb) {
     });
     return sub;
   };
-  add("fsck", "What is damaged in a journal, and what to do; meterd must be stopped",
+  add("fsck", "What is damaged in a journal; meterd is stopped",
       [&options](const offline::Session& session) { return offline::fsck(session, options.salvage_into); })
       ->add_option("--salvage", options.salvage_into, "Copy what is readable into this new directory")
       ->check(not_empty);
-  add("restore", "Put a backup into an empty directory; meterd must be stopped",
+  add("restore", "Make a journal of a backup; meterd is stopped",
       [&options](const offline::Session& session) { return offline::restore(session, options.file); })
       ->add_option("FILE", options.file, "What meterctl backup wrote")
       ->required();

@@ -4,6 +4,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 
+#include "agent/api/body_stream.hpp"
 #include "agent/api/http_server.hpp"
 #include "agent/base/limits.hpp"
 #include "tests/ingest/bench.hpp"
@@ -65,6 +66,8 @@ class HttpServerTest : public ::testing::Test {
     if (!request.local && request.path.starts_with("/operator/"))
       co_return error_response(401, "unauthorised", "No.");
     out.content_type = "text/plain";
+    if (request.path == "/stream") out.stream = stream_;
+    if (request.path == "/stream") co_return out;
     if (request.path == "/large") out.body.assign(8U << 20U, 'x');
     if (request.path == "/large") co_return out;
     out.body = request.method + " " + request.path;
@@ -114,6 +117,7 @@ class HttpServerTest : public ::testing::Test {
   journal::TempDirectory directory_;
   std::string path_ = directory_ / "api.sock";
   std::uint16_t port_ = 0;
+  std::shared_ptr<BodyStream> stream_;  // what "/stream" answers
   std::unique_ptr<HttpServer> server_;
   int requests_ = 0, admissions_ = 0;
 };

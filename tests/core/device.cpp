@@ -1,5 +1,10 @@
 #include "tests/core/device.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <filesystem>
+
 namespace meterd::testing {
 
 namespace asio = boost::asio;
@@ -210,6 +215,22 @@ Status Device::flush(bool seal_now) {
 Status Device::date(std::uint32_t boot, UsageDay day) {
   auto dated = run_now(*this, wrapped(core->batcher().date_boot(boot, day, "user 0")));
   return *dated ? Status() : Status(dated->error());
+}
+
+Result<api::ReconciledUpstream> Device::reconcile() {
+  auto done = run_now(*this, wrapped(core->reconcile(std::nullopt, Milliseconds(3'000))));
+  if (!*done) return done->error();
+  return (**done).at(0);
+}
+
+void Device::back_up(const std::string& directory) const {
+  std::filesystem::create_directories(directory);
+  const int fd = ::open((directory + "/data.mdb").c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  check(fd >= 0, "the test's backup can be made");
+  check(journal->copy_to(fd).ok(), "the test's backup is whole");
+  ::close(fd);
+  auto lock = journal::DirectoryLock::take(directory);
+  check(lock.ok() && lock->write({true, true}).ok(), "the test's backup can be restored");
 }
 
 Status Device::reload(const app::Config& next) { return *run_now(*this, wrapped(core->reload(next))); }

@@ -59,7 +59,7 @@ def fish_offers(text):
     for line in text.split("\n"):
         option = re.search(r" -l (\w+)", line)
         if found := re.search(r"__fish_seen_subcommand_from (\w+)", line):
-            own.setdefault(found.group(1), set()).add(option.group(1))
+            own.setdefault(found.group(1), set()).update(option.groups() if option else ())
         elif option:
             everywhere.add(option.group(1))
         elif found := re.search(r" -a (\w+)", line):

@@ -267,6 +267,14 @@ TEST(ChargebeeRetrieve, AnEqualUsageIsAReceipt) {
   EXPECT_EQ(look.verdict.receipt, "200 resource_version=1601708189381 read_back=true");
 }
 
+TEST(ChargebeeRetrieve, SaysWhatIsThereUnderOurId) {
+  const auto other = api()->judge_retrieve(sample(), response(200, usage_json(R"("7")")));
+  EXPECT_EQ(other.found, Found::different);
+  ASSERT_TRUE(other.quantity.has_value());
+  EXPECT_EQ(other.quantity->text(), "7");
+  EXPECT_FALSE(api()->judge_retrieve(sample(), response(404, error_json("resource_not_found"))).quantity);
+}
+
 TEST(ChargebeeRetrieve, OnlyTheVendorsNotFoundIsAbsent) {
   EXPECT_EQ(api()->judge_retrieve(sample(), response(404, error_json("resource_not_found"))).found,
             Found::absent);

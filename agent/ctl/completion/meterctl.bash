@@ -9,12 +9,13 @@ _meterctl_options() {
         flush) echo --now ;;
         date) echo --day ;;
         fsck) echo --directory --salvage ;;
+        restore) echo --directory ;;
     esac
 }
 
 _meterctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local verbs='status report buckets outbox flush date audit verify fsck'
+    local verbs='status report buckets outbox flush date audit verify reconcile backup restore fsck'
     local everywhere='--socket --timeout --json --help'
     local verb='' word i choices
     COMPREPLY=()
@@ -42,7 +43,7 @@ _meterctl() {
     done
 
     case $prev in
-        --socket)
+        --socket | --directory)
             compopt -o filenames 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             return
@@ -65,6 +66,11 @@ _meterctl() {
     else
         choices="$(_meterctl_options "$verb") $everywhere"
         [[ ( $verb == report || $verb == date ) && $cur != -* ]] && return  # an event's name, a boot
+        if [[ ($verb == backup || $verb == restore) && $cur != -* ]]; then
+            compopt -o filenames 2>/dev/null
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            return
+        fi
     fi
     mapfile -t COMPREPLY < <(compgen -W "$choices" -- "$cur")
 }

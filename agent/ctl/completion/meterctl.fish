@@ -14,8 +14,13 @@ complete -c meterctl -n __fish_use_subcommand -a flush -d "Commit what is counte
 complete -c meterctl -n __fish_use_subcommand -a date -d "Date what a boot without a clock counted"
 complete -c meterctl -n __fish_use_subcommand -a audit -d "What operators and policies changed"
 complete -c meterctl -n __fish_use_subcommand -a verify -d "Check the whole journal"
+complete -c meterctl -n __fish_use_subcommand -a reconcile -d "After a restore: ask the upstreams what they have"
+complete -c meterctl -n __fish_use_subcommand -a backup -d "Copy the journal to a file"
+complete -c meterctl -n __fish_use_subcommand -a restore -d "Make a journal of a backup"
 complete -c meterctl -n __fish_use_subcommand -a fsck -d "What is damaged in a journal, while meterd is stopped"
 
+complete -c meterctl -n "__fish_seen_subcommand_from backup restore" -F
+complete -c meterctl -n "__fish_seen_subcommand_from restore" -l directory -r -F -d "The journal's directory"
 complete -c meterctl -n "__fish_seen_subcommand_from report" -l subscription -x -d "The subscription to bill"
 complete -c meterctl -n "__fish_seen_subcommand_from report" -l quantity -x -d "A decimal above zero"
 complete -c meterctl -n "__fish_seen_subcommand_from report" -l id -x -d "An id of your own"

@@ -19,6 +19,9 @@ _meterctl() {
         'date:date what a boot without a clock counted'
         'audit:what operators and policies changed'
         'verify:check the whole journal'
+        'reconcile:after a restore: ask the upstreams what they have'
+        'backup:copy the journal to a file'
+        'restore:make a journal of a backup'
         'fsck:what is damaged in a journal, while meterd is stopped'
     )
     _arguments -C $everywhere '--version[print the version]' '1: :->verb' '*:: :->rest'
@@ -37,6 +40,12 @@ _meterctl() {
             '1:event: '
         ) ;;
         buckets) words_of=('--balances[what became of what was accepted]') ;;
+        reconcile) words_of=('1:upstream: ') ;;
+        backup) words_of=('1:file:_files') ;;
+        restore) words_of=(
+            '--directory[the directory of the journal]:directory:_files -/'
+            '1:backup:_files'
+        ) ;;
         flush) words_of=('--now[seal the open buckets first]') ;;
         date) words_of=('--day[the usage day]:day, such as 2026-11-22: ' '1:boot: ') ;;
         fsck) words_of=(

@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <ostream>
 
+#include "agent/ctl/layout.hpp"
 #include "agent/ctl/offline/verbs.hpp"
 #include "agent/journal/lock.hpp"
 #include "agent/journal/read.hpp"
@@ -148,10 +149,12 @@ Exit restore(const Session& session, const std::string& file) {
                                                 {"problems", std::move(problems)}})
                 << '\n';
   } else {
-    session.out << "restored " << report.balances << " balances and " << report.usages << " usages into "
-                << session.directory
-                << "\nStart meterd, then run meterctl reconcile: nothing is sent before.\n";
-    for (const auto& problem : report.problems) session.out << "problem: " << problem << '\n';
+    std::string text = "restored " + std::to_string(report.balances) + " balances and " +
+                       std::to_string(report.usages) + " usages into " + session.directory +
+                       ". Start meterd, then run meterctl reconcile: nothing is sent before.";
+    session.out << join(wrap_words(text, {0, 2}));
+    for (const auto& problem : report.problems)
+      session.out << join(wrap_words("problem: " + problem, {0, 2}));
   }
   return report.problems.empty() ? Exit::fine : Exit::attention;
 }

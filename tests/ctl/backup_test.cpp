@@ -1,0 +1,135 @@
+// The built meterctl: backup into a file that is whole or not there, restore that refuses what is no backup,
+// and reconcile that asks on.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+
+#include "tests/ctl/fake_daemon.hpp"
+#include "tests/ctl/program.hpp"
+
+namespace meterd::test {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+using ::testing::StartsWith;
+
+class MeterctlBackup : public ::testing::Test {
+ protected:
+  ~MeterctlBackup() override { std::filesystem::remove_all(directory_); }
+
+  Finished run(std::deque<FakeDaemon::Reply> script, std::vector<std::string> arguments) {
+    FakeDaemon daemon(std::move(script));
+    arguments.insert(arguments.begin(), {METERD_CTL, "--socket", daemon.socket(), "--timeout", "2s"});
+    auto finished = run_program(arguments);
+    requests_ = daemon.requests();
+    return finished;
+  }
+  void write(const std::string& path, const std::string& text) const { std::ofstream(path) << text; }
+  static std::string read(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  static FakeDaemon::Reply chunks(const std::string& body, const std::string& end) {
+    return FakeDaemon::bytes(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nTransfer-Encoding: chunked\r\n\r\n" +
+        body + end);
+  }
+
+  std::filesystem::path directory_ = make_socket_directory();
+  std::string file_ = (directory_ / "backup").string();
+  std::vector<std::string> requests_;
+};
+
+TEST_F(MeterctlBackup, ThatIsCutShortLeavesTheOldOneAndNothingElse) {
+  write(file_, "the last good one");
+  const auto done = run({chunks("5\r\nhello\r\n", "")}, {"backup", file_});
+  EXPECT_EQ(done.exit_code, 3);
+  EXPECT_EQ(done.out, "");
+  EXPECT_EQ(read(file_), "the last good one");
+  EXPECT_FALSE(std::filesystem::exists(file_ + ".part"));
+  EXPECT_THAT(requests_.at(0), StartsWith("GET /operator/backup "));
+}
+
+TEST_F(MeterctlBackup, ThatIsWholeAndNoJournalIsRefusedToo) {
+  write(file_, "the last good one");
+  const auto done = run({chunks("5\r\nhello\r\n", "0\r\n\r\n")}, {"backup", file_});
+  EXPECT_EQ(done.exit_code, 1);
+  EXPECT_THAT(done.err, HasSubstr("the copy is no good"));
+  EXPECT_EQ(read(file_), "the last good one");
+  EXPECT_FALSE(std::filesystem::exists(file_ + ".part"));
+}
+
+TEST_F(MeterctlBackup, ThatTheDaemonRefusesSaysWhy) {
+  const auto refusal =
+      FakeDaemon::json(R"({"error":{"code":"retry","message":"another backup is being taken"}})", 503);
+  const auto done = run({refusal}, {"backup", file_});
+  EXPECT_EQ(done.exit_code, 1);
+  EXPECT_THAT(done.err, HasSubstr("another backup is being taken"));
+  EXPECT_FALSE(std::filesystem::exists(file_));
+}
+
+TEST_F(MeterctlBackup, ThatCannotBeWrittenAsksNobody) {
+  const auto done = run({}, {"backup", (directory_ / "nowhere" / "file").string()});
+  EXPECT_EQ(done.exit_code, 1);
+  EXPECT_THAT(requests_, SizeIs(0));
+}
+
+TEST_F(MeterctlBackup, IsNotRestoredIfItIsNone) {
+  const auto to = (directory_ / "journal").string();
+  for (const auto& text : {std::string(), std::string("hello"), std::string(100'000, 'x')}) {
+    write(file_, text);
+    const auto done = run({}, {"restore", file_, "--directory", to});
+    EXPECT_EQ(done.exit_code, 1);
+    EXPECT_THAT(done.err, HasSubstr("no backup"));
+    EXPECT_FALSE(std::filesystem::exists(to + "/data.mdb"));
+    EXPECT_FALSE(std::filesystem::exists(to + "/data.mdb.part"));
+    EXPECT_EQ(read(to + "/meterd.lock"), "");  // and is no lost journal
+  }
+}
+
+TEST_F(MeterctlBackup, IsNotRestoredOverAJournal) {
+  const auto to = (directory_ / "journal").string();
+  std::filesystem::create_directories(to);
+  write(to + "/data.mdb", "a journal");
+  write(file_, "hello");
+  const auto done = run({}, {"restore", file_, "--directory", to});
+  EXPECT_EQ(done.exit_code, 1);
+  EXPECT_THAT(done.err, HasSubstr("there already"));
+  EXPECT_EQ(read(to + "/data.mdb"), "a journal");
+}
+
+class MeterctlReconcile : public MeterctlBackup {
+ protected:
+  static FakeDaemon::Reply answer(const std::string& members) {
+    return FakeDaemon::json(
+        R"({"upstreams":[{"upstream":"billing","error":"","retry_after_ms":0,"looked_up":2,)"
+        R"("delivered":1,"waiting":1,"parked":0,)" +
+        members + "}]}");
+  }
+};
+
+TEST_F(MeterctlReconcile, AsksOnWhileOnlyTimeIsMissingAndAddsUp) {
+  const auto done = run({answer(R"("in_doubt":0,"held":true,"more":true)"),
+                         answer(R"("in_doubt":0,"held":false,"more":false)")},
+                        {"reconcile"});
+  EXPECT_EQ(done.exit_code, 0) << done.err;
+  EXPECT_THAT(requests_, SizeIs(2));
+  EXPECT_THAT(requests_.at(0), StartsWith("POST /operator/reconcile HTTP"));
+  EXPECT_THAT(done.out, HasSubstr("4 looked up: 2 had been billed"));
+}
+
+TEST_F(MeterctlReconcile, IsFourWhileHeldOrInDoubt) {
+  auto done = run({answer(R"("in_doubt":0,"held":true,"more":false)")}, {"reconcile", "billing"});
+  EXPECT_EQ(done.exit_code, 4);
+  EXPECT_THAT(done.out, HasSubstr("STILL HELD"));
+  EXPECT_THAT(requests_.at(0), StartsWith("POST /operator/reconcile?upstream=billing HTTP"));
+  done = run({answer(R"("in_doubt":1,"held":false,"more":false)")}, {"reconcile", "--json"});
+  EXPECT_EQ(done.exit_code, 4);
+  EXPECT_THAT(done.out, HasSubstr(R"("in_doubt":1)"));
+}
+
+}  // namespace
+}  // namespace meterd::test
