@@ -28,6 +28,7 @@ struct JournalOptions {
   std::string boot_id;       // of the present boot
   WallTime now;              // for the stamp of a new journal only
   std::string machine = {};  // 16 characters that other devices do not have; empty: unknown
+  std::string device = {};   // what the ids of its usages will begin with (meter::device_prefix)
 };
 
 // What a bucket needs on its way to a receipt (measured in journal_test with a 300-byte request): its usage,
@@ -78,6 +79,8 @@ class Journal {
   const std::string& directory() const { return options_.directory; }
   // How often it was found to be a copy, and what follows for ids: constant after open().
   const Lineage& lineage() const { return lineage_; }
+  // What the ids of the original's usages begin with, if it is a copy; empty: not known.
+  const std::string& kept_by() const { return kept_by_; }
   // Why this open() took it for a copy; empty: it did not.
   const std::string& found_copied() const { return copy_reason_; }
 
@@ -101,7 +104,7 @@ class Journal {
   JournalOptions options_;
   DirectoryLock lock_;  // outlives the environment
   Mark mark_;           // as it was at the start, then as it was written
-  std::string copy_reason_;
+  std::string copy_reason_, kept_by_;
   Lineage lineage_;
   std::unique_ptr<Environment> environment_;
   std::string epoch_;
