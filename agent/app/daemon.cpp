@@ -111,9 +111,13 @@ class Daemon {
 
  private:
   int open_journal() {
-    const journal::JournalOptions options{config_.journal_directory, config_.journal_size_max,
-                                          config_.journal_reserve,   platform::read_boot_id(),
-                                          platform::read_wall(),     machine_of_this_device()};
+    const journal::JournalOptions options{config_.journal_directory,
+                                          config_.journal_size_max,
+                                          config_.journal_reserve,
+                                          platform::read_boot_id(),
+                                          platform::read_wall(),
+                                          machine_of_this_device(),
+                                          meter::device_prefix(config_.device_id)};
     auto opened = journal::Journal::open(options, *disk_, *random_);
     if (!opened) return refuse("journal_refused", opened.error(), kExitJournal);
     journal_ = std::move(*opened);

@@ -78,6 +78,7 @@ asio::awaitable<Result<Reconciled>> Reconciler::run(Milliseconds at_most) {
   done_ = {};
   done_.upstream = deps_.target.name;
   done_.held = true;
+  if (is_of_another_device()) co_return done_;
   const Status sealed = co_await seal_copied();
   if (!sealed) {
     done_.error = sealed.error().message;
@@ -108,6 +109,17 @@ asio::awaitable<Result<Reconciled>> Reconciler::run(Milliseconds at_most) {
   done_.held = !*released;
   done_.more = !*released;  // something was sealed meanwhile
   co_return done_;
+}
+
+// The original's ids begin with its device's id: with another one nothing that it billed would be found.
+bool Reconciler::is_of_another_device() {
+  const auto& was = deps_.journal.kept_by();
+  const auto is = meter::device_prefix(deps_.context->device);
+  if (was.empty() || was == is) return false;
+  done_.error = "this journal was kept by a device whose usage ids begin with " + was +
+                ", and this one's begin with " + is +
+                ": set [device] id in meterd.toml to that device's id and restart";
+  return true;
 }
 
 // What was open becomes usages, so that it has an id to be looked up.

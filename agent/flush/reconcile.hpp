@@ -80,6 +80,7 @@ class Reconciler {
     std::vector<std::string> details;
     std::vector<Quantity> others;
   };
+  bool is_of_another_device();
   boost::asio::awaitable<Status> seal_copied();
   boost::asio::awaitable<Result<std::vector<journal::StoredUsage>>> next_usages();
   boost::asio::awaitable<Result<Group>> read_group(meter::BucketKey bucket);

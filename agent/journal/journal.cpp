@@ -236,6 +236,7 @@ Status Journal::start(const std::string& directory, platform::Random& random) {
     state.set_boot_id(options_.boot_id);
     if (state.next_sequence() == 0) state.set_next_sequence(1);
     if (!copy_reason_.empty()) begin_restored(state, random.next());
+    if (state.copies() == 0) state.set_device(options_.device);
     if (auto s = store(*txn, general_key(), state); !s) return s;
   }
   WriteTransaction write(std::move(*txn), &remembered_ids_);
@@ -249,6 +250,7 @@ Status Journal::start(const std::string& directory, platform::Random& random) {
   epoch_ = (*stamp)->epoch();
   boot_number_ = state.boot_number();
   lineage_ = lineage_of(state);
+  if (state.copies() > 0) kept_by_ = state.device();
   if (state.trusted_boot() == boot_number_) trusted_offset_ = Milliseconds(state.trusted_offset_ms());
   last_trusted_ = WallTime{Milliseconds(state.last_trusted_ms())};
   identity_ = std::move(*identity);

@@ -28,6 +28,7 @@ struct JournalOptions {
   std::string boot_id;       // of the present boot
   WallTime now;              // for the stamp of a new journal only
   std::string machine = {};  // 16 characters that other devices do not have; empty: unknown
+  std::string device = {};   // what the ids of its usages will begin with (meter::device_prefix)
   FileCheck file_check = FileCheck::in_child;
 };
 
@@ -82,6 +83,8 @@ class Journal {
   std::size_t healed_at_open() const { return healed_at_open_; }  // only their keys were damaged
   // How often it was found to be a copy, and what follows for ids: constant after open().
   const Lineage& lineage() const { return lineage_; }
+  // What the ids of the original's usages begin with, if it is a copy; empty: not known.
+  const std::string& kept_by() const { return kept_by_; }
   // Why this open() took it for a copy; empty: it did not.
   const std::string& found_copied() const { return copy_reason_; }
 
@@ -109,7 +112,7 @@ class Journal {
   DirectoryLock lock_;  // outlives the environment
   Mark mark_;           // as it was at the start, then as it was written
   Identity identity_;   // of the data file, at the start
-  std::string copy_reason_;
+  std::string copy_reason_, kept_by_;
   Lineage lineage_;
   std::unique_ptr<Environment> environment_;
   std::string epoch_;

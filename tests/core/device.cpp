@@ -5,6 +5,8 @@
 
 #include <filesystem>
 
+#include "agent/meter/identity.hpp"
+
 namespace meterd::testing {
 
 namespace asio = boost::asio;
@@ -104,8 +106,13 @@ Device::Device(app::Config c) : config(std::move(c)) {
 Device::~Device() { crash(); }
 
 void Device::start() {
-  auto opened = journal::Journal::open({config.journal_directory, config.journal_size_max,
-                                        config.journal_reserve, clock->boot_id(), clock->wall().time},
+  auto opened = journal::Journal::open({config.journal_directory,
+                                        config.journal_size_max,
+                                        config.journal_reserve,
+                                        clock->boot_id(),
+                                        clock->wall().time,
+                                        {},
+                                        meter::device_prefix(config.device_id)},
                                        disk_, random);
   check(opened.ok(), "the test's journal opens");
   journal = std::move(*opened);
