@@ -102,7 +102,7 @@ void plan_reporters(Plan& plan, Draws draws) {
     habits.name = sort.name;
     habits.identity = sort.identity;
     habits.received = sort.received;
-    habits.interval = draws.any_span(15 * kMinute, 120 * kMinute);
+    habits.interval = draws.any_span(20 * kMinute, 240 * kMinute);
     habits.burst = draws.pick(std::vector<std::int64_t>{1, 5, 20});
     habits.own_time_percent = sort.received ? 0 : draws.pick(std::vector<std::int64_t>{0, 0, 30, 100});
     habits.odd_time_percent = draws.pick(std::vector<std::int64_t>{0, 10});
@@ -117,7 +117,8 @@ void plan_network(Plan& plan, Draws draws) {
   plan.weather = {some(), some(), some(), some(), some(), some(), some()};
   if (plan.config.upstreams.front().seal >= Seconds(21'600)) {  // what it refuses is parked, and stays
     plan.upstream.per_day = draws.percent(10);
-    plan.upstream.lifetime_limit = draws.percent(10) ? static_cast<std::uint64_t>(draws.between(1, 20)) : 5'000;
+    plan.upstream.lifetime_limit =
+        draws.percent(10) ? static_cast<std::uint64_t>(draws.between(1, 20)) : 5'000;
   }
   plan.upstream.requests_a_minute = static_cast<std::uint64_t>(draws.pick(std::vector<std::int64_t>{5, 150}));
   plan.upstream.replays_refusals = draws.percent(50);
