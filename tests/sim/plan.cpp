@@ -66,7 +66,8 @@ void plan_config(Plan& plan, const std::string& zone, Draws draws) {
   upstream.host = "billing.test";
   upstream.port = "443";
   upstream.base_path = "/api/v2";
-  upstream.seal = Seconds(draws.pick(std::vector<std::int64_t>{86'400, 86'400, 21'600, 3'600, 900}));
+  upstream.seal =
+      Seconds(draws.pick(std::vector<std::int64_t>{86'400, 86'400, 86'400, 21'600, 21'600, 3'600, 900}));
   config.upstreams.push_back(upstream);
   const auto other_zone = draws.percent(50) ? zone : draws.pick(zones());
   add_meter(plan, "sms.sent", "sms-usd", zone);
@@ -102,8 +103,8 @@ void plan_reporters(Plan& plan, Draws draws) {
     habits.name = sort.name;
     habits.identity = sort.identity;
     habits.received = sort.received;
-    habits.interval = draws.any_span(20 * kMinute, 240 * kMinute);
-    habits.burst = draws.pick(std::vector<std::int64_t>{1, 5, 20});
+    habits.interval = draws.any_span(60 * kMinute, 480 * kMinute);
+    habits.burst = draws.pick(std::vector<std::int64_t>{1, 10, 40});
     habits.own_time_percent = sort.received ? 0 : draws.pick(std::vector<std::int64_t>{0, 0, 30, 100});
     habits.odd_time_percent = draws.pick(std::vector<std::int64_t>{0, 10});
     habits.lost_ack_percent = draws.pick(std::vector<std::int64_t>{0, 5, 30});

@@ -271,6 +271,7 @@ bool Simulation::is_delivered() {
 void Simulation::read_end() {
   if (!machine_.running()) return violate("no process at the end");
   check_journal("at the end");
+  outcome_.commits += machine_.core().committer().stats().commits;
   Oracle::Seen seen;
   seen.billed = upstream_->billed();
   const auto milli = [this](const Quantity& quantity) {
