@@ -1,6 +1,7 @@
 #include "tests/sim/plan.hpp"
 
 #include "agent/meter/time_zone.hpp"
+#include "tests/sim/traffic.hpp"
 
 namespace meterd::sim {
 
@@ -58,8 +59,9 @@ void plan_config(Plan& plan, const std::string& zone, Draws draws) {
   config.time_zone = zone;
   config.commit_interval =
       draws.pick(std::vector<Milliseconds>{10 * kSecond, 10 * kSecond, 30 * kSecond, kMinute});
-  config.journal_size_max = 4ULL << 20U;
-  config.journal_reserve = 256ULL << 10U;
+  const bool tiny = draws.percent(15);  // it gets full, and refuses, and delivers itself free
+  config.journal_size_max = tiny ? 512ULL << 10U : 4ULL << 20U;
+  config.journal_reserve = tiny ? 64ULL << 10U : 256ULL << 10U;
   config.retain_delivered = Seconds(draws.pick(std::vector<std::int64_t>{86'400, 400 * 86'400}));
   app::UpstreamConfig upstream;
   upstream.name = UpstreamName("billing");
@@ -73,7 +75,8 @@ void plan_config(Plan& plan, const std::string& zone, Draws draws) {
   add_meter(plan, "sms.sent", "sms-usd", zone);
   add_meter(plan, "api.call", "api-usd", zone);
   add_meter(plan, "api.call", "calls-usd", other_zone);  // both count
-  const auto subscriptions = draws.between(1, 4);
+  add_meter(plan, "data.bytes", "data-usd", zone);
+  const auto subscriptions = tiny ? draws.between(20, 80) : draws.between(1, 4);
   for (std::int64_t at = 1; at <= subscriptions; ++at) {
     const auto name = "sub_" + std::to_string(at);
     const auto first = plan.series.size();
@@ -83,6 +86,10 @@ void plan_config(Plan& plan, const std::string& zone, Draws draws) {
     plan.kinds.push_back({"sms.sent", name, {first}});
     plan.kinds.push_back({"api.call", name, {first + 1, first + 2}});
   }
+  plan.traffic = plan.series.size();
+  plan.series.push_back({"sub_1", "data-usd", zone_of(zone)});
+  config.interfaces.push_back(
+      {Traffic::kInterface, EventName("data.bytes"), SubscriptionId("sub_1"), "both"});
 }
 
 void plan_reporters(Plan& plan, Draws draws) {

@@ -170,6 +170,7 @@ void Reporter::settle(const v1::Ack& ack) {
       continue;
     }
     deps_.oracle.refuse_attempt(sent[at].claim);
+    deps_.world.count("event refused: " + error->second);
     const bool later = error->second == "full" || error->second == "clock_untrusted" ||
                        (error->second == "in_future" && habits_.identity == Identity::id);
     if (later)
