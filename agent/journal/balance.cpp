@@ -69,6 +69,7 @@ std::string encode(const Balance& b) {
   m.set_delivered(text_of(b.delivered));
   m.set_withdrawn(text_of(b.withdrawn));
   m.set_set_aside(text_of(b.set_aside));
+  m.set_pruned_date(b.pruned_date);
   m.set_pruned(text_of(b.pruned));
   return m.SerializeAsString();
 }
@@ -88,6 +89,7 @@ Result<Balance> decode_balance(std::string_view payload) {
   b.seal_due_s = m.seal_due_s();
   b.zone = m.zone();
   b.next_revision = m.next_revision();
+  b.pruned_date = m.pruned_date();
   return b;
 }
 

@@ -25,7 +25,8 @@ struct Balance {
   std::string zone;
   std::uint32_t next_revision = 0;
   Quantity waiting, in_doubt, parked, delivered, withdrawn, set_aside;
-  Quantity pruned;  // part of delivered + withdrawn whose usages are no longer kept one by one
+  std::int64_t pruned_date = 0;  // of such a usage, the highest: the upstream still has it
+  Quantity pruned;               // part of delivered + withdrawn whose usages are no longer kept one by one
 
   bool holds() const {
     return accepted == open + waiting + in_doubt + parked + delivered + withdrawn + set_aside;
