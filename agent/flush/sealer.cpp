@@ -49,13 +49,15 @@ upstream::HttpRequest request_of(const journal::RequestRecord& record) {
 
 Result<meter::Usage> date_usage(const journal::WriteTransaction& txn, const SealContext& context,
                                 const NextUsage& next, WallTime now) {
-  const auto preferred = meter::preferred_date(context.device, next.cover, now);
   // Inside the day, and not after the instant of the seal (a day that has not begun for us has only its
   // start).
   const auto balance = txn.balance(next.bucket);
   if (!balance) return balance.error();
   auto zone = meter::TimeZone::load(balance->zone);
   if (!zone) return zone.error();
+  // Of pruned usages only the last date is known: behind it nothing is taken by us.
+  const auto preferred =
+      std::max(meter::preferred_date(context.device, next.cover, now), balance->pruned_date + 1);
   const auto bounds = zone->bounds(next.bucket.day);
   const auto last = std::max(bounds.start, std::min(bounds.end - 1, now.seconds().count()));
   auto date = txn.free_date(next.bucket.series, {bounds.start, last, std::min(preferred, last)});

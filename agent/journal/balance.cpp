@@ -86,6 +86,7 @@ std::string encode(const Balance& b) {
   m.set_delivered(text_of(b.delivered));
   m.set_withdrawn(text_of(b.withdrawn));
   m.set_set_aside(text_of(b.set_aside));
+  m.set_pruned_date(b.pruned_date);
   m.set_pruned(text_of(b.pruned));
   m.set_copies(b.copies);
   for (const auto& part : b.copied) {
@@ -118,6 +119,7 @@ Result<Balance> decode_balance(std::string_view payload) {
   b.zone = m.zone();
   b.next_revision = m.next_revision();
   b.copies = m.copies();
+  b.pruned_date = m.pruned_date();
   return b;
 }
 

@@ -1,4 +1,6 @@
 // Forgetting: delivered history beyond its time. Sums stay.
+#include <algorithm>
+
 #include "agent/journal/records.hpp"
 #include "agent/journal/write_transaction.hpp"
 
@@ -32,6 +34,7 @@ Result<std::size_t> WriteTransaction::prune_usages(std::int64_t before_s, std::s
     }
     if (!balance) return balance.error();
     if (state_of(stored->record) != UsageState::superseded) balance->pruned += usage.quantity;
+    balance->pruned_date = std::max(balance->pruned_date, usage.usage_date);
     if (auto s = put_balance(bucket, *balance); !s) return s.error();
     for (const auto& gone :
          {key, usage_key(sequence), usage_id_key(usage.id), taken_key(usage.series, usage.usage_date)})

@@ -1,19 +1,62 @@
 #include "platform/fake/clock.hpp"
 
 #include <algorithm>
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <list>
 #include <utility>
 
 namespace meterd::platform {
 
 namespace asio = boost::asio;
 
-// The real timer never fires by itself: only advance() or notify() cancels it.
+namespace {
+
+// The coroutines that wait for an alarm. They are the loop's and not the alarm's, which may go first; so
+// Asio's own timers keep them. No timer of the system is behind it: a simulated day has twenty thousand
+// alarms.
+class Sleepers final : public asio::execution_context::service {
+ public:
+  using key_type = Sleepers;
+  static asio::execution_context::id id;
+
+  struct Sleeper {
+    virtual ~Sleeper() = default;
+    virtual void wake() = 0;
+  };
+  using Place = std::list<std::unique_ptr<Sleeper>>::iterator;
+
+  explicit Sleepers(asio::execution_context& loop) : service(loop) {}
+
+  template <class Handler>
+  Place add(Handler handler) {
+    struct Waiting final : Sleeper {
+      explicit Waiting(Handler h) : handler(std::move(h)) {}
+      void wake() override { asio::post(std::move(handler)); }
+      Handler handler;
+    };
+    return sleepers_.insert(sleepers_.end(), std::make_unique<Waiting>(std::move(handler)));
+  }
+  void wake(Place place) {
+    const auto sleeper = std::move(*place);
+    sleepers_.erase(place);
+    sleeper->wake();
+  }
+
+ private:
+  void shutdown() override { sleepers_.clear(); }
+  std::list<std::unique_ptr<Sleeper>> sleepers_;
+};
+
+asio::execution_context::id Sleepers::id;
+
+}  // namespace
+
 class FakeClock::FakeAlarm final : public Alarm {
  public:
-  explicit FakeAlarm(FakeClock& clock) : clock_(clock), timer_(clock.loop_) {}
+  explicit FakeAlarm(FakeClock& clock) : clock_(clock), sleepers_(asio::use_service<Sleepers>(clock.loop_)) {}
   ~FakeAlarm() override { forget(); }
 
   asio::awaitable<void> wait_for(Milliseconds at_most) override {
@@ -21,36 +64,36 @@ class FakeClock::FakeAlarm final : public Alarm {
       notified_ = false;
       co_return;
     }
-    timer_.expires_at(asio::steady_timer::time_point::max());
-    const auto at = clock_.boot_ + std::max(at_most, Milliseconds(0));
-    entry_ = clock_.waiting_.emplace(at, this);
+    entry_ = clock_.waiting_.emplace(clock_.boot_ + std::max(at_most, Milliseconds(0)), this);
     waiting_ = true;
-    awaited_ = true;
-    (void)co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
-    forget();
-    awaited_ = false;
+    auto initiate = [this](auto handler) { sleeper_ = sleepers_.add(std::move(handler)); };
+    co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(initiate, asio::use_awaitable);
     notified_ = false;
   }
   void notify() override {
     notified_ = true;
-    if (awaited_) timer_.cancel();
+    wake();
   }
   void go_off() {  // its entry has been taken away
     waiting_ = false;
-    timer_.cancel();
+    wake();
   }
   void stands_at(std::multimap<BootTime, FakeAlarm*>::iterator entry) { entry_ = entry; }
 
  private:
+  void wake() {
+    forget();
+    if (sleeper_) sleepers_.wake(*std::exchange(sleeper_, std::nullopt));
+  }
   void forget() {
     if (waiting_) clock_.waiting_.erase(entry_);
     waiting_ = false;
   }
   FakeClock& clock_;
-  asio::steady_timer timer_;
+  Sleepers& sleepers_;
   std::multimap<BootTime, FakeAlarm*>::iterator entry_;
+  std::optional<Sleepers::Place> sleeper_;
   bool waiting_ = false;  // stands among the clock's
-  bool awaited_ = false;
   bool notified_ = false;
 };
 

@@ -55,5 +55,28 @@ TEST_F(TakenDateTest, IsReplacedOnceTheDayHasAnotherSecond) {
   expect_billed();
 }
 
+// History goes early when room is short, and late events of its days still come.
+TEST_F(CoreTest, TheNextRevisionKeepsOffTheDatesOfPrunedUsages) {
+  device.advance(Seconds(890));  // late in the interval: the preferred second has passed
+  for (int revision = 0; revision < 12; ++revision) {
+    (void)device.report("sms.sent", "sub_1", "1");
+    (void)device.commit();
+    (void)device.flush(true);
+    std::size_t pruned = 0;
+    journal::Operation prune = [&pruned](journal::WriteTransaction& txn) -> Status {
+      auto count = txn.prune_usages(INT64_MAX, 10);
+      if (!count) return count.error();
+      pruned = *count;
+      return {};
+    };
+    device.core->committer().submit(std::move(prune), [](const Status&) {});
+    device.advance(Seconds(1));
+    EXPECT_EQ(pruned, 1U);
+  }
+  EXPECT_EQ(billed("sms-usd"), *Quantity::parse("12"));
+  EXPECT_EQ(device.billing.bodies.size(), 12U) << "none was refused as taken";
+  expect_balanced();
+}
+
 }  // namespace
 }  // namespace meterd::testing

@@ -89,9 +89,9 @@ void Machine::kill() {
 }
 
 bool Machine::run_handler() {
-  if (process_->loop->poll_one() > 0) return true;
-  process_->loop->restart();
-  return process_->loop->poll_one() > 0;
+  auto& loop = *process_->loop;
+  if (loop.stopped()) loop.restart();
+  return loop.poll_one() > 0;
 }
 
 Milliseconds Machine::device_time(Milliseconds true_time) {

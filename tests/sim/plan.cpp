@@ -1,6 +1,7 @@
 #include "tests/sim/plan.hpp"
 
 #include "agent/meter/time_zone.hpp"
+#include "tests/sim/traffic.hpp"
 
 namespace meterd::sim {
 
@@ -58,21 +59,24 @@ void plan_config(Plan& plan, const std::string& zone, Draws draws) {
   config.time_zone = zone;
   config.commit_interval =
       draws.pick(std::vector<Milliseconds>{10 * kSecond, 10 * kSecond, 30 * kSecond, kMinute});
-  config.journal_size_max = 4ULL << 20U;
-  config.journal_reserve = 256ULL << 10U;
+  const bool tiny = draws.percent(15);  // it gets full, and refuses, and delivers itself free
+  config.journal_size_max = tiny ? 512ULL << 10U : 4ULL << 20U;
+  config.journal_reserve = tiny ? 64ULL << 10U : 256ULL << 10U;
   config.retain_delivered = Seconds(draws.pick(std::vector<std::int64_t>{86'400, 400 * 86'400}));
   app::UpstreamConfig upstream;
   upstream.name = UpstreamName("billing");
   upstream.host = "billing.test";
   upstream.port = "443";
   upstream.base_path = "/api/v2";
-  upstream.seal = Seconds(draws.pick(std::vector<std::int64_t>{86'400, 86'400, 21'600, 3'600, 900}));
+  upstream.seal =
+      Seconds(draws.pick(std::vector<std::int64_t>{86'400, 86'400, 86'400, 21'600, 21'600, 3'600, 900}));
   config.upstreams.push_back(upstream);
   const auto other_zone = draws.percent(50) ? zone : draws.pick(zones());
   add_meter(plan, "sms.sent", "sms-usd", zone);
   add_meter(plan, "api.call", "api-usd", zone);
   add_meter(plan, "api.call", "calls-usd", other_zone);  // both count
-  const auto subscriptions = draws.between(1, 4);
+  add_meter(plan, "data.bytes", "data-usd", zone);
+  const auto subscriptions = tiny ? draws.between(20, 80) : draws.between(1, 4);
   for (std::int64_t at = 1; at <= subscriptions; ++at) {
     const auto name = "sub_" + std::to_string(at);
     const auto first = plan.series.size();
@@ -82,6 +86,10 @@ void plan_config(Plan& plan, const std::string& zone, Draws draws) {
     plan.kinds.push_back({"sms.sent", name, {first}});
     plan.kinds.push_back({"api.call", name, {first + 1, first + 2}});
   }
+  plan.traffic = plan.series.size();
+  plan.series.push_back({"sub_1", "data-usd", zone_of(zone)});
+  config.interfaces.push_back(
+      {Traffic::kInterface, EventName("data.bytes"), SubscriptionId("sub_1"), "both"});
 }
 
 void plan_reporters(Plan& plan, Draws draws) {
@@ -102,8 +110,8 @@ void plan_reporters(Plan& plan, Draws draws) {
     habits.name = sort.name;
     habits.identity = sort.identity;
     habits.received = sort.received;
-    habits.interval = draws.any_span(15 * kMinute, 120 * kMinute);
-    habits.burst = draws.pick(std::vector<std::int64_t>{1, 5, 20});
+    habits.interval = draws.any_span(60 * kMinute, 480 * kMinute);
+    habits.burst = draws.pick(std::vector<std::int64_t>{1, 10, 40});
     habits.own_time_percent = sort.received ? 0 : draws.pick(std::vector<std::int64_t>{0, 0, 30, 100});
     habits.odd_time_percent = draws.pick(std::vector<std::int64_t>{0, 10});
     habits.lost_ack_percent = draws.pick(std::vector<std::int64_t>{0, 5, 30});
@@ -117,7 +125,8 @@ void plan_network(Plan& plan, Draws draws) {
   plan.weather = {some(), some(), some(), some(), some(), some(), some()};
   if (plan.config.upstreams.front().seal >= Seconds(21'600)) {  // what it refuses is parked, and stays
     plan.upstream.per_day = draws.percent(10);
-    plan.upstream.lifetime_limit = draws.percent(10) ? static_cast<std::uint64_t>(draws.between(1, 20)) : 5'000;
+    plan.upstream.lifetime_limit =
+        draws.percent(10) ? static_cast<std::uint64_t>(draws.between(1, 20)) : 5'000;
   }
   plan.upstream.requests_a_minute = static_cast<std::uint64_t>(draws.pick(std::vector<std::int64_t>{5, 150}));
   plan.upstream.replays_refusals = draws.percent(50);

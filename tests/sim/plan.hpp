@@ -30,6 +30,7 @@ struct Plan {
   app::Config config;  // its directory is the runner's
   std::vector<Series> series;
   std::vector<Kind> kinds;
+  std::size_t traffic = 0;  // the series that an interface's bytes are billed as
   std::vector<Reporter::Habits> reporters;
   ChargebeeModel::Rules upstream;
   Network::Weather weather;

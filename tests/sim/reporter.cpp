@@ -103,6 +103,7 @@ void Reporter::send() {
     for (const auto& report : part) confirm(report, Oracle::When::either);
     waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(part.size()));
     in_flight_ = false;
+    sent_count_ = 0;
   }
   deps_.on_send();
   take_batch(deps_.machine, batch_of(part), [this, number](const v1::Ack& ack) { take_answer(number, ack); });
@@ -122,6 +123,8 @@ void Reporter::take_answer(std::uint64_t number, const v1::Ack& ack) {
     deps_.world.note(habits_.name + " did not get its answer");
     const auto wait = draws_.any_span(Milliseconds(100), Milliseconds(120'000));
     disconnect();
+    if (habits_.renames)
+      for (auto& report : waiting_) report.event.set_id(report.event.id() + "x");
     deps_.world.in(wait, [this] {
       if (deps_.machine.running()) connect();
     });
@@ -133,7 +136,8 @@ void Reporter::take_answer(std::uint64_t number, const v1::Ack& ack) {
   in_flight_ = false;
   settle(ack);
   if (!acknowledged_.empty() && draws_.percent(habits_.repeat_percent)) repeat_old();
-  if (!waiting_.empty()) retry_in(draws_.any_span(Milliseconds(500), Milliseconds(300'000)));
+  refusals_ = waiting_.empty() || ack.counted() > 0 ? 0 : std::min<std::uint64_t>(refusals_ + 1, 8);
+  if (!waiting_.empty()) retry_in(draws_.any_span(Milliseconds(500LL << refusals_), Milliseconds(600'000)));
 }
 
 Oracle::When Reporter::when_of(const v1::Ack& ack) const {
@@ -166,6 +170,7 @@ void Reporter::settle(const v1::Ack& ack) {
       continue;
     }
     deps_.oracle.refuse_attempt(sent[at].claim);
+    deps_.world.count("event refused: " + error->second);
     const bool later = error->second == "full" || error->second == "clock_untrusted" ||
                        (error->second == "in_future" && habits_.identity == Identity::id);
     if (later)

@@ -36,6 +36,7 @@ class Reporter {
     std::int64_t lost_ack_percent = 0;
     std::int64_t repeat_percent = 0;  // of answers: something old is reported once more
     bool believes_anything = false;   // negative control: takes a sent batch for acknowledged
+    bool renames = false;             // negative control: a repeat comes under another id
   };
   struct Dependencies {
     World& world;
@@ -80,6 +81,7 @@ class Reporter {
   Draws draws_;
   bool making_ = true, connected_ = false, in_flight_ = false, retry_planned_ = false;
   std::uint64_t next_sequence_ = 1, made_ = 0, sent_ = 0;
+  std::uint64_t refusals_ = 0;       // in a row
   std::size_t sent_count_ = 0;       // of the batch in flight
   std::deque<Report> waiting_;       // oldest first; those in flight included
   std::deque<Report> acknowledged_;  // a few old ones

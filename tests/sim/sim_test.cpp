@@ -1,12 +1,111 @@
+// A bounded number of seeds, and the proof that the oracle sees: an agent whose surroundings break a promise
+// must be found out. `tests/run sim` runs as many seeds as wanted.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <algorithm>
 
 #include "tests/sim/runner.hpp"
 
 namespace meterd::sim {
 namespace {
 
-TEST(Simulation, TheSameSeedGivesTheSameRun) {
-  EXPECT_EQ(run_plan(plan_of(3)).log_hash, run_plan(plan_of(3)).log_hash);
+using ::testing::IsEmpty;
+
+constexpr std::uint64_t kSeeds = 24;
+
+void expect_kept(std::uint64_t seed) {
+  const auto outcome = run_plan(plan_of(seed));
+  EXPECT_THAT(outcome.violations, IsEmpty()) << "tests/run sim --seed " << seed << " --log";
+  EXPECT_EQ(outcome.verdict.lost, 0);
+  EXPECT_EQ(outcome.verdict.doubled, 0);
+  EXPECT_EQ(outcome.verdict.misdated, 0);
+}
+
+TEST(Simulation, KeepsEveryPromise) {
+  for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) expect_kept(seed);
+}
+
+TEST(Simulation, OfOneSeedIsTheSameEveryTime) {
+  const auto first = run_plan(plan_of(3));
+  const auto second = run_plan(plan_of(3));
+  EXPECT_EQ(first.log_hash, second.log_hash);
+  EXPECT_EQ(first.handlers, second.handlers);
+  EXPECT_NE(first.log_hash, run_plan(plan_of(4)).log_hash);
+}
+
+// Seeds that once broke a promise.
+struct Named {
+  const char* what;
+  std::uint64_t seed;
+};
+class OnceBroken : public ::testing::TestWithParam<Named> {};
+TEST_P(OnceBroken, IsKept) { expect_kept(GetParam().seed); }
+INSTANTIATE_TEST_SUITE_P(Simulation, OnceBroken,
+                         ::testing::Values(Named{"a repeat was called a duplicate of what was refused", 11},
+                                           Named{"a taken date was parked by a stepped clock", 55}),
+                         [](const auto& info) { return "Seed" + std::to_string(info.param.seed); });
+
+// --- negative controls: each breaks one thing around the agent, and the oracle must name it
+
+// Two days of one reporter, with nothing that goes wrong but what the test adds.
+Plan calm_plan(Reporter::Identity identity) {
+  auto plan = plan_of(7);
+  plan.length = Milliseconds(2 * 86'400'000);
+  plan.faults = {};
+  plan.weather = {};
+  plan.upstream = {};
+  plan.has_clock_battery = true;
+  plan.flush_at_end = true;
+  Reporter::Habits habits;
+  habits.name = "only";
+  habits.identity = identity;
+  habits.interval = Milliseconds(600'000);
+  plan.reporters = {habits};
+  return plan;
+}
+
+TEST(Oracle, FindsNothingInACalmRun) {
+  const auto outcome = run_plan(calm_plan(Reporter::Identity::sequence));
+  EXPECT_THAT(outcome.violations, IsEmpty());
+  EXPECT_GT(outcome.verdict.events, 100U);
+  EXPECT_GT(outcome.usages, 0U);
+}
+
+TEST(Oracle, FindsWhatAnUpstreamWithoutUniqueIdsBillsTwice) {
+  auto plan = calm_plan(Reporter::Identity::sequence);
+  plan.upstream.forgets_ids = true;
+  plan.weather.lost_answer = 50;
+  const auto outcome = run_plan(plan);
+  EXPECT_GT(outcome.verdict.doubled, 0);
+  EXPECT_EQ(outcome.verdict.lost, 0);
+}
+
+TEST(Oracle, FindsWhatWasAcknowledgedBeforeItWasSafe) {
+  auto plan = calm_plan(Reporter::Identity::none);
+  plan.reporters.front().believes_anything = true;
+  plan.faults.crash_at_work_percent = 30;
+  const auto outcome = run_plan(plan);
+  EXPECT_GT(outcome.verdict.lost, 0);
+  EXPECT_EQ(outcome.verdict.doubled, 0);
+}
+
+TEST(Oracle, FindsWhatATrustedClockThatLiesMisdates) {
+  auto plan = calm_plan(Reporter::Identity::sequence);
+  plan.time_server_error = Milliseconds(-6 * 3'600'000);
+  const auto outcome = run_plan(plan);
+  EXPECT_GT(outcome.verdict.misdated, 0);
+  EXPECT_EQ(outcome.verdict.lost, 0);
+  EXPECT_EQ(outcome.verdict.doubled, 0);
+}
+
+// A naive program repeats under a new identity what it believes to be lost.
+TEST(Oracle, FindsAReporterThatChangesItsIdentity) {
+  auto plan = calm_plan(Reporter::Identity::id);
+  plan.reporters.front().lost_ack_percent = 30;
+  plan.reporters.front().renames = true;
+  const auto outcome = run_plan(plan);
+  EXPECT_GT(outcome.verdict.doubled, 0);
 }
 
 }  // namespace

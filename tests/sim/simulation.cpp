@@ -16,7 +16,7 @@ constexpr Milliseconds kSecond{1'000};
 constexpr Milliseconds kHour{3'600'000};
 constexpr Milliseconds kDay{86'400'000};
 constexpr Milliseconds kCheckInterval{12 * 3'600'000};
-constexpr Milliseconds kReportersEnd{3'600'000};
+constexpr Milliseconds kReportersEnd{86'400'000};
 constexpr Milliseconds kDeliveryEnd{10 * 86'400'000LL};
 constexpr std::int64_t kDriftSlackMs = 30'000;
 constexpr Milliseconds kSlice{60'000};
@@ -42,6 +42,7 @@ Simulation::Simulation(const Plan& plan, const std::string& directory)
       machine_({world_, config_in(plan.config, directory), plan.seed, plan.drift_ppm,
                 [this](Machine& machine) { return network_.client(machine); }}),
       oracle_(plan.series),
+      traffic_({world_, machine_, oracle_, plan.traffic, [this] { return here(); }}, draws_.fork("traffic")),
       faults_(std::make_unique<FaultSchedule>(*this)),
       checked_at_(plan.begin) {
   DiskFaults::of_process() = {};
@@ -67,12 +68,14 @@ Simulation::~Simulation() { DiskFaults::of_process() = {}; }
 Outcome Simulation::run() {
   faults_->boot_device();
   for (auto& reporter : reporters_) reporter->begin();
+  traffic_.begin();
   faults_->begin();
   run_until(plan_.begin + plan_.length);
   world_.quieten();
   world_.note("the faults end");
   faults_->end_all();
   for (auto& reporter : reporters_) reporter->stop_making();
+  traffic_.stop_making();
   drain();
   read_end();
   outcome_.simulated = world_.now() - plan_.begin;
@@ -107,6 +110,7 @@ void Simulation::step_to(WallTime next) {
     oracle_.note_sleep(awake - world_.now());
     world_.pass(awake - world_.now());
     healthy_since_.reset();
+    working_since_.reset();
   } else {
     machine_.pass(next - world_.now());
     world_.pass(next - world_.now());
@@ -141,6 +145,7 @@ void Simulation::end_process(const std::string& why) {
   const auto window = plan_.config.commit_interval + machine_.core().batcher().stuck_for() + kSecond;
   oracle_.note_end_of_process(machine_.boot(), window);
   healthy_since_.reset();
+  working_since_.reset();
   machine_.kill();
   start_again_in(draws_.any_span(Milliseconds(100), 20 * kSecond));
 }
@@ -212,16 +217,20 @@ Place Simulation::here() const {
   return place;
 }
 
-// Since when the device could date what it counts, without anything in the way.
+// Since when the device could commit and date what it counts, without anything in the way.
 void Simulation::note_health() {
-  if (!machine_.running() || !machine_.wall().trusted) return healthy_since_.reset();
-  oracle_.note_trusted(machine_.boots(), world_.now());
-  const bool disk_works = DiskFaults::of_process().room == DiskFaults::Room::enough;
-  if (!disk_works || machine_.core().batcher().stuck_for() > Milliseconds(0)) return healthy_since_.reset();
-  if (!healthy_since_) healthy_since_ = world_.now();
-  if (world_.now() - *healthy_since_ > plan_.config.commit_interval + 10 * kSecond)
-    oracle_.note_settled(machine_.boots(), world_.now());
-  if (world_.now() - checked_at_ > kCheckInterval) check_journal("while running");
+  const auto enough = plan_.config.commit_interval + 10 * kSecond;
+  const bool works = machine_.running() && DiskFaults::of_process().room == DiskFaults::Room::enough &&
+                     machine_.core().batcher().stuck_for() == Milliseconds(0);
+  if (!works) working_since_.reset();
+  if (works && !working_since_) working_since_ = world_.now();
+  const bool dates = works && machine_.wall().trusted;
+  if (!dates) healthy_since_.reset();
+  if (dates && !healthy_since_) healthy_since_ = world_.now();
+  if (machine_.running() && machine_.wall().trusted) oracle_.note_trusted(machine_.boots(), world_.now());
+  if (dates && world_.now() - *healthy_since_ > enough) oracle_.note_settled(machine_.boots(), world_.now());
+  traffic_.look(works && world_.now() - *working_since_ > enough && traffic_.waited(enough));
+  if (works && world_.now() - checked_at_ > kCheckInterval) check_journal("while running");
 }
 
 void Simulation::check_journal(const std::string& when) {
@@ -233,8 +242,9 @@ void Simulation::check_journal(const std::string& when) {
 
 void Simulation::drain() {
   const auto all_acknowledged = [this] {
-    return machine_.running() && std::all_of(reporters_.begin(), reporters_.end(),
-                                             [](const auto& reporter) { return reporter->done(); });
+    return machine_.running() && traffic_.done() &&
+           std::all_of(reporters_.begin(), reporters_.end(),
+                       [](const auto& reporter) { return reporter->done(); });
   };
   run_until(world_.now() + kReportersEnd, all_acknowledged);
   if (!outcome_.violations.empty()) return;
@@ -271,6 +281,7 @@ bool Simulation::is_delivered() {
 void Simulation::read_end() {
   if (!machine_.running()) return violate("no process at the end");
   check_journal("at the end");
+  outcome_.commits += machine_.core().committer().stats().commits;
   Oracle::Seen seen;
   seen.billed = upstream_->billed();
   const auto milli = [this](const Quantity& quantity) {

@@ -11,6 +11,7 @@
 #include "tests/sim/machine.hpp"
 #include "tests/sim/oracle.hpp"
 #include "tests/sim/plan.hpp"
+#include "tests/sim/traffic.hpp"
 #include "tests/sim/world.hpp"
 
 namespace meterd::sim {
@@ -64,8 +65,10 @@ class Simulation {
   Machine machine_;
   Oracle oracle_;
   std::vector<std::unique_ptr<Reporter>> reporters_;
+  Traffic traffic_;
   std::optional<std::int64_t> crash_after_;  // handlers
-  std::optional<WallTime> healthy_since_;
+  std::optional<WallTime> healthy_since_;    // at work, with a clock that dates
+  std::optional<WallTime> working_since_;
   bool start_planned_ = false;
   bool stopping_ = false;
   std::unique_ptr<FaultSchedule> faults_;
