@@ -202,7 +202,16 @@ asio::awaitable<bool> Core::stop(Milliseconds at_most) {
   if (co_await deliveries_.join(end - around_.clock.boot()) && polite) co_return true;
   // The upstream does not answer in time: the exchange is cut, its intent stays, a restart asks again by id.
   deliveries_.abandon();
-  const bool ended = co_await tasks_.join(at_most);
+  bool ended = co_await tasks_.join(at_most);
+  // A write that hangs in the disk cannot be left: the process ends after it in any case. What was received
+  // meanwhile waits behind it, and is committed with it.
+  if (!ended && !committer_.idle())
+    around_.log.warning("stop_waits_for_the_disk", {{"directory", journal_.directory()}});
+  for (auto commits = committer_.stats().commits;
+       !ended && (!committer_.idle() || committer_.stats().commits != commits);) {
+    commits = committer_.stats().commits;
+    ended = co_await tasks_.join(at_most);
+  }
   co_return co_await deliveries_.join(at_most) && ended;
 }
 

@@ -38,7 +38,7 @@ class Core {
   boost::asio::awaitable<Status> reload(Config next);
 
   // Polite: commits what is counted, lets the exchange in flight end, commits its outcome. True if all of it
-  // ended within `at_most`.
+  // ended within `at_most`. Only a commit that hangs in the disk is waited for, however long.
   boost::asio::awaitable<bool> stop(Milliseconds at_most);
 
   // `flush` of the contract: returns once the journal has committed it.

@@ -116,19 +116,20 @@ void Device::start() {
                                        disk_, random);
   check(opened.ok(), "the test's journal opens");
   journal = std::move(*opened);
-  const app::Surroundings surroundings{loop->get_executor(),
-                                       loop->get_executor(),
-                                       loop->get_executor(),
-                                       *clock,
-                                       random,
-                                       links,
-                                       log,
-                                       [this](const app::UpstreamConfig& upstream) {
-                                         clients.push_back(upstream.host);
-                                         return std::make_unique<BillingClient>(billing);
-                                       },
-                                       [](const Error&) { check(false, "the test's disk does not fail"); },
-                                       &process};
+  const app::Surroundings surroundings{
+      loop->get_executor(),
+      journal_thread != nullptr ? journal_thread->get_executor() : loop->get_executor(),
+      loop->get_executor(),
+      *clock,
+      random,
+      links,
+      log,
+      [this](const app::UpstreamConfig& upstream) {
+        clients.push_back(upstream.host);
+        return std::make_unique<BillingClient>(billing);
+      },
+      [](const Error&) { check(false, "the test's disk does not fail"); },
+      &process};
   auto made = app::Core::make(config, *journal, surroundings);
   check(made.ok(), "the test's configuration is right");
   core = std::move(*made);

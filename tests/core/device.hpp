@@ -71,6 +71,7 @@ class Device {
   Status reload_both(const app::Config& first, const app::Config& second);  // without a pause between them
   Status reload(const app::Config& next);  // as SIGHUP; `config` stays what a restart would read
 
+  boost::asio::io_context* journal_thread = nullptr;  // with one, a commit ends when the test runs it
   app::Config config;
   Billing billing;
   FakeLinks links;

@@ -1,4 +1,6 @@
 // Opening: what comes back, what is refused, and that a refusal changes nothing.
+#include <sys/stat.h>
+
 #include <filesystem>
 
 #include "agent/journal/records.hpp"
@@ -208,6 +210,27 @@ TEST_F(JournalOpen, StartsAfreshOverTheEmptyFileOfAnInterruptedFirstStart) {
   write_file(marker(), "");
   open();
   expect_sound();
+}
+
+TEST_F(JournalOpen, ClearsAwayWhatAFirstStartThatWasCutShortWasMaking) {
+  const auto making = options_.directory + "/making";
+  std::filesystem::create_directories(making);
+  write_file(making + "/data.mdb", std::string(8'192, 'x'));
+  open();
+  expect_sound();
+  EXPECT_FALSE(std::filesystem::exists(making));
+}
+
+// A first start is the only one that makes a journal: what has data is opened in its place.
+TEST_F(JournalOpen, LeavesAJournalThatIsThereInItsPlace) {
+  open();
+  journal_.reset();
+  struct stat before {};
+  struct stat after {};
+  ASSERT_EQ(stat(data().c_str(), &before), 0);
+  open();
+  ASSERT_EQ(stat(data().c_str(), &after), 0);
+  EXPECT_EQ(before.st_ino, after.st_ino);
 }
 
 TEST_F(JournalOpen, WritesTheMarkerThatAPowerCutKeptFromTheFirstStart) {

@@ -35,20 +35,20 @@ void expect_nothing_found(const Outcome& outcome) {
 }
 
 TEST(PowerLoss, KeepsAcknowledgedEventsAndUsagesOnceAtEverySystemCall) {
-  const auto outcome = run_campaign(some(1'500, 150));
+  const auto outcome = run_campaign(some(1'000, 80));
   expect_nothing_found(outcome);
-  EXPECT_GE(outcome.counts.points, 1'500U);
+  EXPECT_GE(outcome.counts.points, 1'000U);
   EXPECT_GE(outcome.counts.images, 4 * outcome.counts.points);
 }
 
 TEST(PowerLoss, OfAFirstStartLeavesNothingThatCannotBeStarted) {
-  const auto outcome = run_campaign(some(400, 0));
+  const auto outcome = run_campaign(some(300, 0));
   expect_nothing_found(outcome);
-  EXPECT_GT(outcome.counts.trials, 20U);
+  EXPECT_GT(outcome.counts.trials, 10U);
 }
 
 TEST(PowerLoss, LosesAcknowledgedCommitsWhereTheMetaPageIsNotSynced) {
-  auto options = some(60, 10);
+  auto options = some(30, 6);
   options.environment_flags = MDB_NOMETASYNC;
   options.in_child = true;
   const auto outcome = run_campaign(options);
@@ -57,7 +57,7 @@ TEST(PowerLoss, LosesAcknowledgedCommitsWhereTheMetaPageIsNotSynced) {
 }
 
 TEST(PowerLoss, LosesAndTearsWhereNothingIsSynced) {
-  auto options = some(60, 30);
+  auto options = some(30, 12);
   options.environment_flags = MDB_NOSYNC;
   options.in_child = true;
   const auto outcome = run_campaign(options);
