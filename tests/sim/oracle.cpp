@@ -74,12 +74,14 @@ void Oracle::enter(const Claim& claim, const meter::TimeZone& zone, Sheet& sheet
 Oracle::Sheet Oracle::sheet_of(std::size_t series) const {
   Sheet out;
   for (const auto& claim : claims_)
-    if (!claim.places.empty() && std::find(claim.series.begin(), claim.series.end(), series) != claim.series.end())
+    if (!claim.places.empty() &&
+        std::find(claim.series.begin(), claim.series.end(), series) != claim.series.end())
       enter(claim, series_[series].zone, out);
   return out;
 }
 
-// What is short on one day and over on another was misdated; what is only short was lost, what is only over doubled.
+// What is short on one day and over on another was misdated; what is only short was lost, what is only over
+// doubled.
 void Oracle::judge_series(std::size_t at, const Days& billed, std::int64_t undated, Verdict& out) const {
   const auto& series = series_[at];
   auto sheet = sheet_of(at);
@@ -87,10 +89,11 @@ void Oracle::judge_series(std::size_t at, const Days& billed, std::int64_t undat
   std::int64_t extra = 0;
   const auto compare = [&](const std::string& what, std::int64_t found, const Bounds& bounds) {
     if (found >= bounds.least && found <= bounds.most) return;
-    (found < bounds.least ? missing : extra) += found < bounds.least ? bounds.least - found : found - bounds.most;
+    (found < bounds.least ? missing : extra) +=
+        found < bounds.least ? bounds.least - found : found - bounds.most;
     out.findings.push_back(series.subscription + " " + series.item_price + ", " + what + ": " +
-                           std::to_string(found) + ", and should be " + std::to_string(bounds.least) + " to " +
-                           std::to_string(bounds.most));
+                           std::to_string(found) + ", and should be " + std::to_string(bounds.least) +
+                           " to " + std::to_string(bounds.most));
   };
   std::int64_t total = undated;
   for (const auto& [day, quantity] : billed) {
