@@ -35,8 +35,8 @@ struct Balance {
   std::string zone;
   std::uint32_t next_revision = 0;
   Quantity waiting, in_doubt, parked, delivered, withdrawn, set_aside;
-  std::int64_t pruned_date = 0;  // of such a usage, the highest: the upstream still has it
-  Quantity pruned;               // part of delivered + withdrawn whose usages are no longer kept one by one
+  std::int64_t pruned_date = 0;    // of such a usage, the highest: the upstream still has it
+  Quantity pruned;                 // part of delivered + withdrawn whose usages are no longer kept one by one
   std::uint32_t copies = 0;        // Lineage::copies, as of which the next is right
   std::vector<CopiedPart> copied;  // parts of open; their sum is no more than it
 

@@ -101,6 +101,7 @@ Result<std::vector<WriteTransaction::UndatedBoot>> WriteTransaction::undated_boo
     const auto fields = parse_slice_key(key);
     if (!fields) return true;  // set aside when its boot's turn comes
     if (fields->boot_number >= before) return false;
+    if (fields->boot_number < lineage_.first_own_boot) return true;
     if (out.empty() || out.back().number != fields->boot_number) out.push_back({fields->boot_number, 0});
     out.back().seconds = fields->second + kSliceSeconds;
     return true;

@@ -93,8 +93,8 @@ class WriteTransaction {
   // Of that boot; unreadable ones are set aside on the way.
   Result<std::vector<SliceRecord>> slices(std::uint32_t boot_number, std::size_t at_most);
   Status erase_slice(const SliceFields& slice);
-  // Boots before that one which still have slices, oldest first; `seconds`: since its boot, for how long each
-  // is known to have run.
+  // Boots before that one which still have slices, but for those that came with a copy, oldest first;
+  // `seconds`: since its boot, for how long each is known to have run.
   struct UndatedBoot {
     std::uint32_t number = 0;
     std::uint32_t seconds = 0;

@@ -63,7 +63,7 @@ class Device {
   std::vector<journal::StoredUsage> outbox();
   std::vector<journal::BalanceRow> balances();
   Status flush(bool seal_now);
-  Status date(std::uint32_t boot, UsageDay day);                            // as an operator
+  Status date(std::uint32_t boot, UsageDay day);  // as an operator
   // meterctl reconcile: what became of the one upstream.
   Result<api::ReconciledUpstream> reconcile();
   void back_up(
