@@ -49,7 +49,7 @@ Batcher::Counted Batcher::count(const meter::EventView& event, const platform::W
 
   const auto at_ms = now.trusted ? at.since_epoch.count() : deps_.clock.boot().since_boot.count();
   const bool open = route->window == window_number_ && route->span.covers(now.trusted, at_ms);
-  if (!open && !open_sum(*route, at, now)) return full();
+  if (!open && !open_sum(*route, at, now, event.is_reading)) return full();
   ++stats_.events;
   if (!identified) {
     route->tally += {event.quantity, 1};
@@ -92,7 +92,8 @@ Route* Batcher::find_route(const meter::EventView& event, std::optional<Refusal>
 
 // Binds the route to its sum for that time, a new one if there is none in this window. An event counts in all
 // of its meters or in none: nullopt if one of the places may not be opened.
-std::optional<std::uint32_t> Batcher::open_sum(Route& route, WallTime at, const platform::WallReading& now) {
+std::optional<std::uint32_t> Batcher::open_sum(Route& route, WallTime at, const platform::WallReading& now,
+                                               bool is_reading) {
   std::vector<PlacedSum::Leg> legs;
   const Span span = place_legs(route, at, now, legs);
   const bool bound = route.window == window_number_;
@@ -106,7 +107,7 @@ std::optional<std::uint32_t> Batcher::open_sum(Route& route, WallTime at, const 
     return route.sum;
   }
   const bool open = is_open(route, span);
-  if (!may_open(legs, open)) return std::nullopt;
+  if (!may_open(legs, open, is_reading)) return std::nullopt;
   if (!open) opened_places_ += legs.size();
   if (!bound) open_routes_.push_back(&route);
   route.window = window_number_;
@@ -152,8 +153,9 @@ bool Batcher::is_open(const Route& route, const Span& span) const {
          route.span.covers(span.dated, span.from_ms);
 }
 
-bool Batcher::may_open(const std::vector<PlacedSum::Leg>& legs, bool open) const {
+bool Batcher::may_open(const std::vector<PlacedSum::Leg>& legs, bool open, bool is_reading) const {
   if (open_places_ + legs.size() > limits::kPendingKeysMax) return false;
+  if (is_reading) return true;
   const bool has_room = open || opened_places_ + legs.size() <= opened_places_max_;
   if (has_room && !above_watermark_) return true;
   return std::all_of(legs.begin(), legs.end(),

@@ -142,11 +142,12 @@ class Batcher {
   std::optional<meter::Refusal> judge(const meter::EventView& event, const platform::WallReading& now,
                                       WallTime& at) const;
   Route* find_route(const meter::EventView& event, std::optional<meter::Refusal>& refusal);
-  std::optional<std::uint32_t> open_sum(Route& route, WallTime at, const platform::WallReading& now);
+  std::optional<std::uint32_t> open_sum(Route& route, WallTime at, const platform::WallReading& now,
+                                        bool is_reading);
   Span place_legs(const Route& route, WallTime at, const platform::WallReading& now,
                   std::vector<PlacedSum::Leg>& legs) const;
   bool is_open(const Route& route, const Span& span) const;
-  bool may_open(const std::vector<PlacedSum::Leg>& legs, bool open) const;
+  bool may_open(const std::vector<PlacedSum::Leg>& legs, bool open, bool is_reading) const;
   Window close_window();
   WindowContext context_for(const platform::WallReading& now);
   boost::asio::awaitable<void> gather();

@@ -50,7 +50,8 @@ void InterfaceSource::harvest(Batcher& batcher, const platform::WallReading& now
     event.name = rule_.event.value();
     event.subscription = rule_.subscription.value();
     event.quantity = Quantity::of(bytes);
-    // Refused (no such meter, or full): the cursor stays, so that the bytes are counted once they can be.
+    event.is_reading = true;
+    // Refused (no such meter, or limits): the cursor stays, so that the bytes are counted once they can be.
     if (batcher.count(event, now).refusal) return;
   }
   if (bytes == 0 && !first && !step.reset) return;  // nothing new: write nothing

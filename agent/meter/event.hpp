@@ -18,6 +18,8 @@ struct EventView {
   std::optional<WallTime> time;  // when it happened; otherwise its arrival counts
   std::string_view producer;     // with `id`: the identity for de-duplication
   std::string_view id;           // empty: not de-duplicated
+  // The reading of a counter: nobody reports it again, so it is not refused for want of room. There are few.
+  bool is_reading = false;
 };
 
 enum class Refusal : std::uint8_t {

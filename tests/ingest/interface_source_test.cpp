@@ -170,19 +170,15 @@ TEST_F(InterfaceSourceTest, CountsANewInterfaceOfItsNameFromZero) {
   EXPECT_THAT(bench_.open(), ElementsAre(Pair("2027-01-15 sub_1 data-usd", "42")));
 }
 
-TEST_F(InterfaceSourceTest, KeepsItsCursorWhileRefusedAndCountsTheBytesLater) {
+TEST_F(InterfaceSourceTest, IsNotRefusedAboveTheWatermarkSinceNobodyReportsItsBytesAgain) {
   interval();
   bench_.batcher().set_above_watermark(true);
+  bench_.batcher().limit_places(0);
+  EXPECT_EQ(bench_.sms().refusal, meter::Refusal::full);
   traffic(100, 0);
   interval();
-  traffic(100, 0);
-  interval();
-  EXPECT_THAT(bench_.open(), IsEmpty());
-  EXPECT_EQ(stored_rx(), 1'000U);
-  bench_.batcher().set_above_watermark(false);
-  interval();
-  EXPECT_THAT(bench_.open(), ElementsAre(Pair("2027-01-15 sub_1 data-usd", "200")));
-  EXPECT_EQ(stored_rx(), 1'200U);
+  EXPECT_THAT(bench_.open(), ElementsAre(Pair("2027-01-15 sub_1 data-usd", "100")));
+  EXPECT_EQ(stored_rx(), 1'100U);
 }
 
 TEST_F(InterfaceSourceTest, CountsTheLastBytesWhenTheDaemonStops) {

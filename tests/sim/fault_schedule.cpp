@@ -64,7 +64,7 @@ void FaultSchedule::begin() {
   });
   every(rates.disk_full, "disk full", [this](Draws& draws) { fill_disk(draws, false); });
   every(rates.disk_cramped, "disk cramped", [this](Draws& draws) { fill_disk(draws, true); });
-  every(rates.disk_broken, "disk broken", [this, &world](Draws& draws) {
+  every(rates.disk_broken, "disk broken", [&world](Draws& draws) {
     DiskFaults::of_process().next = draws.percent(50) ? DiskFaults::Break::write : DiskFaults::Break::sync;
     world.note("the disk's next call fails");
   });

@@ -7,6 +7,7 @@ namespace meterd::sim {
 
 namespace {
 
+constexpr std::uint64_t kTinyBytes = 1ULL << 20U;  // the least that may be configured
 constexpr Milliseconds kSecond{1'000};
 constexpr Milliseconds kMinute{60'000};
 constexpr Milliseconds kHour{3'600'000};
@@ -60,8 +61,8 @@ void plan_config(Plan& plan, const std::string& zone, Draws draws) {
   config.commit_interval =
       draws.pick(std::vector<Milliseconds>{10 * kSecond, 10 * kSecond, 30 * kSecond, kMinute});
   const bool tiny = draws.percent(15);  // it gets full, and refuses, and delivers itself free
-  config.journal_size_max = tiny ? 512ULL << 10U : 4ULL << 20U;
-  config.journal_reserve = tiny ? 64ULL << 10U : 256ULL << 10U;
+  config.journal_size_max = tiny ? kTinyBytes : 4ULL << 20U;
+  config.journal_reserve = 256ULL << 10U;
   config.retain_delivered = Seconds(draws.pick(std::vector<std::int64_t>{86'400, 400 * 86'400}));
   app::UpstreamConfig upstream;
   upstream.name = UpstreamName("billing");
@@ -76,7 +77,7 @@ void plan_config(Plan& plan, const std::string& zone, Draws draws) {
   add_meter(plan, "api.call", "api-usd", zone);
   add_meter(plan, "api.call", "calls-usd", other_zone);  // both count
   add_meter(plan, "data.bytes", "data-usd", zone);
-  const auto subscriptions = tiny ? draws.between(20, 80) : draws.between(1, 4);
+  const auto subscriptions = tiny ? draws.between(60, 200) : draws.between(1, 4);
   for (std::int64_t at = 1; at <= subscriptions; ++at) {
     const auto name = "sub_" + std::to_string(at);
     const auto first = plan.series.size();
@@ -123,7 +124,8 @@ void plan_reporters(Plan& plan, Draws draws) {
 void plan_network(Plan& plan, Draws draws) {
   const auto some = [&] { return draws.pick(std::vector<std::int64_t>{0, 0, 2, 10}); };
   plan.weather = {some(), some(), some(), some(), some(), some(), some()};
-  if (plan.config.upstreams.front().seal >= Seconds(21'600)) {  // what it refuses is parked, and stays
+  // What it refuses is parked, and stays: a tiny journal would be full of it for good.
+  if (plan.config.upstreams.front().seal >= Seconds(21'600) && plan.config.journal_size_max > kTinyBytes) {
     plan.upstream.per_day = draws.percent(10);
     plan.upstream.lifetime_limit =
         draws.percent(10) ? static_cast<std::uint64_t>(draws.between(1, 20)) : 5'000;

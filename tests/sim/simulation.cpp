@@ -14,7 +14,6 @@ namespace asio = boost::asio;
 namespace {
 constexpr Milliseconds kSecond{1'000};
 constexpr Milliseconds kHour{3'600'000};
-constexpr Milliseconds kDay{86'400'000};
 constexpr Milliseconds kCheckInterval{12 * 3'600'000};
 // A journal that is full of a day's open buckets takes others once that day is sealed and delivered.
 constexpr Milliseconds kReportersEnd{10 * 86'400'000LL};
