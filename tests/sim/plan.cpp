@@ -77,7 +77,7 @@ void plan_config(Plan& plan, const std::string& zone, Draws draws) {
   add_meter(plan, "api.call", "api-usd", zone);
   add_meter(plan, "api.call", "calls-usd", other_zone);  // both count
   add_meter(plan, "data.bytes", "data-usd", zone);
-  const auto subscriptions = tiny ? draws.between(60, 200) : draws.between(1, 4);
+  const auto subscriptions = tiny ? draws.between(40, 90) : draws.between(1, 4);
   for (std::int64_t at = 1; at <= subscriptions; ++at) {
     const auto name = "sub_" + std::to_string(at);
     const auto first = plan.series.size();
