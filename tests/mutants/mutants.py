@@ -19,7 +19,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-PARTS = "journal;ingest;flush;core"
+PARTS = "journal;ingest;flush;core;power;sim"
 TEST_MINUTES_MAX = 10  # of one mutant: one that hangs is noticed too
 
 
