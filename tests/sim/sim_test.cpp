@@ -44,7 +44,7 @@ TEST_P(OnceBroken, IsKept) { expect_kept(GetParam().seed); }
 INSTANTIATE_TEST_SUITE_P(Simulation, OnceBroken,
                          ::testing::Values(Named{"a repeat was called a duplicate of what was refused", 11},
                                            Named{"a taken date was parked by a stepped clock", 55}),
-                         [](const auto& info) { return "Seed" + std::to_string(info.param.seed); });
+                         [](const auto& one) { return "Seed" + std::to_string(one.param.seed); });
 
 // --- negative controls: each breaks one thing around the agent, and the oracle must name it
 
