@@ -34,9 +34,13 @@ def answer(kind, spec, clock):
     """The answer of a fault, None for a kind that keeps the site's own answer or gives none."""
     if kind in _ERRORS:
         return _ERRORS[kind].response()
-    if kind in ("error_429", "error_429_date"):
-        value = spec.retry_after if kind == "error_429" else clock.http_date(_seconds(spec.retry_after))
-        return ApiError(429, _THROTTLED, "Too many requests", headers=[("Retry-After", value)]).response()
+    if kind == "error_429":
+        headers = [("Retry-After", spec.retry_after)]
+        return ApiError(429, _THROTTLED, "Too many requests", headers=headers).response()
+    if kind == "error_429_date":
+        now, later = clock.http_dates(_seconds(spec.retry_after))
+        headers = [("Date", now), ("Retry-After", later)]
+        return ApiError(429, _THROTTLED, "Too many requests", headers=headers).response()
     if kind == "error_502_html":
         return Response(502, (_HTML,), _PROXY_PAGE)
     if kind == "captive_portal":

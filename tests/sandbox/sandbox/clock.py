@@ -16,9 +16,14 @@ class Clock:
     def advance(self, seconds):
         self.advanced += seconds
 
-    def http_date(self, after_seconds=0):
+    def http_date(self):
         """An HTTP-date of the real clock, not of the advanced one: the client that reads it was not advanced."""
-        second = int(time.time() + after_seconds)
+        second = int(time.time())
         if self._date[0] != second:
             self._date = (second, email.utils.formatdate(second, usegmt=True))
         return self._date[1]
+
+    def http_dates(self, after_seconds):
+        """Now and so many seconds later, from one reading: two would be a second off now and then."""
+        second = int(time.time())
+        return tuple(email.utils.formatdate(at, usegmt=True) for at in (second, second + after_seconds))

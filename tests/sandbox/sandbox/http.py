@@ -80,7 +80,9 @@ class Response:
 
     def head(self, date, close=False, framing=None):
         """The bytes up to the body. `framing` replaces Content-Length (a body without a known end)."""
-        lines = [f"HTTP/1.1 {self.status} {_reason(self.status)}", f"Date: {date}"]
+        lines = [f"HTTP/1.1 {self.status} {_reason(self.status)}"]
+        if not any(name == "Date" for name, _ in self.headers):
+            lines.append(f"Date: {date}")
         lines += [f"{name}: {value}" for name, value in self.headers]
         lines.append(framing or f"Content-Length: {len(self.body)}")
         if close:
