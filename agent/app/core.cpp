@@ -15,6 +15,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr Milliseconds kSpaceInterval{10'000};
+constexpr Milliseconds kQuietInterval{3'600'000};
 constexpr Milliseconds kReserveInterval{1'000};  // while the disk is full
 constexpr std::size_t kClearedPerCommit = 256;
 constexpr std::uint64_t kRoomKept = 8;  // an eighth of the map, as long as there is history to forget for it
@@ -62,7 +63,7 @@ Status Core::wire() {
     if (changed.seals && changed.outbox) batcher_->note_seals();
     // Far from the watermark every ten seconds are enough; not if what was let in since may have used half of
     // the room that was left.
-    if (batcher_->opened_places() >= look_again_at_) space_alarm_->notify();
+    if (space_is_quiet_ || batcher_->opened_places() >= look_again_at_) space_alarm_->notify();
   });
   return {};
 }
@@ -219,11 +220,14 @@ asio::awaitable<void> Core::watch_space() {
   std::optional<std::uint64_t> read_at_commit;
   while (!stopping_) {
     // Only a commit changes what is used; without a reserve the disk may have got room by itself.
-    if (read_at_commit != committer_.stats().commits || !reserve_kept_) {
+    const bool changed = read_at_commit != committer_.stats().commits;
+    if (changed || !reserve_kept_) {
       read_at_commit = committer_.stats().commits;
       co_await look_at_space();
     }
-    co_await space_alarm_->wait_for(reserve_kept_ ? kSpaceInterval : kReserveInterval);
+    space_is_quiet_ = !changed && reserve_kept_;  // the next commit wakes it
+    const auto interval = space_is_quiet_ ? kQuietInterval : kSpaceInterval;
+    co_await space_alarm_->wait_for(reserve_kept_ ? interval : kReserveInterval);
   }
 }
 

@@ -91,7 +91,8 @@ class Core {
   std::uint64_t look_again_at_ = 0;    // places opened by then have used half of the room
   std::uint64_t reserved_beyond_ = 0;  // the file's length when the reserve was last asked for; 0: not yet
   bool reserve_kept_ = true;
-  bool refusing_new_ = false;  // new keys: above the watermark, or without a reserve
+  bool space_is_quiet_ = false;  // nothing was committed since it was read
+  bool refusing_new_ = false;    // new keys: above the watermark, or without a reserve
   bool stopping_ = false;
   flush::Reconciler* reconciler_ = nullptr;  // at work, in a coroutine that owns it
   bool stopping_reconciling_ = false;

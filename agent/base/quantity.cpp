@@ -114,23 +114,26 @@ std::optional<std::uint64_t> Quantity::whole() const {
 
 std::string Quantity::text() const {
   if (const auto units = whole()) return std::to_string(*units);
+  constexpr std::size_t kDigitsMax = 12 * kChunkDigits;  // 320 bits have 97
+  std::array<char, kDigitsMax> digits{};                 // filled from its end
+  char* const end = digits.data() + digits.size();
+  char* const point = end - kPlaces;
+  char* first = end;
   const bool negative = is_negative();
   Quantity rest = negative ? -*this : *this;
-  std::string digits;  // least significant first
-  while (!rest.is_zero() || digits.size() <= kPlaces) {
+  while (!rest.is_zero() || first >= point) {
     std::uint32_t chunk = rest.divide(kChunk);
     for (int i = 0; i < kChunkDigits; ++i) {
-      digits.push_back(static_cast<char>('0' + chunk % 10));
+      *--first = static_cast<char>('0' + chunk % 10);
       chunk /= 10;
     }
   }
-  while (digits.size() > kPlaces + 1 && digits.back() == '0') digits.pop_back();
-  std::string out;
-  if (negative) out.push_back('-');
-  out.append(digits.rbegin(), digits.rend() - kPlaces);
-  std::string fraction(digits.rend() - kPlaces, digits.rend());
-  while (!fraction.empty() && fraction.back() == '0') fraction.pop_back();
-  if (!fraction.empty()) out.append(1, '.').append(fraction);
+  while (first + 1 < point && *first == '0') ++first;
+  char* last = end;
+  while (last > point && last[-1] == '0') --last;
+  std::string out(negative ? "-" : "");
+  out.append(first, point);
+  if (last > point) out.append(1, '.').append(point, last);
   return out;
 }
 

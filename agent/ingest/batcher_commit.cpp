@@ -12,7 +12,9 @@ namespace meterd::ingest {
 namespace asio = boost::asio;
 
 namespace {
-constexpr Milliseconds kRetryAfterFailure{1'000};
+// A refused window is tried again when it has been stuck for as long again, within these.
+constexpr Milliseconds kRetryAfterFailureMin{1'000};
+constexpr Milliseconds kRetryAfterFailureMax{10'000};
 constexpr Milliseconds kTrustedTimeStep{3'600'000};
 constexpr Milliseconds kGatherFor{1};
 constexpr Milliseconds kSummaryInterval{60'000};
@@ -23,7 +25,8 @@ constexpr std::size_t kRoutesKept = 32'768;  // from one window to the next
 asio::awaitable<void> Batcher::run() {
   for (;;) {
     if (!urgent_ && !stopping_)
-      co_await alarm_->wait_for(stuck_ ? kRetryAfterFailure : settings_.rules.commit_interval);
+      co_await alarm_->wait_for(stuck_ ? std::clamp(stuck_for(), kRetryAfterFailureMin, kRetryAfterFailureMax)
+                                       : settings_.rules.commit_interval);
     co_await gather();
     urgent_ = false;
     const auto now = deps_.clock.wall();

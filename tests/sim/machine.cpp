@@ -45,9 +45,11 @@ Status Machine::start() {
   auto process = std::make_unique<Process>();
   process->loop = std::make_unique<asio::io_context>(1);
   process->clock = std::make_unique<platform::FakeClock>(*process->loop);
-  auto opened = journal::Journal::open({deps_.config.journal_directory, deps_.config.journal_size_max,
-                                        deps_.config.journal_reserve, boot_id_, wall_},
-                                       disk_, random_);
+  journal::JournalOptions options{deps_.config.journal_directory, deps_.config.journal_size_max,
+                                  deps_.config.journal_reserve, boot_id_, wall_};
+  // A child for each of so many starts would be a tenth of the whole run.
+  options.file_check = journal::FileCheck::here;
+  auto opened = journal::Journal::open(options, disk_, random_);
   if (!opened) return opened.error();
   process->journal = std::move(*opened);
   latch_.emplace(process->journal->trusted_offset_at_open());

@@ -20,6 +20,7 @@ constexpr Milliseconds kReportersEnd{10 * 86'400'000LL};
 constexpr Milliseconds kDeliveryEnd{10 * 86'400'000LL};
 constexpr std::int64_t kDriftSlackMs = 30'000;
 constexpr Milliseconds kSlice{60'000};
+constexpr Milliseconds kStartAgain{60'000};  // a start that was refused
 
 app::Config config_in(app::Config config, const std::string& directory) {
   config.journal_directory = directory;
@@ -194,7 +195,7 @@ void Simulation::start_process() {
   world_.note("start refused: " + started.error().message);
   if (!cramped && disk.broken + disk.refused == faults_before)
     violate("does not start: " + started.error().message);
-  start_again_in(10 * kSecond);
+  start_again_in(kStartAgain);
 }
 
 // Something is under way: die within the next few handlers, now and then.
