@@ -66,9 +66,20 @@ struct MeterConfig {
   std::optional<Quantity> unit_price;  // Twilio: the price of one unit
 };
 
+// A part of time, [from, until), in seconds since the epoch.
+struct ActiveTime {
+  std::int64_t from = INT64_MIN;
+  std::int64_t until = INT64_MAX;
+  bool operator==(const ActiveTime&) const = default;
+};
+
 struct SubscriptionConfig {
   SubscriptionId id;
   std::vector<ItemPriceId> item_prices;
+  // When a usage of it can be invoiced: in order, without overlap. Empty: always.
+  std::vector<ActiveTime> active;
+  std::vector<std::string> active_text;  // each as in the file: "2026-01-01/2026-06-30"
+  std::vector<ItemPriceId> not_metered;  // a part of it that takes no usage; none is in item_prices
 };
 
 struct InterfaceSourceConfig {

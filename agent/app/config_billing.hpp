@@ -9,12 +9,18 @@ namespace meterd::app {
 
 // `lives` receives the place of each upstream's `life` (by position), for check_lives.
 void load_upstreams(std::vector<Section> tables, Config& config, std::vector<Problems::Place>& lives);
-void load_meters(std::vector<Section> tables, Config& config);
+// `item_prices` receives the place of each meter's item price (by position), for check_not_metered.
+void load_meters(std::vector<Section> tables, Config& config, std::vector<Problems::Place>& item_prices);
 void load_subscriptions(std::vector<Section> tables, Problems& problems, Config& config);
 void load_interfaces(std::vector<Section> tables, Config& config);
 
 // Refuses an upstream that would use up its vendor's lifetime limit of usages before its `life` is over.
 void check_lives(Problems& problems, const Config& config, const std::vector<Problems::Place>& lives);
+
+// Refuses a meter that counts into an item price of which every fitting subscription says that it is not
+// metered.
+void check_not_metered(Problems& problems, const Config& config,
+                       const std::vector<Problems::Place>& item_prices);
 
 // `time_zone` of the table, which must be in the tz database.
 void load_time_zone(Section& section, std::string& out);

@@ -21,6 +21,7 @@ class TomlWriter {
   void raw(std::string_view key, std::string_view value) {
     out_.append(key).append(" = ").append(value).append("\n");
   }
+  void comment(const std::string& line) { out_.append("# ").append(line).append("\n"); }
   void text(std::string_view key, const std::string& value) { raw(key, toml_quote(value)); }
   void text_if(std::string_view key, const std::string& value) {
     if (!value.empty()) text(key, value);
@@ -111,12 +112,31 @@ void describe_meter(const MeterConfig& meter, TomlWriter& out) {
   if (meter.unit_price) out.text("unit_price", meter.unit_price->text());
 }
 
+std::vector<std::string> values_of(const std::vector<ItemPriceId>& prices) {
+  std::vector<std::string> out;
+  for (const auto& price : prices) out.push_back(price.value());
+  return out;
+}
+
+// What the file's days are in the device's time zone: "2025-12-31T23:00:00Z/2026-06-30T22:00:00Z".
+std::string instants_of(const std::vector<ActiveTime>& active) {
+  const auto end = [](std::int64_t at, std::int64_t open) {
+    return at == open ? "" : rfc3339(WallTime::from_seconds(at));
+  };
+  std::string out;
+  for (const auto& time : active)
+    out += (out.empty() ? "" : ", ") + end(time.from, INT64_MIN) + "/" + end(time.until, INT64_MAX);
+  return out;
+}
+
 void describe_subscription(const SubscriptionConfig& subscription, TomlWriter& out) {
-  std::vector<std::string> prices;
-  for (const auto& price : subscription.item_prices) prices.push_back(price.value());
   out.header("[[subscription]]");
   out.text("id", subscription.id.value());
-  out.list("item_prices", prices);
+  out.list("item_prices", values_of(subscription.item_prices));
+  if (!subscription.not_metered.empty()) out.list("not_metered", values_of(subscription.not_metered));
+  if (subscription.active.empty()) return;
+  out.comment("active from, and until before: " + instants_of(subscription.active));
+  out.list("active", subscription.active_text);
 }
 
 void describe_interface(const InterfaceSourceConfig& source, TomlWriter& out) {

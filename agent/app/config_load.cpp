@@ -20,6 +20,8 @@ constexpr std::uint64_t kJournalMin = 1ULL << 20;
 // One seal or one receipt rewrites about ten pages, and LMDB frees them two commits later.
 constexpr std::uint64_t kReserveMin = 256ULL << 10;
 
+constexpr std::uint64_t kLifetimeLimitMax = 10'000'000;  // usages of one subscription
+
 constexpr Milliseconds kDay{86'400'000};
 const DurationRule kCommitInterval{Milliseconds(10), Milliseconds(3'600'000),
                                    R"(a duration such as "10s", from "10ms" to "1h")"};
@@ -27,6 +29,8 @@ const DurationRule kHistory{Milliseconds(1'000), kDay * 36'500,
                             R"(a duration such as "400d", in whole seconds, at least "1s")"};
 const DurationRule kTolerance{Milliseconds(0), kDay * 36'500,
                               R"(a duration such as "5m" or "400d", in whole seconds)"};
+const DurationRule kIdempotency{Milliseconds(60'000), kDay,
+                                R"(a duration such as "30m", in whole seconds, from "1m" to "1d")"};
 
 // The machine id identifies the machine to everyone who ever sees it (machine-id(5)): only a hash of it
 // leaves.
@@ -133,20 +137,20 @@ void load_access(Section section, Config& out) {
 // stay in the ledger where there is none.
 void load_api_upstream(Section& section, const char* key, UpstreamKind kind, const Config& config,
                        UpstreamName& out) {
-  std::vector<UpstreamName> fitting;
+  std::vector<std::string> fitting;
   for (const auto& upstream : config.upstreams)
-    if (upstream.kind == kind) fitting.push_back(upstream.name);
+    if (upstream.kind == kind) fitting.push_back(upstream.name.value());
   const auto kind_name = "\"" + std::string(name_of(kind)) + "\"";
-  if (!fitting.empty()) out = fitting.front();
+  if (!fitting.empty()) out = UpstreamName(fitting.front());
   if (fitting.size() > 1 && !section.has(key))
     section.error(key, std::to_string(fitting.size()) + " [[upstream]] are of kind " + kind_name +
                            "; name the one that calls to the device's own API go to");
   UpstreamName named = out;
   section.name(key, limits::kUpstreamNameMax, named);
   const bool stays = fitting.empty() && named.value() == kLedger;
-  if (!stays && std::find(fitting.begin(), fitting.end(), named) == fitting.end())
+  if (!stays && std::find(fitting.begin(), fitting.end(), named.value()) == fitting.end())
     return section.error(key, "no [[upstream]] of kind " + kind_name + " is named \"" + named.value() + "\"" +
-                                  similar_upstream(config, named.value()));
+                                  did_you_mean(named.value(), fitting));
   out = named;
 }
 
@@ -189,8 +193,8 @@ void load_api(Section section, Config& out) {
   if (section.has("twilio_account") != section.has("twilio_token"))
     section.error(section.has("twilio_account") ? "twilio_account" : "twilio_token",
                   "twilio_account and twilio_token belong together; set both or none");
-  section.duration("idempotency_window", kTolerance, out.idempotency_window);
-  section.unsigned_integer("lifetime_limit", 1, 1'000'000'000, out.lifetime_limit);
+  section.duration("idempotency_window", kIdempotency, out.idempotency_window);
+  section.unsigned_integer("lifetime_limit", 1, kLifetimeLimitMax, out.lifetime_limit);
   load_api_upstream(section, "chargebee_upstream", UpstreamKind::chargebee, out, out.chargebee_upstream);
   load_api_upstream(section, "twilio_v1_upstream", UpstreamKind::twilio_v1, out, out.twilio_v1_upstream);
   load_api_upstream(section, "twilio_preview_upstream", UpstreamKind::twilio_preview, out,
@@ -206,6 +210,7 @@ Config load_sections(const TomlNode& document, Problems& problems, const ConfigS
   const auto section = [&](const char* name) { return Section(problems, sources, name, root.take(name)); };
   const auto tables = [&](const char* name) { return sections(problems, sources, root, name); };
   std::vector<Problems::Place> lives;
+  std::vector<Problems::Place> item_prices;
   load_device(section("device"), sources, out);
   load_clock(section("clock"), out);
   load_journal(section("journal"), out);
@@ -213,10 +218,11 @@ Config load_sections(const TomlNode& document, Problems& problems, const ConfigS
   load_access(section("access"), out);
   load_upstreams(tables("upstream"), out, lives);
   load_api(section("api"), out);
-  load_meters(tables("meter"), out);
+  load_meters(tables("meter"), out, item_prices);
   load_subscriptions(tables("subscription"), problems, out);
   load_interfaces(tables("source"), out);
   check_lives(problems, out, lives);
+  check_not_metered(problems, out, item_prices);
   root.finish();
   return out;
 }

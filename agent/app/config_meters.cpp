@@ -2,7 +2,6 @@
 
 #include "agent/app/config_billing.hpp"
 #include "agent/base/limits.hpp"
-#include "agent/base/text.hpp"
 #include "agent/meter/time_zone.hpp"
 
 namespace meterd::app {
@@ -61,20 +60,6 @@ void check_against_others(Section& table, const Config& config, const MeterConfi
   }
 }
 
-// Only doubts: what was listed once stays accepted, and the journal remembers what this file does not.
-void warn_if_unlisted(Problems& problems, const Config& config, const MeterConfig& meter) {
-  const bool listed = std::any_of(
-      config.subscriptions.begin(), config.subscriptions.end(), [&](const SubscriptionConfig& subscription) {
-        const auto& prices = subscription.item_prices;
-        return (!meter.subscription || *meter.subscription == subscription.id) &&
-               std::find(prices.begin(), prices.end(), meter.item_price) != prices.end();
-      });
-  if (config.subscriptions.empty() || listed) return;
-  problems.warning({0, "meter.item_price"},
-                   "\"" + meter.item_price.value() + "\" is in no fitting [[subscription]]: events of \"" +
-                       meter.event.value() + "\" are refused, unless it was listed before");
-}
-
 void check_source(Section& table, const Config& config, const InterfaceSourceConfig& source) {
   const bool known_event = !source.event.empty();
   std::size_t meters = 0;
@@ -112,7 +97,7 @@ void load_time_zone(Section& section, std::string& out) {
   out = zone;
 }
 
-void load_meters(std::vector<Section> tables, Config& config) {
+void load_meters(std::vector<Section> tables, Config& config, std::vector<Problems::Place>& item_prices) {
   for (auto& table : tables) {
     MeterConfig meter;
     table.require("event", "the name of the event to count");
@@ -127,30 +112,9 @@ void load_meters(std::vector<Section> tables, Config& config) {
     load_pricing(table, config, meter);
     table.finish();
     if (!meter.event.empty() && !meter.item_price.empty()) check_against_others(table, config, meter);
+    item_prices.push_back(table.place("item_price"));
     config.meters.push_back(std::move(meter));
   }
-}
-
-void load_subscriptions(std::vector<Section> tables, Problems& problems, Config& config) {
-  const std::string prices_of = "each of 1 to 100 bytes without control characters";
-  for (auto& table : tables) {
-    SubscriptionConfig subscription;
-    table.require("id", "the subscription's id");
-    table.subscription("id", subscription.id);
-    for (const auto& other : config.subscriptions)
-      if (!other.id.empty() && other.id == subscription.id)
-        table.error("id", "is listed already; put all its item prices into one table");
-    std::vector<std::string> prices;
-    table.require("item_prices", "the item prices that the subscription has, as an array of strings");
-    table.strings("item_prices", "each an item price", prices);
-    for (const auto& price : prices) {
-      if (!is_clean_text(price, limits::kIdMax)) table.expected("item_prices", "item prices, " + prices_of);
-      subscription.item_prices.emplace_back(price);
-    }
-    table.finish();
-    config.subscriptions.push_back(std::move(subscription));
-  }
-  for (const auto& meter : config.meters) warn_if_unlisted(problems, config, meter);
 }
 
 void load_interfaces(std::vector<Section> tables, Config& config) {

@@ -184,18 +184,29 @@ void Section::quantity(std::string_view key, std::optional<Quantity>& out) {
   out = *quantity;
 }
 
-void Section::strings(std::string_view key, const std::string& what, std::vector<std::string>& out) {
+std::optional<std::vector<const TomlNode*>> Section::items(std::string_view key, const std::string& what) {
   const auto* node = take(key);
-  if (node == nullptr) return;
-  if (node->kind != TomlNode::Kind::array) return expected(key, "an array of strings, " + what);
-  out.clear();
+  if (node == nullptr) return std::nullopt;
+  if (node->kind != TomlNode::Kind::array) {
+    expected(key, "an array of strings, " + what);
+    return std::nullopt;
+  }
+  std::vector<const TomlNode*> out;
   for (const auto& item : node->children) {
     if (item.kind == TomlNode::Kind::string) {
-      out.push_back(item.text);
+      out.push_back(&item);
     } else {
-      problems_.error({item.line, place(key).key}, "expected a string, " + what + "; found " + item.found());
+      item_error(key, item, "expected a string, " + what + "; found " + item.found());
     }
   }
+  return out;
+}
+
+void Section::strings(std::string_view key, const std::string& what, std::vector<std::string>& out) {
+  const auto nodes = items(key, what);
+  if (!nodes) return;
+  out.clear();
+  for (const auto* node : *nodes) out.push_back(node->text);
 }
 
 const TomlNode* Section::secret_source(std::string_view key) {

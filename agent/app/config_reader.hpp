@@ -87,7 +87,13 @@ class Section {
   bool size(std::string_view key, std::uint64_t& out);  // whether it was given and well formed
   void unsigned_integer(std::string_view key, std::uint64_t least, std::uint64_t most, std::uint64_t& out);
   void quantity(std::string_view key, std::optional<Quantity>& out);  // not negative
-  // Every string of an array; `each` reports what it refuses through the node's line.
+  // The nodes of an array of strings, or nullopt; an item of another type is reported at its own line and
+  // left out.
+  std::optional<std::vector<const TomlNode*>> items(std::string_view key, const std::string& what);
+  void item_error(std::string_view key, const TomlNode& item, const std::string& message) {
+    problems_.error({item.line, place(key).key}, message);
+  }
+  // Every string of an array.
   void strings(std::string_view key, const std::string& what, std::vector<std::string>& out);
   // Reads the secret itself. Only its source can appear in a message.
   void secret(std::string_view key, Secret& out);

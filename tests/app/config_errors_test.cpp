@@ -66,9 +66,9 @@ TEST_F(ConfigErrors, SayWhichTypeWasExpected) {
           {"[journal]\nmax_size = 64\n",
            "2: journal.max_size: expected a size such as \"8MiB\", in KiB, MiB or GiB; found 64"},
           {"[api]\nlifetime_limit = \"many\"\n",
-           "2: api.lifetime_limit: expected a whole number from 1 to 1000000000; found \"many\""},
+           "2: api.lifetime_limit: expected a whole number from 1 to 10000000; found \"many\""},
           {"[api]\nlifetime_limit = -1\n",
-           "2: api.lifetime_limit: expected a whole number from 1 to 1000000000; found -1"},
+           "2: api.lifetime_limit: expected a whole number from 1 to 10000000; found -1"},
           {"[access]\ngroups = \"meterd\"\n",
            "2: access.groups: expected an array of strings, each the name of a group; found \"meterd\""},
           {"[access]\ngroups = [\"meterd\",\n  true]\n",
@@ -88,11 +88,20 @@ TEST_F(ConfigErrors, SayWhichTypeWasExpected) {
 TEST_F(ConfigErrors, KeepDurationsAndSizesInTheirBounds) {
   const std::string interval =
       "2: journal.commit_interval: expected a duration such as \"10s\", from \"10ms\" to \"1h\"";
+  const std::string window =
+      "2: api.idempotency_window: expected a duration such as \"30m\", in whole seconds, from \"1m\" to "
+      "\"1d\"";
+  const std::string limit = "2: api.lifetime_limit: expected a whole number from 1 to 10000000";
   expect({{"[journal]\ncommit_interval = \"9ms\"\n", interval + "; found \"9ms\""},
           {"[journal]\ncommit_interval = \"61m\"\n", interval + "; found \"61m\""},
           {"[ingest]\naccept_future = \"1500ms\"\n",
            "2: ingest.accept_future: expected a duration such as \"5m\" or \"400d\", in whole seconds; found "
            "\"1500ms\""},
+          {"[api]\nidempotency_window = \"59s\"\n", window + "; found \"59s\""},
+          {"[api]\nidempotency_window = \"86401s\"\n", window + "; found \"86401s\""},
+          {"[api]\nidempotency_window = \"90500ms\"\n", window + "; found \"90500ms\""},
+          {"[api]\nlifetime_limit = 0\n", limit + "; found 0"},
+          {"[api]\nlifetime_limit = 10000001\n", limit + "; found 10000001"},
           {"[journal]\nmax_size = \"512KiB\"\n",
            "2: journal.max_size: expected a size from \"1MiB\" to \"1024GiB\" on this machine; found "
            "\"512KiB\""},
@@ -102,6 +111,8 @@ TEST_F(ConfigErrors, KeepDurationsAndSizesInTheirBounds) {
            "\"8MiB\""},
           {"[journal]\ndirectory = \"journal\"\n",
            "2: journal.directory: expected an absolute path; found \"journal\""}});
+  EXPECT_EQ(errors("[api]\nidempotency_window = \"1m\"\nlifetime_limit = 1\n"), "");
+  EXPECT_EQ(errors("[api]\nidempotency_window = \"1d\"\nlifetime_limit = 10000000\n"), "");
 }
 
 TEST_F(ConfigErrors, KeepInputsWithoutAPeerOnTheDevice) {
@@ -241,6 +252,21 @@ TEST_F(ConfigErrors, CheckWhereTheDevicesOwnApisLead) {
        {"[api]\nchargebee_upstream = \"biling\"\n" + upstream("name = \"billing\""),
         "2: api.chargebee_upstream: no [[upstream]] of kind \"chargebee\" is named \"biling\" (did you mean "
         "\"billing\"?)"},
+       {"[api]\nchargebee_upstream = \"ledger\"\n" + upstream("name = \"billing\""),
+        "2: api.chargebee_upstream: no [[upstream]] of kind \"chargebee\" is named \"ledger\""},
+       {"[api]\nchargebee_upstream = \"billing\"\n",
+        "2: api.chargebee_upstream: no [[upstream]] of kind \"chargebee\" is named \"billing\""},
+       {"[api]\nchargebee_upstream = \"sms\"\n[[upstream]]\nname = \"sms\"\nkind = \"twilio-v1\"\n"
+        "url = \"https://a.b\"\n",
+        "2: api.chargebee_upstream: no [[upstream]] of kind \"chargebee\" is named \"sms\"\n"
+        "meterd.toml:5: upstream.kind: kind \"twilio-v1\" is not available in this version of meterd"},
+       {"[api]\npublic_url = \"gw.example\"\n",
+        "2: api.public_url: expected an http or https URL such as \"http://127.0.0.1:8480\"; it must start "
+        "with https:// or http://"},
+       {"[api]\nchargebee_key = \"live_key\"\n",
+        "2: api.chargebee_key: expected { file = \"/PATH\" }, { credential = \"NAME\" } or { env = \"NAME\" "
+        "}; "
+        "a secret itself is not written into this file; found a string"},
        {"[api]\ntwilio_account = \"AC0123456789abcdef0123456789abcdef\"\n",
         "2: api.twilio_account: twilio_account and twilio_token belong together; set both or none"},
        {"[api]\npreview_as = { item_price = \"BI1\", unit_price = \"0.1\" }\n",

@@ -175,6 +175,9 @@ TEST_F(ConfigLoad, DescribesWhatLoadsAgainAsTheSame) {
       "[[meter]]\nevent = \"e\"\nitem_price = \"p\"\nunit_price = \"0.0075\"\n",
       "[[upstream]]\nurl = \"http://[::1]:8480/api/\"\nkey = { credential = \"api-key\" }\nseal = \"5s\"\n"
       "flush_window = \"1s\"\n",
+      "[device]\ntime_zone = \"Europe/Berlin\"\n[api]\nidempotency_window = \"90s\"\nlifetime_limit = 7\n"
+      "[[subscription]]\nid = \"s\"\nitem_prices = []\nnot_metered = [\"a \\\"b\\\"\"]\n"
+      "active = [\"/2026-06-30\", \"2026-08-01T12:00:00+02:00/2026-09-01\", \"2026-10-01/\"]\n",
   };
   for (const auto& document : documents) {
     const auto first = load(document);
@@ -193,6 +196,15 @@ TEST_F(ConfigLoad, CountsIntoTheOneUpstreamThereIs) {
   EXPECT_EQ(config->upstreams.front().name.value(), "chargebee");
   EXPECT_EQ(config->meters.front().upstream.value(), "chargebee");
   EXPECT_EQ(config->chargebee_upstream.value(), "chargebee");
+}
+
+TEST_F(ConfigLoad, SendsWhatTheUsagesApiAcceptsToTheUpstreamThatIsNamed) {
+  const std::string key = "key = { credential = \"api-key\" }\n";
+  const auto two = "[[upstream]]\nname = \"one\"\nurl = \"https://a.b\"\n" + key +
+                   "[[upstream]]\nname = \"two\"\nurl = \"https://c.d\"\n" + key;
+  EXPECT_EQ(load("[api]\nchargebee_upstream = \"two\"\n" + two)->chargebee_upstream.value(), "two");
+  EXPECT_EQ(load("[api]\nchargebee_upstream = \"one\"\n" + two)->chargebee_upstream.value(), "one");
+  EXPECT_EQ(load("[api]\nchargebee_upstream = \"ledger\"\n")->chargebee_upstream.value(), kLedger);
 }
 
 TEST_F(ConfigLoad, WithoutAnUpstreamCountsIntoTheLedger) {
