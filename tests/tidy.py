@@ -20,11 +20,12 @@ LAYERS = {
     "agent/ingest": ["agent/base", "agent/meter", "agent/journal", "platform"],
     "agent/upstream": ["agent/base", "agent/meter", "platform"],
     "agent/flush": ["agent/base", "agent/meter", "agent/journal", "agent/upstream", "platform"],
-    "agent/api": ["agent/base", "agent/meter", "agent/journal", "agent/ingest", "platform"],
+    "agent/usages": ["agent/base", "agent/meter", "agent/journal", "agent/upstream", "agent/flush", "platform"],
+    "agent/api": ["agent/base", "agent/meter", "agent/journal", "agent/ingest", "agent/usages", "platform"],
     "agent/ctl": ["agent/base", "agent/ctl/offline"],
     "agent/ctl/offline": ["agent/base", "agent/ctl", "agent/journal", "platform", "platform/linux"],
     "agent/app": ["agent/base", "agent/meter", "agent/journal", "agent/ingest", "agent/upstream", "agent/flush",
-                  "agent/api", "platform", "platform/linux"],
+                  "agent/usages", "agent/api", "platform", "platform/linux"],
     "platform": ["agent/base", "platform"],
 }
 # Headers that only these files may include.

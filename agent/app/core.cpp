@@ -16,6 +16,7 @@ namespace {
 
 constexpr Milliseconds kSpaceInterval{10'000};
 constexpr Milliseconds kQuietInterval{3'600'000};
+constexpr std::uint64_t kLookEvery = 256;  // usages of callers
 constexpr Milliseconds kReserveInterval{1'000};  // while the disk is full
 constexpr std::size_t kClearedPerCommit = 256;
 constexpr std::uint64_t kRoomKept = 8;  // an eighth of the map, as long as there is history to forget for it
@@ -54,6 +55,9 @@ Status Core::wire() {
   if (!space) return space.error();
   space_ = *space;
   limit_places(batcher_->committed_places());
+  usages::Collection::Dependencies collection{journal_,       committer_,     around_.reader,
+                                              around_.clock,  around_.random, [this] { return take_room(); }};
+  collection_ = std::make_unique<usages::Collection>(std::move(collection), std::move(wiring->rules));
   sealer_ = std::make_unique<flush::Sealer>(
       flush::Sealer::Dependencies{journal_, committer_, around_.reader, around_.clock, around_.log},
       sealing_of(config_, context_));
@@ -116,8 +120,28 @@ void Core::release_local() {
   }
 }
 
+// Item prices that are a subscription's now stay accepted when they are not listed any more.
+void Core::remember_listed() {
+  if (config_.subscriptions.empty()) return;
+  journal::Operation operation = [listed = config_.subscriptions](journal::WriteTransaction& txn) -> Status {
+    for (const auto& one : listed)
+      for (const auto& item_price : one.item_prices) {
+        auto known = txn.was_listed(one.id, item_price);
+        if (!known) return known.error();
+        if (*known) continue;
+        if (auto s = txn.put_listed(one.id, item_price); !s) return s;
+      }
+    return {};
+  };
+  committer_.submit(std::move(operation), [this](const Status& remembered) {
+    if (!remembered)
+      around_.log.warning("item_prices_not_remembered", {{"error", remembered.error().message}});
+  });
+}
+
 void Core::start() {
   release_local();
+  remember_listed();
   if (around_.process != nullptr) written_before_ = around_.process->use().written_bytes.value_or(0);
   tasks_.spawn(batcher_->run());
   tasks_.spawn(sealer_->run());
@@ -184,6 +208,8 @@ asio::awaitable<Status> Core::swap(Config next, Wiring wiring, Cursors stored) {
         batcher_->adopt(std::move(shared->wired.settings));
         put_sources(shared->cursors);
         sealer_->adopt(sealing_of(config_, context_));
+        collection_->adopt(std::move(shared->wired.rules));
+        remember_listed();
       }
       std::move(shared->done)(turn);
     });
@@ -235,6 +261,14 @@ void Core::limit_places(std::uint64_t committed) {
   const auto room = space_.new_buckets();
   batcher_->limit_places(committed + room);
   look_again_at_ = committed + room / 2;
+  room_of_callers_ = room / 2;
+}
+
+// What the space is looked at again for in time, so that nobody is refused while there is room.
+bool Core::take_room() {
+  if (refusing_new_ || room_of_callers_ == 0) return false;
+  if (--room_of_callers_ % kLookEvery == 0) space_alarm_->notify();
+  return true;
 }
 
 asio::awaitable<void> Core::look_at_space() {

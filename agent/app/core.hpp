@@ -21,6 +21,7 @@
 #include "agent/ingest/interface_source.hpp"
 #include "agent/journal/committer.hpp"
 #include "agent/journal/journal.hpp"
+#include "agent/usages/collection.hpp"
 #include "platform/task_group.hpp"
 
 namespace meterd::app {
@@ -53,6 +54,9 @@ class Core {
   // The core's part of the status: everything but the sockets.
   boost::asio::awaitable<Result<api::Status>> status();
 
+  // What the device's own Usages API serves.
+  usages::Collection& collection() { return *collection_; }
+
   bool refuses_new() const { return refusing_new_; }  // new keys: the journal runs short of room
   ingest::Batcher& batcher() { return *batcher_; }
   journal::Committer& committer() { return committer_; }
@@ -70,6 +74,8 @@ class Core {
   boost::asio::awaitable<void> watch_space();
   boost::asio::awaitable<void> look_at_space();
   void limit_places(std::uint64_t committed);
+  bool take_room();  // for one usage of a caller
+  void remember_listed();
   boost::asio::awaitable<Status> clear_backoff(UpstreamName name);
   void release_local();
 
@@ -80,6 +86,7 @@ class Core {
   std::shared_ptr<const flush::SealContext> context_;
   std::unique_ptr<ingest::Batcher> batcher_;
   std::unique_ptr<flush::Sealer> sealer_;
+  std::unique_ptr<usages::Collection> collection_;
   Deliveries deliveries_;
   std::vector<std::shared_ptr<ingest::InterfaceSource>> interfaces_;
   Cursors last_cursors_;  // of all sources since the start, as of the last reload
@@ -89,6 +96,7 @@ class Core {
   std::uint64_t written_before_ = 0;  // by this process, when it began to count
   journal::Space space_;
   std::uint64_t look_again_at_ = 0;    // places opened by then have used half of the room
+  std::uint64_t room_of_callers_ = 0;  // usages that they may bring until the space is looked at again
   std::uint64_t reserved_beyond_ = 0;  // the file's length when the reserve was last asked for; 0: not yet
   bool reserve_kept_ = true;
   bool space_is_quiet_ = false;  // nothing was committed since it was read

@@ -23,14 +23,40 @@ flush::Target target_of(const UpstreamConfig& config) {
   return {config.name, std::move(vendor), seal};
 }
 
+Result<std::shared_ptr<const usages::Rules>> rules_of(
+    const Config& config, const std::shared_ptr<const flush::SealContext>& context) {
+  auto rules = std::make_shared<usages::Rules>();
+  rules->upstream = config.chargebee_upstream;
+  rules->context = context;
+  rules->lifetime_limit = config.lifetime_limit;
+  rules->idempotency_window = config.idempotency_window;
+  for (const auto& upstream : config.upstreams)
+    if (upstream.kind != UpstreamKind::chargebee) rules->hidden.insert(upstream.name);
+  auto zone = meter::TimeZone::load(config.time_zone);
+  if (!zone) return zone.error();
+  rules->zone = *zone;
+  for (const auto& meter : config.meters) {
+    if (meter.upstream != rules->upstream || meter.time_zone.empty()) continue;
+    auto own = meter::TimeZone::load(meter.time_zone);
+    if (!own) return own.error();
+    rules->zones.emplace(meter.item_price, *own);
+  }
+  for (const auto& one : config.subscriptions)
+    rules->subscriptions[one.id] = {{one.item_prices.begin(), one.item_prices.end()},
+                                    {one.not_metered.begin(), one.not_metered.end()}};
+  return std::shared_ptr<const usages::Rules>(std::move(rules));
+}
+
 }  // namespace
 
 std::vector<UpstreamConfig> upstreams_of(const Config& config) {
-  if (!config.upstreams.empty()) return config.upstreams;
+  auto out = config.upstreams;
+  if (!out.empty() && config.chargebee_upstream != UpstreamName(kLedger)) return out;
   UpstreamConfig ledger;
   ledger.name = UpstreamName(kLedger);
   ledger.kind = UpstreamKind::ledger;
-  return {ledger};
+  out.push_back(std::move(ledger));
+  return out;
 }
 
 ingest::InterfaceSourceRule rule_of(const InterfaceSourceConfig& source) {
@@ -63,6 +89,8 @@ Result<Wiring> make_wiring(const Config& config, const journal::Journal& journal
     seal_rules.push_back(target->second.seal);
     meters.push_back({meter.event, meter.upstream, meter.item_price, meter.subscription, *zone});
   }
+  auto rules = rules_of(config, context);
+  if (!rules) return rules.error();
   std::vector<meter::SubscriptionRule> subscriptions;
   for (const auto& one : config.subscriptions) subscriptions.push_back({one.id, one.item_prices});
 
@@ -78,7 +106,8 @@ Result<Wiring> make_wiring(const Config& config, const journal::Journal& journal
                  std::move(seal_rules),
                  seal_early,
                  {config.commit_interval, config.accept_past, config.accept_future, config.remember_ids,
-                  config.clock_undated == "boot-end"}}};
+                  config.clock_undated == "boot-end"}},
+                std::move(*rules)};
 }
 
 }  // namespace meterd::app

@@ -36,7 +36,8 @@ void Flusher::stop() {
 }
 
 journal::Moment Flusher::now() const {
-  return {deps_.clock.wall().time, {deps_.journal.boot_number(), deps_.clock.boot().since_boot.count()}};
+  const auto wall = deps_.clock.wall();
+  return {wall.time, {deps_.journal.boot_number(), deps_.clock.boot().since_boot.count()}, wall.trusted};
 }
 
 asio::awaitable<void> Flusher::run() {
@@ -127,6 +128,7 @@ asio::awaitable<Flusher::Settled> Flusher::attempt(const journal::StoredUsage& s
   ++stats_.attempts;
 
   const auto answer = co_await exchange(request_of(stored.record.request()), traits.idempotent);
+  if (stored.record.deletes() != 0) co_return judge_deletion(stored, answer, input);
   auto verdict = vendor.judge_create(usage, answer);
   Settled out{stored.sequence,
               stored.record,
@@ -145,6 +147,20 @@ asio::awaitable<Flusher::Settled> Flusher::attempt(const journal::StoredUsage& s
   out.detail = out.decision.step == Step::settle ? found.verdict.receipt
                                                  : verdict.detail + "; looked up: " + found.verdict.detail;
   co_return out;
+}
+
+Flusher::Settled Flusher::judge_deletion(const journal::StoredUsage& stored, const upstream::Exchange& answer,
+                                         const PolicyInput& input) const {
+  auto verdict = deps_.target.vendor->judge_delete(journal::usage_of(stored.record), answer);
+  Settled out{stored.sequence,
+              stored.record,
+              true,
+              false,
+              after_delete(verdict, input),
+              verdict.detail,
+              upstream::name_of(verdict.outcome)};
+  if (out.decision.step == Step::settle) out.detail = verdict.receipt;
+  return out;
 }
 
 void Flusher::report(const std::vector<Settled>& settled) {

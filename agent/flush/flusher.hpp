@@ -71,12 +71,10 @@ class Flusher {
   boost::asio::awaitable<void> commit_all(std::vector<Settled> settled);
   boost::asio::awaitable<void> repair(Settled& one);
   boost::asio::awaitable<Status> commit(std::vector<Settled> settled);
-  struct Instant {  // of a commit
-    journal::Moment at;
-    bool trusted = false;  // its wall clock may date something
-  };
-  Status settle(journal::WriteTransaction& txn, const Settled& one, const Instant& now) const;
-  Status supersede(journal::WriteTransaction& txn, const Settled& one, const Instant& now) const;
+  Settled judge_deletion(const journal::StoredUsage& stored, const upstream::Exchange& answer,
+                         const PolicyInput& input) const;
+  Status settle(journal::WriteTransaction& txn, const Settled& one, const journal::Moment& now) const;
+  Status supersede(journal::WriteTransaction& txn, const Settled& one, const journal::Moment& now) const;
   Status note_upstream(journal::WriteTransaction& txn, const std::vector<Settled>& settled,
                        const journal::Moment& now) const;
   journal::Moment now() const;

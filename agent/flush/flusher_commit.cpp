@@ -75,27 +75,26 @@ asio::awaitable<void> Flusher::repair(Settled& one) {
 
 asio::awaitable<Status> Flusher::commit(std::vector<Settled> settled) {
   auto shared = std::make_shared<std::vector<Settled>>(std::move(settled));
-  const Instant instant{now(), deps_.clock.wall().trusted};
-  journal::Operation operation = [this, shared, instant](journal::WriteTransaction& txn) -> Status {
+  journal::Operation operation = [this, shared, at = now()](journal::WriteTransaction& txn) -> Status {
     for (const auto& one : *shared)
-      if (auto s = settle(txn, one, instant); !s) return s;
-    return note_upstream(txn, *shared, instant.at);
+      if (auto s = settle(txn, one, at); !s) return s;
+    return note_upstream(txn, *shared, at);
   };
   co_return co_await deps_.committer.submit(std::move(operation));
 }
 
 // Journal thread: reads only what never changes after the constructor.
-Status Flusher::settle(journal::WriteTransaction& txn, const Settled& one, const Instant& now) const {
+Status Flusher::settle(journal::WriteTransaction& txn, const Settled& one, const journal::Moment& now) const {
   if (!one.sent) return txn.unsend(one.sequence);
   switch (one.decision.step) {
     case Step::settle:
-      return txn.deliver(one.sequence, one.detail, now.at);
+      return txn.deliver(one.sequence, one.detail, now);
     case Step::retry:
-      return txn.retry(one.sequence, due_in(one.decision.usage_wait, now.at), one.detail);
+      return txn.retry(one.sequence, due_in(one.decision.usage_wait, now), one.detail);
     case Step::look_again:
-      return txn.look_again(one.sequence, due_in(one.decision.usage_wait, now.at), one.detail);
+      return txn.look_again(one.sequence, due_in(one.decision.usage_wait, now), one.detail);
     case Step::park:
-      return txn.park(one.sequence, one.detail);
+      return txn.park(one.sequence, one.detail, now);
     case Step::look_up:
     case Step::hold:
       return txn.hold_in_doubt(one.sequence, one.detail);
@@ -107,27 +106,32 @@ Status Flusher::settle(journal::WriteTransaction& txn, const Settled& one, const
 
 // The next revision gets a date of its own: that takes a clock that is trusted, and a day that has room.
 // Either may come, so the usage waits for it; a day that is over and full is parked.
-Status Flusher::supersede(journal::WriteTransaction& txn, const Settled& one, const Instant& now) const {
+Status Flusher::supersede(journal::WriteTransaction& txn, const Settled& one, const journal::Moment& now) const {
   const auto wait = [&](const std::string& why) {
-    return txn.look_again(one.sequence, due_in(kUntilDatable, now.at), one.detail + "; " + why);
+    return txn.look_again(one.sequence, due_in(kUntilDatable, now), one.detail + "; " + why);
   };
+  auto stored = txn.usage(one.sequence);
+  if (!stored) return stored.error();
+  // It is not there, and not wanted there any more.
+  if (stored->record.deleted_by() != 0) return txn.withdraw(one.sequence, now);
+  if (stored->record.dated_by_caller()) return txn.park(one.sequence, one.detail, now);
   if (!now.trusted) return wait("waits for a trusted clock to take another date");
   const auto old = journal::usage_of(one.record);
   const meter::BucketKey bucket{old.day, old.series};
   auto balance = txn.balance(bucket);
   if (!balance) return balance.error();
   auto zone = meter::TimeZone::load(balance->zone);
-  if (!zone) return txn.park(one.sequence, zone.error().message);
+  if (!zone) return txn.park(one.sequence, zone.error().message, now);
   const auto bounds = zone->bounds(old.day);
   const NextUsage next{bucket, old.quantity, old.events, balance->next_revision, {bounds.start, bounds.end}};
-  auto successor = date_usage(txn, *deps_.context, next, now.at.wall);
+  auto successor = date_usage(txn, *deps_.context, next, now.wall);
   if (successor)
     return txn.supersede(one.sequence, *successor, record_of(deps_.target.vendor->encode_create(*successor)),
-                         now.at);
+                         now);
   if (successor.error().code != Code::rejected && successor.error().code != Code::invalid)
     return successor.error();
-  if (now.at.wall.seconds().count() < bounds.end) return wait("no later second of the day has come yet");
-  return txn.park(one.sequence, successor.error().message);
+  if (now.wall.seconds().count() < bounds.end) return wait("no later second of the day has come yet");
+  return txn.park(one.sequence, successor.error().message, now);
 }
 
 Status Flusher::note_upstream(journal::WriteTransaction& txn, const std::vector<Settled>& settled,

@@ -103,6 +103,12 @@ Decision after_create(const upstream::Verdict& verdict, const upstream::Traits& 
   return upstream_trouble(verdict, input);
 }
 
+Decision after_delete(const upstream::Verdict& verdict, const PolicyInput& input) {
+  if (verdict.outcome == Outcome::accepted) return ended(Step::settle);
+  if (verdict.outcome == Outcome::rejected) return ended(Step::park);
+  return upstream_trouble(verdict, input);
+}
+
 Decision after_look_up(const upstream::ReadBack& found, const PolicyInput& input) {
   using Found = upstream::ReadBack::Found;
   switch (found.found) {

@@ -40,6 +40,7 @@ struct Decision {
 
 Decision after_create(const upstream::Verdict& verdict, const upstream::Traits& traits,
                       const PolicyInput& input);
+Decision after_delete(const upstream::Verdict& verdict, const PolicyInput& input);
 Decision after_look_up(const upstream::ReadBack& found, const PolicyInput& input);
 
 }  // namespace meterd::flush

@@ -258,7 +258,7 @@ asio::awaitable<Status> Reconciler::commit(Group group) {
       if (fates[i] == Fate::settle) {
         moved = txn.deliver(stored.sequence, receipt_text(looked, shared->details[i]), at);
       } else if (journal::state_of(stored.record) == journal::UsageState::waiting) {
-        if (fates[i] == Fate::park) moved = txn.park(stored.sequence, shared->details[i]);
+        if (fates[i] == Fate::park) moved = txn.park(stored.sequence, shared->details[i], at);
         if (fates[i] == Fate::doubt)
           moved = txn.hold_in_doubt(stored.sequence,
                                     can_ask ? doubt_text(looked, shared->others) : shared->details[i]);

@@ -114,7 +114,7 @@ Result<UsageSums> sum_usages(const Transaction& txn, const meter::BucketKey& buc
   const auto start = utc_start_of(bucket.day);
   Status failed;
   auto scanned = txn.scan(
-      taken_prefix(bucket.series), taken_key(bucket.series, start - kDayBeginsAtMostBefore_s),
+      taken_prefix(bucket.series), taken_prefix(bucket.series, start - kDayBeginsAtMostBefore_s),
       [&](std::string_view key, std::string_view value) {
         const auto date = parse_taken_date(key);
         if (date && *date >= start + kDayEndsAtMostAfter_s) return false;

@@ -89,6 +89,10 @@ class Check {
         return check_taken_date(txn, key, *payload);
       case Kind::usage_id:
         return check_usage_id(txn, key, *payload);
+      case Kind::by_subscription: {
+        const auto sequence = parse_by_subscription_key(key);
+        return sequence ? check_points_at_usage(txn, key, *sequence) : unreadable(key);
+      }
       default:
         return {};
     }
@@ -113,23 +117,53 @@ class Check {
     UsageRecord record;
     if (!sequence || !record.ParseFromArray(payload.data(), static_cast<int>(payload.size())))
       return unreadable(key);
+    if (auto s = check_order(txn, *sequence, record); !s) return s;
+    if (record.deletes() != 0) return check_place(txn, *sequence, record);
     ++report_.usages;
     const auto usage = usage_of(record);
     auto by_id = load_number(txn, usage_id_key(usage.id));
     if (!by_id || *by_id != *sequence) problem("usage " + record.id() + " is not found by its id");
-    auto by_date = load_number(txn, taken_key(usage.series, usage.usage_date));
+    auto by_date = load_number(txn, taken_key(usage.series, usage.usage_date, *sequence));
     if (!by_date || *by_date != *sequence || !is_within(usage.day, usage.usage_date))
       problem("usage " + record.id() + " does not hold its usage_date");
+    auto listed = txn.get(by_subscription_key(usage.series.subscription, *sequence));
+    if (!listed || !listed->has_value())
+      problem("usage " + record.id() + " is missing among those of its subscription");
     const meter::BucketKey bucket{usage.day, usage.series};
     auto balance = txn.get(balance_key(bucket));
     if (!balance) return balance.error();
     if (!balance->has_value()) problem(place_of(bucket) + " has usages and no balance");
+    return check_place(txn, *sequence, record);
+  }
+
+  Status check_place(const Transaction& txn, std::uint64_t sequence, const UsageRecord& record) {
     if (has_ended(state_of(record))) return {};
-    auto entry = txn.get(outbox_key(usage.series.upstream, outbox_entry(*sequence, record)));
+    auto entry = txn.get(outbox_key(UpstreamName(record.upstream()), outbox_entry(sequence, record)));
     if (!entry || !entry->has_value())
       problem("usage " + record.id() + " has no end and is not in the outbox");
     if (record.request().method().empty())
       problem("usage " + record.id() + " waits without an encoded request");
+    return {};
+  }
+
+  // Who waits behind another one is let go by it, and a usage that is to be deleted has a deletion.
+  Status check_order(const Transaction& txn, std::uint64_t sequence, const UsageRecord& record) {
+    const auto is_open = [&](std::uint64_t other, auto&& names_it) -> Result<bool> {
+      auto stored = load<UsageRecord>(txn, usage_key(other));
+      if (!stored && stored.error().code == Code::corrupt) return true;  // named as one that cannot be read
+      if (!stored) return stored.error();
+      return stored->has_value() && !has_ended(state_of(**stored)) && names_it(**stored);
+    };
+    if (record.behind() != 0) {
+      auto open = is_open(record.behind(), [&](const auto& other) { return other.followed_by() == sequence; });
+      if (!open) return open.error();
+      if (!*open) problem("usage " + record.id() + " waits for one that will not let it go");
+    }
+    if (record.deleted_by() != 0 && state_of(record) != UsageState::withdrawn) {
+      auto open = is_open(record.deleted_by(), [&](const auto& other) { return other.deletes() == sequence; });
+      if (!open) return open.error();
+      if (!*open) problem("usage " + record.id() + " is to be deleted and has no deletion");
+    }
     return {};
   }
 

@@ -155,6 +155,28 @@ Status Transaction::scan(std::string_view prefix, std::string_view from, const V
   return {};
 }
 
+Status Transaction::scan_back(std::string_view prefix, std::string_view before, const Visit& visit) const {
+  int rc = 0;
+  Cursor cursor(txn_, kMain, rc);
+  if (rc != 0) return error_of(rc, "journal cursor");
+  std::string end(before);
+  if (end.empty()) {  // the first key behind all that begin with the prefix: no kind is the last byte
+    end = prefix;
+    while (!end.empty() && end.back() == static_cast<char>(0xFF)) end.pop_back();
+    if (!end.empty()) ++end.back();
+  }
+  MDB_val key = val(end);
+  MDB_val value{};
+  rc = cursor.get(key, value, MDB_SET_RANGE);
+  for (rc = cursor.get(key, value, rc == 0 ? MDB_PREV : MDB_LAST); rc == 0;
+       rc = cursor.get(key, value, MDB_PREV)) {
+    if (!view(key).starts_with(prefix)) return {};
+    if (!visit(view(key), view(value))) return {};
+  }
+  if (rc != MDB_NOTFOUND) return error_of(rc, "journal scan");
+  return {};
+}
+
 Status Transaction::take(const std::function<bool(std::string_view, std::string_view)>& wanted,
                          std::vector<std::pair<std::string, std::string>>& taken) {
   int rc = 0;

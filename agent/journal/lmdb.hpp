@@ -38,6 +38,9 @@ class Transaction {
   using Visit = std::function<bool(std::string_view key, std::string_view value)>;
   Status scan(std::string_view prefix, std::string_view from, const Visit& visit) const;
 
+  // The same backwards, from the last key before `before`; empty: from the last of them.
+  Status scan_back(std::string_view prefix, std::string_view before, const Visit& visit) const;
+
   // Removes the records that `wanted` names, by their place and not by their key: after damage keys may be
   // out of order, and a look-up would miss them. Code::corrupt if what is left is still not in order.
   Status take(const std::function<bool(std::string_view key, std::string_view value)>& wanted,

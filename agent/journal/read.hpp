@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/journal/journal.hpp"
+#include "agent/journal/usage_query.hpp"
 #include "agent/journal/write_transaction.hpp"
 
 namespace meterd::journal {
@@ -63,6 +64,17 @@ Result<std::vector<StoredUsage>> read_unreconciled(const Journal& journal, const
 Result<std::vector<StoredUsage>> read_unreconciled(const Journal& journal, const meter::BucketKey& bucket);
 // The upstreams with usages that are held.
 Result<std::vector<UpstreamName>> read_held(const Journal& journal);
+// One page of the collection that the device's Usages API serves, in the order of the query. Looks at a
+// bounded number of records: with filters that fit few of them a page may be short, or empty, and have a next
+// one.
+struct UsagePage {
+  std::vector<StoredUsage> usages;
+  std::optional<UsageQuery::Place> next;  // go on behind it; nullopt: there is no more
+};
+Result<UsagePage> read_usages(const Journal& journal, const UsageQuery& query);
+// Whether it is part of the collection: no deletion, not withdrawn or superseded, not to be deleted.
+bool is_listed(const UsageRecord& record);
+
 Result<std::optional<StoredUsage>> read_usage(const Journal& journal, const UsageId& id);
 // Of one that was never seen: sequence 0.
 Result<ProducerCursor> read_producer(const Journal& journal, std::string_view producer);

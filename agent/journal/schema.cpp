@@ -130,6 +130,11 @@ Result<T> parsed(const KeyReader& reader, T value) {
 
 }  // namespace
 
+namespace {
+// Longer than a date and a sequence, and behind all of them; behind any text of 255 bytes that goes on.
+const std::string kBehindAll(256, '\xFF');
+}  // namespace
+
 std::string prefix(Kind kind) { return KeyWriter(kind).take(); }
 std::string stamp_key() { return prefix(Kind::stamp); }
 std::string general_key() { return prefix(Kind::general); }
@@ -165,8 +170,35 @@ std::string outbox_key(const UpstreamName& upstream, const OutboxEntry& entry) {
 std::string taken_prefix(const meter::SeriesKey& series) {
   return KeyWriter(Kind::taken_date).series(series).take();
 }
-std::string taken_key(const meter::SeriesKey& series, std::int64_t usage_date) {
+std::string taken_prefix(const meter::SeriesKey& series, std::int64_t usage_date) {
   return KeyWriter(Kind::taken_date).series(series).i64(usage_date).take();
+}
+std::string taken_key(const meter::SeriesKey& series, std::int64_t usage_date, std::uint64_t sequence) {
+  return KeyWriter(Kind::taken_date).series(series).i64(usage_date).u64(sequence).take();
+}
+std::string taken_behind(const UpstreamName& upstream) {
+  return KeyWriter(Kind::taken_date).text(upstream.value()).u8(0xFF).raw(kBehindAll).take();
+}
+std::string taken_behind(const meter::SeriesKey& series) { return taken_prefix(series).append(kBehindAll); }
+std::string taken_prefix(const UpstreamName& upstream, const SubscriptionId& subscription) {
+  return KeyWriter(Kind::taken_date).text(upstream.value()).text(subscription.value()).take();
+}
+std::string by_subscription_prefix(const SubscriptionId& subscription) {
+  return KeyWriter(Kind::by_subscription).text(subscription.value()).take();
+}
+std::string by_subscription_key(const SubscriptionId& subscription, std::uint64_t sequence) {
+  return KeyWriter(Kind::by_subscription).text(subscription.value()).u64(sequence).take();
+}
+std::string idempotency_key(std::string_view key) { return KeyWriter(Kind::idempotency_key).text(key).take(); }
+std::string key_expiry_prefix() { return prefix(Kind::key_expiry); }
+std::string key_expiry_key(std::int64_t version, std::string_view key) {
+  return KeyWriter(Kind::key_expiry).i64(version).text(key).take();
+}
+std::string subscription_key(const UpstreamName& upstream, const SubscriptionId& subscription) {
+  return KeyWriter(Kind::subscription).text(upstream.value()).text(subscription.value()).take();
+}
+std::string listed_key(const SubscriptionId& subscription, const ItemPriceId& item_price) {
+  return KeyWriter(Kind::listed).text(subscription.value()).text(item_price.value()).take();
 }
 std::string upstream_key(const UpstreamName& upstream) {
   return KeyWriter(Kind::upstream).text(upstream.value()).take();
@@ -223,6 +255,22 @@ Result<TakenFields> parse_taken_key(std::string_view key) {
   TakenFields out;
   out.series = reader.series();
   out.usage_date = reader.i64();
+  out.sequence = reader.u64();
+  return parsed(reader, std::move(out));
+}
+
+Result<std::uint64_t> parse_by_subscription_key(std::string_view key) {
+  KeyReader reader(Kind::by_subscription, key);
+  (void)reader.text();
+  const auto sequence = reader.u64();
+  return parsed(reader, sequence);
+}
+
+Result<KeyExpiryFields> parse_key_expiry_key(std::string_view key) {
+  KeyReader reader(Kind::key_expiry, key);
+  KeyExpiryFields out;
+  out.version = reader.i64();
+  out.key = reader.text();
   return parsed(reader, std::move(out));
 }
 

@@ -20,16 +20,21 @@ enum class Kind : char {
   counter = 'C',
   seal_due = 'D',
   id_block = 'E',
+  key_expiry = 'F',
   general = 'G',
   history = 'H',
   usage_id = 'I',
+  idempotency_key = 'K',
   audit = 'L',
   slice = 'N',
   outbox = 'O',
   producer = 'P',
+  listed = 'Q',
+  subscription = 'R',
   upstream = 'S',
   taken_date = 'T',
   usage = 'U',
+  by_subscription = 'V',
   set_aside = 'X',
 };
 
@@ -39,6 +44,7 @@ enum class Lane : std::uint8_t {
   delayed = 1,  // to be sent at a time since boot
   in_doubt = 2,
   parked = 3,
+  behind = 4,  // to be sent once another has ended
 };
 
 struct Due {  // a moment that survives a restart; a boot other than the present one has passed
@@ -65,7 +71,21 @@ std::string outbox_prefix(const UpstreamName& upstream);
 std::string outbox_prefix(const UpstreamName& upstream, Lane lane);
 std::string outbox_key(const UpstreamName& upstream, const OutboxEntry& entry);
 std::string taken_prefix(const meter::SeriesKey& series);
-std::string taken_key(const meter::SeriesKey& series, std::int64_t usage_date);
+std::string taken_prefix(const meter::SeriesKey& series, std::int64_t usage_date);
+std::string taken_key(const meter::SeriesKey& series, std::int64_t usage_date, std::uint64_t sequence);
+// Where the keys of the next upstream, or of the next item price of a subscription, begin.
+std::string taken_behind(const UpstreamName& upstream);
+std::string taken_behind(const meter::SeriesKey& series);
+std::string taken_prefix(const UpstreamName& upstream, const SubscriptionId& subscription);
+// A usage's place among those of its subscription.
+std::string by_subscription_prefix(const SubscriptionId& subscription);
+std::string by_subscription_key(const SubscriptionId& subscription, std::uint64_t sequence);
+// What the device's Usages API remembers.
+std::string idempotency_key(std::string_view key);
+std::string key_expiry_prefix();
+std::string key_expiry_key(std::int64_t version, std::string_view key);
+std::string subscription_key(const UpstreamName& upstream, const SubscriptionId& subscription);
+std::string listed_key(const SubscriptionId& subscription, const ItemPriceId& item_price);
 std::string upstream_key(const UpstreamName& upstream);
 std::string counter_key(std::string_view source);
 std::string producer_key(std::string_view producer);
@@ -95,10 +115,17 @@ Result<HistoryFields> parse_history_key(std::string_view key);
 struct TakenFields {
   meter::SeriesKey series;
   std::int64_t usage_date = 0;
+  std::uint64_t sequence = 0;
 };
 Result<TakenFields> parse_taken_key(std::string_view key);
 Result<std::int64_t> parse_taken_date(std::string_view key);
 Result<std::uint64_t> parse_usage_key(std::string_view key);
+Result<std::uint64_t> parse_by_subscription_key(std::string_view key);
+struct KeyExpiryFields {
+  std::int64_t version = 0;
+  std::string key;
+};
+Result<KeyExpiryFields> parse_key_expiry_key(std::string_view key);
 inline constexpr std::uint32_t kSliceSeconds = 60;
 struct SliceFields {
   std::uint32_t boot_number = 0;

@@ -21,6 +21,7 @@ OutboxEntry outbox_entry(std::uint64_t sequence, const UsageRecord& record) {
     default:
       break;
   }
+  if (record.behind() != 0) return {Lane::behind, {}, sequence};
   if (record.due_boot() == 0) return {Lane::ready, {}, sequence};
   return {Lane::delayed, {record.due_boot(), record.due_ms()}, sequence};
 }
@@ -59,7 +60,7 @@ Status WriteTransaction::move(const StoredUsage& from, UsageRecord to, const Mom
   if (auto s = store(txn_, usage_key(from.sequence), to); !s) return s;
   if (before == after) return {};
 
-  if (after != UsageState::superseded) {
+  if (after != UsageState::superseded && to.deletes() == 0) {
     const auto usage = usage_of(from.record);
     const meter::BucketKey bucket{usage.day, usage.series};
     auto balance = this->balance(bucket);
@@ -68,7 +69,8 @@ Status WriteTransaction::move(const StoredUsage& from, UsageRecord to, const Mom
     *balance->part(after) += usage.quantity;
     if (auto s = put_balance(bucket, *balance); !s) return s;
   }
-  return count_states(upstream, before, after);
+  const bool is_receipt = to.deletes() != 0 && after == UsageState::delivered;  // and no usage
+  return count_states(upstream, before, is_receipt ? std::nullopt : std::optional(after));
 }
 
 Status WriteTransaction::count_states(const UpstreamName& upstream, std::optional<UsageState> from,
@@ -148,6 +150,9 @@ Status WriteTransaction::deliver(std::uint64_t sequence, const std::string& rece
   to.set_receipt(receipt);
   to.clear_last_error();
   if (auto s = move(*stored, std::move(to), &now); !s) return s;
+  if (stored->record.deletes() != 0)
+    if (auto s = finish_deletion(*stored, now); !s) return s;
+  if (auto s = release_behind(stored->record); !s) return s;
   const UpstreamName name(stored->record.upstream());
   auto state = upstream(name);
   if (!state) return state.error();
@@ -175,8 +180,16 @@ Status WriteTransaction::wait(std::uint64_t sequence, const Due& due, const std:
   return move(*stored, std::move(to), nullptr);
 }
 
-Status WriteTransaction::park(std::uint64_t sequence, const std::string& error) {
-  return hold_back(sequence, v0::PARKED, error);
+Status WriteTransaction::park(std::uint64_t sequence, const std::string& error, const Moment& now) {
+  if (auto s = hold_back(sequence, v0::PARKED, error); !s) return s;
+  auto stored = usage(sequence);
+  if (!stored) return stored.error();
+  if (stored->record.deletes() != 0) {
+    if (auto s = refuse_deletion(*stored, now); !s) return s;
+    return release_behind(stored->record);
+  }
+  // The upstream does not have it, so there is nothing to delete there.
+  return stored->record.deleted_by() != 0 ? withdraw(sequence, now) : Status();
 }
 
 Status WriteTransaction::hold_in_doubt(std::uint64_t sequence, const std::string& error) {
@@ -212,7 +225,9 @@ Status WriteTransaction::supersede(std::uint64_t sequence, const meter::Usage& s
   auto to = stored->record;
   to.set_state(v0::SUPERSEDED);
   if (auto s = move(*stored, std::move(to), &now); !s) return s;
-  return insert_usage(successor, request, now, {stored->record.supersedes() + 1, false});
+  const auto inserted =
+      insert_usage(successor, request, now, {.supersedes = stored->record.supersedes() + 1});
+  return inserted ? Status() : inserted.error();
 }
 
 Result<UpstreamState> WriteTransaction::upstream(const UpstreamName& name) const {

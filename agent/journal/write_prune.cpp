@@ -25,6 +25,11 @@ Result<std::size_t> WriteTransaction::prune_usages(std::int64_t before_s, std::s
       continue;
     }
     if (!stored) return stored.error();
+    if (stored->record.deletes() != 0) {  // has no quantity, and only itself
+      if (auto s = txn_.erase(usage_key(sequence)); !s) return s.error();
+      if (auto s = txn_.erase(key); !s) return s.error();
+      continue;
+    }
     const auto usage = usage_of(stored->record);
     const meter::BucketKey bucket{usage.day, usage.series};
     auto balance = this->balance(bucket);
@@ -36,11 +41,18 @@ Result<std::size_t> WriteTransaction::prune_usages(std::int64_t before_s, std::s
     if (state_of(stored->record) != UsageState::superseded) balance->pruned += usage.quantity;
     balance->pruned_date = std::max(balance->pruned_date, usage.usage_date);
     if (auto s = put_balance(bucket, *balance); !s) return s.error();
-    for (const auto& gone :
-         {key, usage_key(sequence), usage_id_key(usage.id), taken_key(usage.series, usage.usage_date)})
-      if (auto s = txn_.erase(gone); !s) return s.error();
+    if (auto s = forget(sequence, usage); !s) return s.error();
+    if (auto s = txn_.erase(key); !s) return s.error();
   }
   return ended.size();
+}
+
+Status WriteTransaction::forget(std::uint64_t sequence, const meter::Usage& usage) {
+  for (const auto& gone :
+       {usage_key(sequence), usage_id_key(usage.id), taken_key(usage.series, usage.usage_date, sequence),
+        by_subscription_key(usage.series.subscription, sequence)})
+    if (auto s = txn_.erase(gone); !s) return s;
+  return {};
 }
 
 }  // namespace meterd::journal

@@ -230,26 +230,75 @@ Status WriteTransaction::restore_usage(const std::string& key) {
   if (!record) return record.error();
   const auto sequence = parse_usage_key(key);
   if (!sequence) return sequence.error();
+  auto restored = restore_order(*sequence, **record);
+  if (!restored) return restored.error();
+  *record = std::move(*restored);
+  if ((*record)->deletes() != 0) return restore_place(*sequence, **record);
   const auto usage = usage_of(**record);
   auto by_id = load_number(txn_, usage_id_key(usage.id));
   if (!by_id) return by_id.error();
   if (*by_id != *sequence)
     if (auto s = store_number(txn_, usage_id_key(usage.id), *sequence); !s) return s;
-  auto by_date = load_number(txn_, taken_key(usage.series, usage.usage_date));
+  const auto taken = taken_key(usage.series, usage.usage_date, *sequence);
+  auto by_date = load_number(txn_, taken);
   if (!by_date) return by_date.error();
   if (!by_date->has_value())
-    if (auto s = store_number(txn_, taken_key(usage.series, usage.usage_date), *sequence); !s) return s;
-  const auto place = has_ended(state_of(**record))
-                         ? history_key((*record)->ended_at_ms() / 1'000, *sequence)
-                         : outbox_key(usage.series.upstream, outbox_entry(*sequence, **record));
+    if (auto s = store_number(txn_, taken, *sequence); !s) return s;
+  const auto listed = by_subscription_key(usage.series.subscription, *sequence);
+  auto there = txn_.get(listed);
+  if (!there) return there.error();
+  if (!there->has_value())
+    if (auto s = store_empty(txn_, listed); !s) return s;
+  return restore_place(*sequence, **record);
+}
+
+Status WriteTransaction::restore_place(std::uint64_t sequence, const UsageRecord& record) {
+  const auto place = has_ended(state_of(record))
+                         ? history_key(record.ended_at_ms() / 1'000, sequence)
+                         : outbox_key(UpstreamName(record.upstream()), outbox_entry(sequence, record));
   auto entry = txn_.get(place);
   if (!entry) return entry.error();
   return entry->has_value() ? Status() : store_empty(txn_, place);
 }
 
+// What it waits for, or is to be deleted by, may be lost: then it waits for nothing.
+Result<UsageRecord> WriteTransaction::restore_order(std::uint64_t sequence, UsageRecord record) {
+  const auto is_open = [&](std::uint64_t other) -> Result<bool> {
+    auto raw = txn_.get(usage_key(other));
+    if (!raw) return raw.error();
+    if (!raw->has_value()) return false;
+    auto stored = usage(other);
+    if (!stored) return stored.error();
+    return !has_ended(state_of(stored->record));
+  };
+  bool changed = false;
+  if (record.behind() != 0) {
+    auto open = is_open(record.behind());
+    if (!open) return open.error();
+    if (!*open) {
+      if (auto s = txn_.erase(outbox_key(UpstreamName(record.upstream()), outbox_entry(sequence, record))); !s)
+        return s.error();
+      record.set_behind(0);
+      changed = true;
+    }
+  }
+  if (record.deleted_by() != 0 && state_of(record) == UsageState::delivered) {
+    auto open = is_open(record.deleted_by());
+    if (!open) return open.error();
+    if (!*open) {
+      record.set_deleted_by(0);
+      changed = true;
+    }
+  }
+  if (changed)
+    if (auto s = store(txn_, usage_key(sequence), record); !s) return s.error();
+  return record;
+}
+
 Status WriteTransaction::restore_balance_of(const std::string& usage_key) {
   auto record = load<UsageRecord>(txn_, usage_key);
   if (!record) return record.error();
+  if ((*record)->deletes() != 0) return {};
   const auto usage = usage_of(**record);
   const meter::BucketKey bucket{usage.day, usage.series};
   auto raw = txn_.get(balance_key(bucket));

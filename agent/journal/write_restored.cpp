@@ -40,6 +40,7 @@ Result<std::vector<StoredUsage>> WriteTransaction::unreconciled(const UpstreamNa
 
 bool WriteTransaction::needs_reconciling(const StoredUsage& stored) const {
   const auto& record = stored.record;
+  if (record.deletes() != 0) return false;  // asking again to delete what is gone changes nothing
   if (has_ended(state_of(record)) || record.reconciled_copies() >= lineage_.copies) return false;
   return stored.sequence < lineage_.first_own_sequence || record.copied();
 }
@@ -49,7 +50,7 @@ Result<std::vector<StoredUsage>> WriteTransaction::unreconciled(const meter::Buc
   constexpr std::int64_t kDay = 86'400;
   const std::int64_t start = std::int64_t{bucket.day.days_since_epoch()} * kDay;
   std::vector<std::uint64_t> sequences;
-  auto scanned = txn_.scan(taken_prefix(bucket.series), taken_key(bucket.series, start - kDay),
+  auto scanned = txn_.scan(taken_prefix(bucket.series), taken_prefix(bucket.series, start - kDay),
                            [&](std::string_view key, std::string_view value) {
                              auto date = parse_taken_date(key);
                              if (date && *date > start + 2 * kDay) return false;

@@ -7,10 +7,11 @@
 namespace meterd::journal {
 namespace {
 
-// A usage's history is found again by these three records; all are written with it.
+// A usage is found again by these records; all are written with it.
 Status index_usage(Transaction& txn, std::uint64_t sequence, const meter::Usage& usage) {
   if (auto s = store_number(txn, usage_id_key(usage.id), sequence); !s) return s;
-  return store_number(txn, taken_key(usage.series, usage.usage_date), sequence);
+  if (auto s = store_empty(txn, by_subscription_key(usage.series.subscription, sequence)); !s) return s;
+  return store_number(txn, taken_key(usage.series, usage.usage_date, sequence), sequence);
 }
 
 UsageRecord record_of(const meter::Usage& usage, const RequestRecord& request) {
@@ -25,6 +26,12 @@ UsageRecord record_of(const meter::Usage& usage, const RequestRecord& request) {
   record.set_quantity(usage.quantity.text());
   record.set_events(usage.events);
   record.set_note(usage.note);
+  record.set_given_quantity(usage.given_quantity);
+  for (const auto& [name, value] : usage.custom_fields) {
+    auto* field = record.add_custom_fields();
+    field->set_name(name);
+    field->set_value(value);
+  }
   *record.mutable_request() = request;
   return record;
 }
@@ -44,6 +51,9 @@ meter::Usage usage_of(const UsageRecord& record) {
   usage.quantity = *quantity;
   usage.events = record.events();
   usage.note = record.note();
+  usage.given_quantity = record.given_quantity();
+  for (const auto& field : record.custom_fields())
+    usage.custom_fields.emplace_back(field.name(), field.value());
   return usage;
 }
 
@@ -99,7 +109,7 @@ Result<std::optional<std::int64_t>> WriteTransaction::free_date(const meter::Ser
   const auto first_gap = [&](std::int64_t start, std::int64_t last) -> Result<std::optional<std::int64_t>> {
     std::int64_t candidate = start;
     Status failed;
-    auto scanned = txn_.scan(taken_prefix(series), taken_key(series, start),
+    auto scanned = txn_.scan(taken_prefix(series), taken_prefix(series, start),
                              [&](std::string_view key, std::string_view) {
                                auto date = parse_taken_date(key);
                                if (!date) {
@@ -107,7 +117,7 @@ Result<std::optional<std::int64_t>> WriteTransaction::free_date(const meter::Ser
                                  return false;
                                }
                                if (*date > candidate) return false;
-                               ++candidate;
+                               if (*date == candidate) ++candidate;
                                return candidate <= last;
                              });
     if (!scanned) return scanned.error();
@@ -120,24 +130,31 @@ Result<std::optional<std::int64_t>> WriteTransaction::free_date(const meter::Ser
   return first_gap(range.first, std::min(range.preferred - 1, range.last));
 }
 
-Status WriteTransaction::insert_usage(const meter::Usage& usage, const RequestRecord& request,
-                                      const Moment& now, const Origin& origin) {
+Result<std::uint64_t> WriteTransaction::insert_usage(const meter::Usage& usage, const RequestRecord& request,
+                                                     const Moment& now, const Origin& origin) {
   auto general = this->general();
   if (!general) return general.error();
   const auto sequence = general->next_sequence();
   general->set_next_sequence(sequence + 1);
-  if (auto s = put_general(*general); !s) return s;
+  const auto version = take_version(*general, now);
+  if (auto s = put_general(*general); !s) return s.error();
+  if (auto s = count_for_life(usage.series); !s) return s.error();
 
   auto record = record_of(usage, request);
   record.set_state(v0::WAITING);
-  record.set_created_at_ms(now.wall.since_epoch.count());
+  record.set_created_at_ms(now.trusted ? now.wall.since_epoch.count() : version);
+  record.set_resource_version(version);
   record.set_supersedes(origin.supersedes);
   record.set_copied(origin.copied);
-  if (auto s = store(txn_, usage_key(sequence), record); !s) return s;
-  if (auto s = index_usage(txn_, sequence, usage); !s) return s;
+  record.set_source(origin.source);
+  record.set_dated_by_caller(origin.dated_by_caller);
+  record.set_behind(origin.behind);
+  if (auto s = store(txn_, usage_key(sequence), record); !s) return s.error();
+  if (auto s = index_usage(txn_, sequence, usage); !s) return s.error();
   if (auto s = store_empty(txn_, outbox_key(usage.series.upstream, outbox_entry(sequence, record))); !s)
-    return s;
-  return count_states(usage.series.upstream, std::nullopt, UsageState::waiting);
+    return s.error();
+  if (auto s = count_states(usage.series.upstream, std::nullopt, UsageState::waiting); !s) return s.error();
+  return sequence;
 }
 
 Status WriteTransaction::seal(const meter::Usage& usage, const RequestRecord& request, const Moment& now) {
@@ -158,7 +175,8 @@ Status WriteTransaction::seal(const meter::Usage& usage, const RequestRecord& re
   balance->seal_due_s = 0;
   balance->next_revision = usage.revision + 1;
   if (auto s = put_balance(bucket, *balance); !s) return s;
-  return insert_usage(usage, request, now, {});
+  const auto inserted = insert_usage(usage, request, now, {});
+  return inserted ? Status() : inserted.error();
 }
 
 Status WriteTransaction::seal_copied(const meter::Usage& usage, const RequestRecord& request,
@@ -181,7 +199,8 @@ Status WriteTransaction::seal_copied(const meter::Usage& usage, const RequestRec
     balance->seal_due_s = 0;
   }
   if (auto s = put_balance(bucket, *balance); !s) return s;
-  return insert_usage(usage, request, now, {0, true});
+  const auto inserted = insert_usage(usage, request, now, {.copied = true});
+  return inserted ? Status() : inserted.error();
 }
 
 }  // namespace meterd::journal

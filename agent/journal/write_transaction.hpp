@@ -44,7 +44,8 @@ inline constexpr const char* kZoneOfALostBalance = "UTC";
 // The moment of a change, in both clocks.
 struct Moment {
   WallTime wall;
-  Due boot;  // time since the present boot
+  Due boot;             // time since the present boot
+  bool trusted = true;  // the wall clock
 };
 
 class WriteTransaction {
@@ -130,7 +131,7 @@ class WriteTransaction {
   Status deliver(std::uint64_t sequence, const std::string& receipt, const Moment& now);
   Status retry(std::uint64_t sequence, const Due& due, const std::string& error);
   Status look_again(std::uint64_t sequence, const Due& due, const std::string& error);  // counts the look
-  Status park(std::uint64_t sequence, const std::string& error);
+  Status park(std::uint64_t sequence, const std::string& error, const Moment& now);
   Status hold_in_doubt(std::uint64_t sequence, const std::string& error);
   // Replaces the usage by its next revision; `successor` has the same bucket and quantity.
   Status supersede(std::uint64_t sequence, const meter::Usage& successor, const RequestRecord& request,
@@ -167,6 +168,36 @@ class WriteTransaction {
   Result<std::size_t> date_ids(const IdWindow& window, std::size_t at_most);
   // Those that came before `oldest_kept`. Returns how many blocks.
   Result<std::size_t> forget_ids(std::uint32_t oldest_kept, std::size_t at_most);
+
+  // --- the device's own Usages API: see agent/usages, which knows its rules
+  struct CallerUsage {
+    meter::Usage usage;  // its id is free; its day is usage_date's in `zone`
+    RequestRecord request;
+    v0::UsageSource source = v0::API;
+    std::string zone;
+    std::uint64_t behind = 0;  // a deletion that must end first; 0: none
+  };
+  // Counted and waiting at once.
+  Result<StoredUsage> create_usage(const CallerUsage& created, const Moment& now);
+  // Usages of the series with that date, in journal order, whatever became of them.
+  Result<std::vector<StoredUsage>> usages_at(const meter::SeriesKey& series, std::int64_t usage_date) const;
+  // Gives up one that was never sent, or was refused for good.
+  Status withdraw(std::uint64_t sequence, const Moment& now);
+  // Asks the upstream to delete a usage that it has, or may have. From now on the usage is not listed; it
+  // stays delivered until the deletion's receipt, and is listed again if that is refused. Returns it as it
+  // now is.
+  Result<StoredUsage> request_deletion(std::uint64_t sequence, const RequestRecord& request,
+                                       const Moment& now);
+  // Usages of the subscription at that upstream, ever.
+  Result<std::uint64_t> usages_for_life(const UpstreamName& upstream,
+                                        const SubscriptionId& subscription) const;
+  // Item prices that a subscription was ever configured with.
+  Result<bool> was_listed(const SubscriptionId& subscription, const ItemPriceId& item_price) const;
+  Status put_listed(const SubscriptionId& subscription, const ItemPriceId& item_price);
+  // What a request with that key was answered with, if it is not older than `window`.
+  Result<std::optional<v0::IdempotencyKey>> answered(std::string_view key, Milliseconds window) const;
+  // Remembers an answer given now, and forgets some that are older than `window`.
+  Status remember_answer(std::string_view key, v0::IdempotencyKey answer, Milliseconds window);
 
   // --- audit
   // What an operator or a declared policy did, in the transaction that does it. `by`: "user 0", "policy".
@@ -229,8 +260,12 @@ class WriteTransaction {
   struct Origin {
     std::uint32_t supersedes = 0;
     bool copied = false;
+    v0::UsageSource source = v0::BULK_OPERATION;
+    bool dated_by_caller = false;
+    std::uint64_t behind = 0;
   };
-  Status insert_usage(const meter::Usage& usage, const RequestRecord& request, const Moment& now,
+  // The sequence that it got.
+  Result<std::uint64_t> insert_usage(const meter::Usage& usage, const RequestRecord& request, const Moment& now,
                       const Origin& origin);
   // The only place where a usage changes state, lane or due time.
   Status move(const StoredUsage& from, UsageRecord to, const Moment* ended);
@@ -241,12 +276,20 @@ class WriteTransaction {
   Status put_general(const v0::General& general);
   Status count_states(const UpstreamName& upstream, std::optional<UsageState> from,
                       std::optional<UsageState> to);
+  std::int64_t take_version(v0::General& general, const Moment& now) const;
+  Status count_for_life(const meter::SeriesKey& series);
+  Status forget(std::uint64_t sequence, const meter::Usage& usage);
+  Status release_behind(const UsageRecord& ended);
+  Status finish_deletion(const StoredUsage& deletion, const Moment& now);
+  Status refuse_deletion(const StoredUsage& deletion, const Moment& now);
   Status keep_aside(const std::string& key, const std::string& value);
   Status lose_usage(const UpstreamName& upstream, const OutboxEntry& entry);
   Status settle_balance_of(std::uint64_t sequence);
   Status rebuild_general();
   Result<std::string> right_key_of(std::string_view value) const;
   Status restore_usage(const std::string& key);
+  Result<UsageRecord> restore_order(std::uint64_t sequence, UsageRecord record);
+  Status restore_place(std::uint64_t sequence, const UsageRecord& record);
   Status restore_balance_of(const std::string& usage_key);
   Status restore_balance(const std::string& key);
   Status restore_seal(const std::string& key);

@@ -58,6 +58,10 @@ UsageId usage_id(const UsageIdentity& identity) {
   return UsageId(device_prefix(identity.device) + "-" + base32(sha256(fields)).substr(0, 26));
 }
 
+UsageId random_id(const DeviceId& device, const std::string& random) {
+  return UsageId(device_prefix(device) + "-" + base32(sha256(random)).substr(0, 26));
+}
+
 void EventHasher::Free::operator()(evp_md_ctx_st* context) const { EVP_MD_CTX_free(context); }
 
 EventHasher::EventHasher() : context_(EVP_MD_CTX_new()) {

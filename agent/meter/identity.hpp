@@ -26,6 +26,9 @@ struct UsageIdentity {
 // four bytes, big endian; r is decimal text; base32 is RFC 4648's alphabet in lower case.
 UsageId usage_id(const UsageIdentity& identity);
 
+// For a usage whose caller gave none: the device's prefix and what is random, 16 bytes. 35 characters.
+UsageId random_id(const DeviceId& device, const std::string& random);
+
 // The first eight characters of every usage id of this device: one upstream query finds them all.
 std::string device_prefix(const DeviceId& device);
 

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "agent/base/ids.hpp"
 #include "agent/base/quantity.hpp"
@@ -20,6 +22,9 @@ struct Usage {
   Quantity quantity;
   std::uint64_t events = 0;
   std::string note;
+  // As a caller of the device's Usages API gave it; empty for a sealed bucket.
+  std::string given_quantity;
+  std::vector<std::pair<std::string, std::string>> custom_fields;  // cf_...
 };
 
 }  // namespace meterd::meter

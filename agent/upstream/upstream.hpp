@@ -57,8 +57,12 @@ class Upstream {
   // The idempotency key is the usage's id. Deterministic: the same usage gives the same bytes.
   virtual HttpRequest encode_create(const meter::Usage& usage) const = 0;
   virtual HttpRequest encode_retrieve(const meter::Usage& usage) const = 0;
+  // Asks to delete the usage of that id. `key`: the deletion's own idempotency key.
+  virtual HttpRequest encode_delete(const meter::Usage& usage, const std::string& key) const = 0;
   virtual Verdict judge_create(const meter::Usage& usage, const Exchange& exchange) const = 0;
   virtual ReadBack judge_retrieve(const meter::Usage& usage, const Exchange& exchange) const = 0;
+  // Accepted: it is not there any more, or never was. `usage` has its id and series.
+  virtual Verdict judge_delete(const meter::Usage& usage, const Exchange& exchange) const = 0;
 };
 
 }  // namespace meterd::upstream

@@ -98,6 +98,8 @@ class NoReadBack final : public upstream::Upstream {
   upstream::ReadBack judge_retrieve(const meter::Usage&, const upstream::Exchange&) const override {
     return {};
   }
+  upstream::HttpRequest encode_delete(const meter::Usage&, const std::string&) const override { return {}; }
+  upstream::Verdict judge_delete(const meter::Usage&, const upstream::Exchange&) const override { return {}; }
 };
 
 class NoClient final : public upstream::HttpClient {

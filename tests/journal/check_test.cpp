@@ -92,7 +92,7 @@ TEST_F(JournalCheck, ReportsALostIdDateOrRequest) {
   const auto usage = usage_of(stored(sequence_).record);
   erase_raw(usage_id_key(usage.id));
   EXPECT_THAT(problems(), ElementsAre(HasSubstr("is not found by its id")));
-  erase_raw(taken_key(usage.series, usage.usage_date));
+  erase_raw(taken_key(usage.series, usage.usage_date, sequence_));
   EXPECT_THAT(problems(), Contains(HasSubstr("does not hold its usage_date")));
   change_usage([](UsageRecord& r) { r.clear_request(); });
   EXPECT_THAT(problems(), Contains(HasSubstr("without an encoded request")));

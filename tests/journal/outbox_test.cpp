@@ -129,7 +129,7 @@ TEST_F(JournalOutbox, TakesADelayOfAnotherBootAsPassed) {
 
 TEST_F(JournalOutbox, ParksAndTakesUpAgain) {
   const auto sequence = waiting_usage();
-  step([&](WriteTransaction& w) { must(w.park(sequence, "unknown item price")); });
+  step([&](WriteTransaction& w) { must(w.park(sequence, "unknown item price", now())); });
   EXPECT_EQ(state(sequence), UsageState::parked);
   EXPECT_EQ(balance_of(bucket()).parked, q("1"));
   EXPECT_EQ(upstream().parked(), 1U);
@@ -166,7 +166,7 @@ TEST_F(JournalOutbox, SupersedesByTheNextRevisionWithTheSameQuantity) {
 
 TEST_F(JournalOutbox, SupersedesAParkedUsageToo) {
   const auto first = waiting_usage();
-  step([&](WriteTransaction& w) { must(w.park(first, "date taken")); });
+  step([&](WriteTransaction& w) { must(w.park(first, "date taken", now())); });
   step([&](WriteTransaction& w) { supersede(w, first); });
   EXPECT_EQ(balance_of(bucket()).waiting, q("1"));
   EXPECT_TRUE(balance_of(bucket()).parked.is_zero());
@@ -256,7 +256,7 @@ TEST_F(JournalOutbox, NeverMovesAUsageThatHasEnded) {
   const auto sequence = waiting_usage();
   step([&](WriteTransaction& w) { must(w.deliver(sequence, "r", now())); });
   EXPECT_EQ(begin().retry(sequence, Due{}, "").error().code, Code::corrupt);
-  EXPECT_EQ(begin().park(sequence, "").error().code, Code::corrupt);
+  EXPECT_EQ(begin().park(sequence, "", now()).error().code, Code::corrupt);
   EXPECT_EQ(begin().deliver(sequence, "again", now()).error().code, Code::corrupt);
   auto write = begin();
   EXPECT_DEATH((void)supersede(write, sequence), "");

@@ -47,7 +47,7 @@ TEST_F(JournalPrune, LeavesNoRecordOfAForgottenUsageBehind) {
 TEST_F(JournalPrune, NeverForgetsAUsageWithoutAnEnd) {
   waiting_usage();
   const auto parked = waiting_usage();
-  step([&](WriteTransaction& w) { must(w.park(parked, "refused")); });
+  step([&](WriteTransaction& w) { must(w.park(parked, "refused", now())); });
   step([&](WriteTransaction& w) { EXPECT_EQ(must(w.prune_usages(INT64_MAX, 100)), 0U); });
   EXPECT_EQ(report().usages, 2U);
 }

@@ -67,7 +67,7 @@ TEST_F(JournalRepair, MakesABalanceAgainFromItsUsagesAndGoesOn) {
   const auto delivered = waiting_usage();
   step([&](WriteTransaction& w) { must(w.deliver(delivered, "r", now())); });
   const auto parked = waiting_usage();
-  step([&](WriteTransaction& w) { must(w.park(parked, "refused")); });
+  step([&](WriteTransaction& w) { must(w.park(parked, "refused", now())); });
   const auto first = waiting_usage();
   step([&](WriteTransaction& w) { supersede(w, first); });
   step([&](WriteTransaction& w) { must(w.add(bucket("sms-usd", "2026-11-23"), tally("40"), opening())); });

@@ -98,7 +98,7 @@ TEST(OtherKeys, ParseBackToTheirFields) {
   EXPECT_EQ(history->ended_s, -5);
   EXPECT_EQ(history->sequence, UINT64_MAX);
   EXPECT_EQ(*parse_usage_key(usage_key(0x0102030405060708)), 0x0102030405060708U);
-  EXPECT_EQ(*parse_taken_date(taken_key(bucket(0).series, -7)), -7);
+  EXPECT_EQ(*parse_taken_date(taken_key(bucket(0).series, -7, 5)), -7);
   const auto slice = parse_slice_key(slice_key(3, 60, bucket(0).series));
   ASSERT_TRUE(slice.ok());
   EXPECT_EQ(slice->boot_number, 3U);

@@ -20,7 +20,7 @@ class JournalSeal : public JournalTest {
     return out;
   }
   void take(std::int64_t date) {  // as the index of some usage
-    put_raw(taken_key(series(), date), wrap(taken_key(series(), date), number_value(1)));
+    put_raw(taken_key(series(), date, 1), wrap(taken_key(series(), date, 1), number_value(1)));
   }
 };
 

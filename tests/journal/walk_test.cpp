@@ -59,7 +59,7 @@ class JournalWalk : public JournalTest {
         must(w.retry(waiting, Due{}, "again"));
         break;
       case 2:
-        must(w.park(waiting, "400"));
+        must(w.park(waiting, "400", at));
         m.usages[waiting] = UsageState::parked;
         break;
       case 3:

@@ -80,7 +80,7 @@ Status end_attempt(const std::string& epoch, WriteTransaction& write, const Stor
     case 1:
       return write.look_again(sequence, later, "not found");
     case 2:
-      return write.park(sequence, "400");
+      return write.park(sequence, "400", at);
     case 3:
       return write.hold_in_doubt(sequence, "connection lost");
     case 4:

@@ -35,9 +35,22 @@ class Chargebee final : public Upstream {
                        {"chargebee-idempotency-key", usage.id.value()}};
     request.body = "id=" + form_value(usage.id.value()) +
                    "&item_price_id=" + form_value(usage.series.item_price.value()) +
-                   "&usage_date=" + std::to_string(usage.usage_date) +
-                   "&quantity=" + form_value(usage.quantity.text());
+                   "&usage_date=" + std::to_string(usage.usage_date) + "&quantity=" +
+                   form_value(usage.given_quantity.empty() ? usage.quantity.text() : usage.given_quantity);
     if (!usage.note.empty()) request.body += "&note=" + form_value(usage.note);
+    for (const auto& [name, value] : usage.custom_fields)
+      request.body += "&" + form_value(name) + "=" + form_value(value);
+    return request;
+  }
+
+  HttpRequest encode_delete(const meter::Usage& usage, const std::string& key) const override {
+    HttpRequest request;
+    request.method = "POST";
+    request.target = subscription_of(usage) + "/delete_usage";
+    request.headers = {{"content-type", "application/x-www-form-urlencoded; charset=utf-8"},
+                       {"accept", "application/json"},
+                       {"chargebee-idempotency-key", key}};
+    request.body = "id=" + form_value(usage.id.value());
     return request;
   }
 
@@ -57,10 +70,15 @@ class Chargebee final : public Upstream {
     return chargebee::judge_retrieve(usage, exchange);
   }
 
- private:
-  std::string path_of(const meter::Usage& usage) const {
-    return base_path_ + "/subscriptions/" + percent_encode(usage.series.subscription.value()) + "/usages";
+  Verdict judge_delete(const meter::Usage& usage, const Exchange& exchange) const override {
+    return chargebee::judge_delete(usage, exchange);
   }
+
+ private:
+  std::string subscription_of(const meter::Usage& usage) const {
+    return base_path_ + "/subscriptions/" + percent_encode(usage.series.subscription.value());
+  }
+  std::string path_of(const meter::Usage& usage) const { return subscription_of(usage) + "/usages"; }
 
   std::string base_path_;
 };

@@ -264,6 +264,27 @@ Verdict judge_create(const meter::Usage& usage, const Exchange& exchange) {
           receipt_of(comparison) + " replayed=" + (is_replay ? "true" : "false")};
 }
 
+// A receipt is the deleted usage itself, or the vendor's word that there is none: an earlier attempt, whose
+// answer was lost, deleted it.
+Verdict judge_delete(const meter::Usage& usage, const Exchange& exchange) {
+  if (const auto* lost = std::get_if<TransportError>(&exchange)) return judge_lost(*lost);
+  const auto& response = std::get<HttpResponse>(exchange);
+  const auto answer = read_answer(response.body);
+  if (response.status == 200) {
+    const std::string* id = answer ? text_of(answer->usage, "id") : nullptr;
+    if (id != nullptr && *id == usage.id.value())
+      return {Outcome::accepted, std::nullopt, "200", "200 deleted"};
+    return {Outcome::unavailable, std::nullopt, "200, but not the deleted usage: captive portal or proxy?", {}};
+  }
+  auto verdict = judge_error(response, answer);
+  const std::string* code = answer ? text_of(answer->root, "api_error_code") : nullptr;
+  if (response.status == 404 && code != nullptr && *code == "resource_not_found")
+    return {Outcome::accepted, std::nullopt, verdict.detail, "404 resource_not_found: it is not there"};
+  // The key with another request: nothing that a repeat or a look would settle.
+  if (verdict.outcome == Outcome::duplicate) verdict.outcome = Outcome::rejected;
+  return verdict;
+}
+
 ReadBack judge_retrieve(const meter::Usage& usage, const Exchange& exchange) {
   using Found = ReadBack::Found;
   if (const auto* lost = std::get_if<TransportError>(&exchange)) return {Found::unknown, judge_lost(*lost)};

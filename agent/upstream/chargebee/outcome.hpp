@@ -7,6 +7,7 @@
 namespace meterd::upstream::chargebee {
 
 Verdict judge_create(const meter::Usage& usage, const Exchange& exchange);
+Verdict judge_delete(const meter::Usage& usage, const Exchange& exchange);
 ReadBack judge_retrieve(const meter::Usage& usage, const Exchange& exchange);
 
 }  // namespace meterd::upstream::chargebee

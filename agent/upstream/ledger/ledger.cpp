@@ -10,11 +10,17 @@ class Ledger final : public Upstream {
     return {"LEDGER", usage.id.value(), {}, {}};
   }
   HttpRequest encode_retrieve(const meter::Usage& usage) const override { return encode_create(usage); }
+  HttpRequest encode_delete(const meter::Usage& usage, const std::string&) const override {
+    return encode_create(usage);
+  }
   Verdict judge_create(const meter::Usage&, const Exchange&) const override {
     return {Outcome::accepted, std::nullopt, "", "kept in the device's ledger"};
   }
   ReadBack judge_retrieve(const meter::Usage& usage, const Exchange& exchange) const override {
     return {ReadBack::Found::same, judge_create(usage, exchange)};
+  }
+  Verdict judge_delete(const meter::Usage&, const Exchange&) const override {
+    return {Outcome::accepted, std::nullopt, "", "deleted from the device's ledger"};
   }
 };
 

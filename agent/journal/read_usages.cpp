@@ -1,0 +1,177 @@
+// Lists of usages. Filters are looked at record by record, and a page gives up after a bounded number of them.
+// In order of creation a walk along the usages, or along those of the subscription; in order of usage_date
+// the dates of each series are merged.
+#include <algorithm>
+
+#include "agent/journal/read.hpp"
+#include "agent/journal/records.hpp"
+
+namespace meterd::journal {
+namespace {
+
+using Order = UsageQuery::Order;
+using Place = UsageQuery::Place;
+
+constexpr std::size_t kRecordsAPage = 5'000;
+
+bool fits(const TextFilter& filter, const std::string& value) {
+  return (!filter.is || value == *filter.is) && (!filter.is_not || value != *filter.is_not) &&
+         (!filter.starts_with || value.starts_with(*filter.starts_with));
+}
+
+bool fits(const UsageQuery& query, const UsageRecord& record) {
+  const bool has_invoice = !record.invoice_id().empty();
+  return is_listed(record) && record.usage_date() >= query.first_date &&
+         record.usage_date() <= query.last_date && fits(query.subscription, record.subscription_id()) &&
+         fits(query.item_price, record.item_price_id()) && fits(query.id, record.id()) &&
+         fits(query.invoice, record.invoice_id()) && query.has_invoice.value_or(has_invoice) == has_invoice &&
+         query.sources.contains(static_cast<UsageSource>(record.source())) &&
+         !query.hidden.contains(UpstreamName(record.upstream()));
+}
+
+// Takes places in the order of the query until the page is full, or nothing more is to be looked at.
+class Pager {
+ public:
+  Pager(const Transaction& txn, const UsageQuery& query) : txn_(txn), query_(query) {}
+
+  bool take(const Place& place) {  // false: enough
+    auto record = load<UsageRecord>(txn_, usage_key(place.sequence));
+    const bool wanted = record && record->has_value() && fits(query_, **record);
+    if (wanted && page_.usages.size() == query_.limit) {  // there is one more
+      page_.next = last_;
+      return false;
+    }
+    if (wanted) page_.usages.push_back({place.sequence, std::move(**record)});
+    last_ = place;
+    if (++looked_at_ < kRecordsAPage) return true;
+    page_.next = last_;
+    return false;
+  }
+  UsagePage page() { return std::move(page_); }
+
+ private:
+  const Transaction& txn_;
+  const UsageQuery& query_;
+  UsagePage page_;
+  std::optional<Place> last_;
+  std::size_t looked_at_ = 0;
+};
+
+Status walk_created(const Transaction& txn, const UsageQuery& query, Pager& pager) {
+  const auto& of = query.subscription.is;
+  const auto key_of = [&](std::uint64_t sequence) {
+    return of ? by_subscription_key(SubscriptionId(*of), sequence) : usage_key(sequence);
+  };
+  const auto walked = of ? by_subscription_prefix(SubscriptionId(*of)) : prefix(Kind::usage);
+  const auto from = query.after ? key_of(query.after->sequence) : std::string();
+  return txn.scan(walked, from, [&](std::string_view key, std::string_view) {
+    if (key == from) return true;
+    const auto sequence = of ? parse_by_subscription_key(key) : parse_usage_key(key);
+    return !sequence || pager.take({0, *sequence});
+  });
+}
+
+// Every series that has dates, by leaps from one to the next.
+Result<std::vector<meter::SeriesKey>> series_of(const Transaction& txn, const UsageQuery& query) {
+  std::vector<meter::SeriesKey> out;
+  std::string from = prefix(Kind::taken_date);
+  for (bool more = true; more;) {
+    more = false;
+    auto scanned = txn.scan(prefix(Kind::taken_date), from, [&](std::string_view key, std::string_view) {
+      auto fields = parse_taken_key(key);
+      if (!fields) return true;  // unreadable: set aside when its turn comes
+      more = true;
+      const auto& wanted = query.subscription.is;
+      const auto& series = fields->series;
+      if (!wanted || series.subscription.value() == *wanted) {
+        out.push_back(series);
+        from = taken_behind(series);
+        return false;
+      }
+      // To the subscription, if it lies ahead at this upstream; else to the next upstream.
+      auto ahead = taken_prefix(series.upstream, SubscriptionId(*wanted));
+      from = ahead > key ? std::move(ahead) : taken_behind(series.upstream);
+      return false;
+    });
+    if (!scanned) return scanned.error();
+  }
+  return out;
+}
+
+bool comes_before(const UsageQuery& query, const Place& a, const Place& b) {
+  const auto ascending = std::pair(a.date, a.sequence) < std::pair(b.date, b.sequence);
+  return query.order == Order::date ? ascending : std::pair(b.date, b.sequence) < std::pair(a.date, a.sequence);
+}
+
+// Of one series, up to `at_most` places behind `after`, in the order of the query.
+Status gather(const Transaction& txn, const meter::SeriesKey& series, const UsageQuery& query,
+              const std::optional<Place>& after, std::size_t at_most, std::vector<Place>& out) {
+  std::size_t found = 0;
+  const auto visit = [&](std::string_view key, std::string_view) {
+    const auto fields = parse_taken_key(key);
+    if (!fields) return true;
+    const Place place{fields->usage_date, fields->sequence};
+    if (place.date > query.last_date || place.date < query.first_date) return false;
+    if (after && !comes_before(query, *after, place)) return true;
+    out.push_back(place);
+    return ++found < at_most;
+  };
+  if (query.order == Order::date)
+    return txn.scan(taken_prefix(series), taken_prefix(series, after ? after->date : query.first_date), visit);
+  const auto last = after ? after->date : query.last_date;
+  return txn.scan_back(taken_prefix(series), last < INT64_MAX ? taken_prefix(series, last + 1) : "", visit);
+}
+
+Status walk_dates(const Transaction& txn, const UsageQuery& query, Pager& pager) {
+  const auto series = series_of(txn, query);
+  if (!series) return series.error();
+  const std::size_t at_once = query.limit + 1;
+  for (auto after = query.after;;) {
+    std::vector<Place> places;
+    for (const auto& one : *series)
+      if (auto s = gather(txn, one, query, after, at_once, places); !s) return s;
+    const auto count = std::min(at_once, places.size());
+    const auto end = places.begin() + static_cast<std::ptrdiff_t>(count);
+    std::partial_sort(places.begin(), end, places.end(),
+                      [&](const Place& a, const Place& b) { return comes_before(query, a, b); });
+    for (std::size_t i = 0; i < count; ++i)
+      if (!pager.take(places[i])) return {};
+    if (count < at_once) return {};
+    after = places[count - 1];
+  }
+}
+
+// At most one: its id says which.
+Result<UsagePage> read_one(const Transaction& txn, const UsageQuery& query) {
+  UsagePage page;
+  auto sequence = load_number(txn, usage_id_key(UsageId(*query.id.is)));
+  if (!sequence) return sequence.error();
+  if (!sequence->has_value() || query.after) return page;
+  auto record = load<UsageRecord>(txn, usage_key(**sequence));
+  if (!record) return record.error();
+  if (record->has_value() && fits(query, **record)) page.usages.push_back({**sequence, std::move(**record)});
+  return page;
+}
+
+}  // namespace
+
+bool is_listed(const UsageRecord& record) {
+  const auto state = state_of(record);
+  return record.deletes() == 0 && record.deleted_by() == 0 && state != UsageState::withdrawn &&
+         state != UsageState::superseded;
+}
+
+Result<UsagePage> read_usages(const Journal& journal, const UsageQuery& query) {
+  for (const auto* text : {&query.id.is, &query.subscription.is})
+    if (*text && (*text)->size() > UINT8_MAX) return UsagePage{};  // longer than any that is kept
+  auto txn = journal.begin_read();
+  if (!txn) return txn.error();
+  if (query.id.is) return read_one(*txn, query);
+  Pager pager(*txn, query);
+  auto walked = query.order == Order::created ? walk_created(*txn, query, pager)
+                                              : walk_dates(*txn, query, pager);
+  if (!walked) return walked.error();
+  return pager.page();
+}
+
+}  // namespace meterd::journal

@@ -1,0 +1,66 @@
+// What callers of the device's Usages API change, as functions on one transaction: each looks whether the
+// same key was answered before, then whether the rules of the API (seed 002) allow it, and changes the
+// journal and remembers its answer together.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "agent/journal/write_transaction.hpp"
+#include "agent/usages/draft.hpp"
+#include "agent/usages/rules.hpp"
+
+namespace meterd::usages {
+
+enum class Why : std::uint8_t {
+  key_reused,             // the key came with another request
+  unknown_subscription,   // the configuration lists subscriptions, and not this one
+  unknown_item_price,     // it was never part of the subscription
+  not_metered,            // it is a part that takes no usage
+  duplicate_id,           // there is, or was, a usage of that id
+  date_taken,             // one usage per subscription, item price and usage_date
+  lifetime_limit,         // the subscription has all the usages that it may ever have
+  not_found,              // no such usage in that subscription
+  invoiced,               // cannot be deleted any more
+  in_doubt,               // whether the upstream has it is not known: an operator resolves that first
+  not_changeable,         // its upstream is not configured any more
+};
+struct Refusal {
+  Why why = Why::not_found;
+  std::string param;    // the parameter that is wrong; may be empty
+  std::string message;  // what is wrong, and what to do
+};
+
+// What a change came to: refused, with nothing changed, or answered.
+struct Change {
+  std::optional<Refusal> refusal;
+  std::string answer;
+  bool replayed = false;  // the answer was given before
+};
+
+// Makes the answer out of the usage. Pure.
+using Render = std::function<std::string(const journal::UsageRecord&)>;
+
+// What a change needs besides the transaction. `fresh_id`: an id that nobody has, for this change alone.
+struct Surroundings {
+  const Rules& rules;
+  const Render& render;
+  journal::Moment now;
+  UsageId fresh_id;
+};
+
+Result<Change> create(journal::WriteTransaction& txn, const Draft& draft, const IdempotencyKey& key,
+                      const Surroundings& around);
+
+struct Deletion {
+  SubscriptionId subscription;
+  UsageId id;
+};
+Result<Change> remove(journal::WriteTransaction& txn, const Deletion& deletion, const IdempotencyKey& key,
+                      const Surroundings& around);
+
+// Whether the usage can be seen through the API.
+bool is_served(const journal::UsageRecord& record, const Rules& rules);
+
+}  // namespace meterd::usages

@@ -1,0 +1,69 @@
+#include "agent/usages/collection.hpp"
+
+#include <utility>
+
+#include "agent/meter/identity.hpp"
+#include "platform/run_on.hpp"
+
+namespace meterd::usages {
+
+namespace asio = boost::asio;
+
+namespace {
+constexpr std::size_t kRandomBytes = 16;
+}
+
+asio::awaitable<Result<Change>> Collection::create(Draft draft, IdempotencyKey key, Render render) {
+  if (!deps_.take_room())
+    co_return Error{Code::full, "the journal has no room for another usage now; try again later"};
+  Apply apply = [draft = std::move(draft), key = std::move(key)](journal::WriteTransaction& txn,
+                                                                 const Surroundings& around) {
+    return usages::create(txn, draft, key, around);
+  };
+  co_return co_await commit(std::move(apply), std::move(render));
+}
+
+asio::awaitable<Result<Change>> Collection::remove(Deletion deletion, IdempotencyKey key, Render render) {
+  Apply apply = [deletion = std::move(deletion), key = std::move(key)](journal::WriteTransaction& txn,
+                                                                       const Surroundings& around) {
+    return usages::remove(txn, deletion, key, around);
+  };
+  co_return co_await commit(std::move(apply), std::move(render));
+}
+
+// What it is to be known by is drawn before: an operation may run more than once.
+asio::awaitable<Result<Change>> Collection::commit(Apply apply, Render render) {
+  auto change = std::make_shared<Change>();
+  const auto wall = deps_.clock.wall();
+  const journal::Moment now{
+      wall.time, {deps_.journal.boot_number(), deps_.clock.boot().since_boot.count()}, wall.trusted};
+  const UsageId fresh = meter::random_id(rules_->context->device, deps_.random.bytes(kRandomBytes));
+  journal::Operation operation = [change, apply = std::move(apply), render = std::move(render), rules = rules_,
+                                  now, fresh](journal::WriteTransaction& txn) -> Status {
+    auto done = apply(txn, {*rules, render, now, fresh});
+    if (!done) return done.error();
+    *change = std::move(*done);
+    return {};
+  };
+  const Status committed = co_await deps_.committer.submit(std::move(operation));
+  if (!committed) co_return committed.error();
+  co_return std::move(*change);
+}
+
+asio::awaitable<Result<std::optional<journal::StoredUsage>>> Collection::find(SubscriptionId subscription,
+                                                                              UsageId id) {
+  const auto read = [this, id = std::move(id)] { return journal::read_usage(deps_.journal, id); };
+  auto found = co_await platform::run_on(deps_.reader, read);
+  if (found && found->has_value() &&
+      ((*found)->record.subscription_id() != subscription.value() || !is_served((*found)->record, *rules_)))
+    found->reset();
+  co_return std::move(found);
+}
+
+asio::awaitable<Result<journal::UsagePage>> Collection::list(journal::UsageQuery query) {
+  query.hidden = rules_->hidden;
+  const auto read = [this, query = std::move(query)] { return journal::read_usages(deps_.journal, query); };
+  co_return co_await platform::run_on(deps_.reader, read);
+}
+
+}  // namespace meterd::usages

@@ -1,0 +1,51 @@
+// The collection of usages that the device's own Usages API serves (seed 002): those of callers, and sealed
+// buckets. Loop thread; changes are committed by the journal thread before they are answered, and reads run
+// on the reader thread.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "agent/journal/committer.hpp"
+#include "agent/journal/read.hpp"
+#include "agent/usages/changes.hpp"
+#include "platform/clock.hpp"
+#include "platform/random.hpp"
+
+namespace meterd::usages {
+
+class Collection {
+ public:
+  struct Dependencies {
+    const journal::Journal& journal;
+    journal::Committer& committer;
+    boost::asio::any_io_executor reader;
+    const platform::Clock& clock;
+    platform::Random& random;
+    std::function<bool()> take_room;  // for one more usage; false: the journal is full
+  };
+  Collection(Dependencies dependencies, std::shared_ptr<const Rules> rules)
+      : deps_(std::move(dependencies)), rules_(std::move(rules)) {}
+  void adopt(std::shared_ptr<const Rules> rules) { rules_ = std::move(rules); }
+  const Rules& rules() const { return *rules_; }
+
+  // Committed when it returns. Code::full: no room now, and nothing was changed.
+  boost::asio::awaitable<Result<Change>> create(Draft draft, IdempotencyKey key, Render render);
+  boost::asio::awaitable<Result<Change>> remove(Deletion deletion, IdempotencyKey key, Render render);
+
+  boost::asio::awaitable<Result<std::optional<journal::StoredUsage>>> find(SubscriptionId subscription,
+                                                                           UsageId id);
+  boost::asio::awaitable<Result<journal::UsagePage>> list(journal::UsageQuery query);
+
+ private:
+  using Apply = std::function<Result<Change>(journal::WriteTransaction&, const Surroundings&)>;
+  boost::asio::awaitable<Result<Change>> commit(Apply apply, Render render);
+
+  Dependencies deps_;
+  std::shared_ptr<const Rules> rules_;
+};
+
+}  // namespace meterd::usages

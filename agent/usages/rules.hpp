@@ -1,0 +1,34 @@
+// What the collection of usages is bound by: it follows from the configuration alone, and a reload makes new
+// ones.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/base/ids.hpp"
+#include "agent/base/usage_day.hpp"
+#include "agent/flush/sealer.hpp"
+#include "agent/meter/time_zone.hpp"
+
+namespace meterd::usages {
+
+struct Rules {
+  UpstreamName upstream;  // where what is created goes; one of the context's targets
+  std::shared_ptr<const flush::SealContext> context;
+  std::set<UpstreamName> hidden;         // upstreams of other APIs: their usages are no part of it
+  std::uint64_t lifetime_limit = 5'000;  // usages of one subscription, ever
+  Milliseconds idempotency_window{1'800'000};
+  // The usage day of an item price is cut by its meter's zone, else by the device's.
+  std::map<ItemPriceId, meter::TimeZone> zones;
+  meter::TimeZone zone;
+  struct Subscription {
+    std::set<ItemPriceId> item_prices, not_metered;
+  };
+  std::map<SubscriptionId, Subscription> subscriptions;  // empty: every one is known
+};
+
+}  // namespace meterd::usages
