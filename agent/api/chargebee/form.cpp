@@ -11,7 +11,8 @@ bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x
 bool is_line_control(char c) { return c == '\t' || c == '\n' || c == '\r'; }
 
 std::optional<ApiError> check_one(const Parameters& all, std::size_t at) {
-  const auto& [name, value] = all[at];
+  const auto& name = all[at].first;
+  const auto& value = all[at].second;
   if (name.empty()) return invalid_request("A parameter without a name: send name=value, joined by \"&\".");
   if (!is_valid_utf8(name) || std::any_of(name.begin(), name.end(), is_control))
     return invalid_request("A parameter's name is not UTF-8 text without control characters.");
