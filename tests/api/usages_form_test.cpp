@@ -42,6 +42,10 @@ TEST(UsagesForm, DecodesPlusAndPercent) {
                           Pair("invoice[id]", "inv 1")));
 }
 
+TEST(UsagesForm, DecodesNamesAsItDoesValues) {
+  EXPECT_THAT(parsed("a+b%2b=1"), ElementsAre(Pair("a b+", "1")));
+}
+
 TEST(UsagesForm, RefusesWhatIsMalformed) {
   for (const auto* body : {"a=%", "a=%4", "a=%4g", "%zz=1", "a=1&b=%-1"})
     EXPECT_EQ(refused(body), "400 invalid_request") << body;
@@ -80,6 +84,16 @@ TEST(UsagesForm, CountsCodePoints) {
   EXPECT_EQ(characters(""), 0U);
   EXPECT_EQ(characters("abc"), 3U);
   EXPECT_EQ(characters("\xC3\xBC\xE2\x82\xAC\xF0\x9F\x98\x80"), 3U);
+}
+
+// As curl sends the seed's own sample of a list.
+TEST(RequestTarget, TakesRawBracketsInTheQueryOnly) {
+  Request request;
+  ASSERT_TRUE(read_target("/a%5B?b[is]=[1,%5D&c=[", request));
+  EXPECT_EQ(request.path, "/a[");
+  EXPECT_THAT(request.query, ElementsAre(Pair("b[is]", "[1,]"), Pair("c", "[")));
+  for (const auto* target : {"/a[b]", "/a[?b[is]=1", "/a?b=\"", "/a?b= ", "/a?b=<"})
+    EXPECT_FALSE(read_target(target, request)) << target;
 }
 
 TEST(UsagesError, IsTheVendorsJson) {
