@@ -19,6 +19,7 @@ LAYERS = {
     "agent/journal": ["agent/base", "agent/meter", "platform"],
     "agent/ingest": ["agent/base", "agent/meter", "agent/journal", "platform"],
     "agent/upstream": ["agent/base", "agent/meter", "platform"],
+    "agent/usages": ["agent/base"],
     "agent/flush": ["agent/base", "agent/meter", "agent/journal", "agent/upstream", "platform"],
     "agent/usages": ["agent/base", "agent/meter", "agent/journal", "agent/upstream", "agent/flush", "platform"],
     "agent/api": ["agent/base", "agent/meter", "agent/journal", "agent/ingest", "agent/usages", "platform"],

@@ -2,6 +2,7 @@
 
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
+#include <string>
 
 #include "agent/base/limits.hpp"
 
@@ -18,6 +19,25 @@ bool is_plain_path(std::string_view target) {
   return true;
 }
 
+// RFC 3986 has no brackets in a query, but curl and browsers send them as they are: "id[is]=a" is what seed
+// 002 itself shows. Empty: there are none.
+std::string with_encoded_brackets(std::string_view target) {
+  std::string out;
+  const auto query = target.find('?');
+  if (query == std::string_view::npos || target.find_first_of("[]", query) == std::string_view::npos)
+    return out;
+  out = target.substr(0, query);
+  for (const char c : target.substr(query)) {
+    if (c == '[')
+      out += "%5B";
+    else if (c == ']')
+      out += "%5D";
+    else
+      out.push_back(c);
+  }
+  return out;
+}
+
 }  // namespace
 
 bool read_target(std::string_view target, Request& request) {
@@ -27,6 +47,8 @@ bool read_target(std::string_view target, Request& request) {
     request.path = target;
     return true;
   }
+  const auto encoded = with_encoded_brackets(target);
+  if (!encoded.empty()) target = encoded;
   const auto url = boost::urls::parse_origin_form({target.data(), target.size()});
   if (url.has_error() || url->params().size() > limits::kHttpParametersMax) return false;
   for (const auto& segment : url->segments()) request.path += "/" + segment;

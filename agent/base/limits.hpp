@@ -32,7 +32,7 @@ inline constexpr std::uint64_t kRememberedIdsMax = 1'600'000;  // 16 MiB of memo
 // HTTP on the device.
 inline constexpr std::size_t kHttpHeaderBytesMax = 16 * 1024;
 inline constexpr std::size_t kHttpFieldsMax = 100;
-inline constexpr std::size_t kHttpParametersMax = 16;
+inline constexpr std::size_t kHttpParametersMax = 32;  // a list with every filter has 24
 inline constexpr std::size_t kHttpBodyBytesMax = 1 << 20;
 inline constexpr std::size_t kHttpBodiesBytesMax = 8 << 20;  // of all requests being read and answered
 inline constexpr std::size_t kHttpConnectionsMax = 256;
