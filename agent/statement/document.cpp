@@ -130,7 +130,8 @@ void Document::print(const Place& baseline, const Type& type, std::string_view t
   HPDF_Page_SetGrayFill(page, grey_of(type.ink));
   HPDF_Page_BeginText(page);
   HPDF_Page_SetFontAndSize(page, state_->fonts.at(static_cast<std::size_t>(type.face)), points(type.size));
-  HPDF_Page_TextOut(page, points(baseline.left), points(kPageHeight - baseline.top), std::string(text).c_str());
+  HPDF_Page_TextOut(page, points(baseline.left), points(kPageHeight - baseline.top),
+                    std::string(text).c_str());
   HPDF_Page_EndText(page);
 }
 

@@ -22,7 +22,8 @@ constexpr Length ascent_of(const Type& type) { return type.size; }
 
 // So many lines of a cell fit a page whose heading is printed, and a total below them.
 constexpr std::size_t kCellLinesMax =
-    static_cast<std::size_t>((kBodyEnd - kBodyTop - kHeadingHeight - 2 * kPadding) / leading_of(kCellType)) - 4;
+    static_cast<std::size_t>((kBodyEnd - kBodyTop - kHeadingHeight - 2 * kPadding) / leading_of(kCellType)) -
+    4;
 
 }  // namespace
 
@@ -77,7 +78,8 @@ Row Sheet::lay_out(const std::vector<std::string>& texts, const Type& type) cons
   row.type = type;
   std::size_t lines = 1;
   for (std::size_t i = 0; i < texts.size(); ++i) {
-    auto cell = wrapped(texts[i], columns_[i].width, type);
+    const auto overhang = type.face == kTotalType.face ? columns_[i].overhang : 0;
+    auto cell = wrapped(texts[i], columns_[i].width + overhang, type);
     if (cell.size() > kCellLinesMax) {
       cell.resize(kCellLinesMax);
       cell.back() = "\xe2\x80\xa6";  // an ellipsis
@@ -118,9 +120,11 @@ void Sheet::print_heading() {
   document_.draw_rule({kMargin, top_}, kTextWidth, kThin, Ink::rule);
 }
 
-void Sheet::add(const Row& row) {
+void Sheet::add(const Row& row, std::size_t ruled_from) {
   auto left = kMargin;
+  auto rule_left = kMargin;
   for (std::size_t i = 0; i < row.cells.size(); ++i) {
+    if (i == ruled_from) rule_left = left;
     auto baseline = top_ + kPadding + ascent_of(row.type);
     for (const auto& line : row.cells[i]) {
       if (columns_[i].number)
@@ -132,7 +136,7 @@ void Sheet::add(const Row& row) {
     left += columns_[i].width + kColumnGap;
   }
   top_ += row.height;
-  document_.draw_rule({kMargin, top_}, kTextWidth, kHairline, Ink::hairline);
+  document_.draw_rule({rule_left, top_}, kMargin + kTextWidth - rule_left, kHairline, Ink::hairline);
 }
 
 void Sheet::close_group() { document_.draw_rule({kMargin, top_}, kTextWidth, kHairline, Ink::rule); }

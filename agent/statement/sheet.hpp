@@ -2,6 +2,7 @@
 // document's title and the table's heading at the top of each, and numbers the pages at their feet.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,7 @@ struct Column {
   std::string heading;
   Length width = 0;
   bool number = false;  // to the right
+  Length overhang = 0;  // so far a total may reach into the column on the left, where its label stands
 };
 
 // A row, wrapped into its columns.
@@ -46,13 +48,15 @@ class Sheet {
   void fact(std::string_view label, std::string_view value);
   void section(std::string_view heading, const std::vector<Column>& columns);
 
-  // Texts are clean, one for each column. A cell that is higher than a page ends with an ellipsis.
-  Row lay_out(const std::vector<std::string>& texts, const Type& type) const;
+  // Texts are clean, one for each column. A cell that is higher than a page ends with an ellipsis. A row of
+  // kTotalType uses its columns' overhang.
+  Row lay_out(const std::vector<std::string>& texts, const Type& type = kCellType) const;
   // Whether rows of that height fit what is left of the page.
   bool fits(Length height) const;
   void next_page();
-  // The row goes onto this page: ask fits() before.
-  void add(const Row& row);
+  // The row goes onto this page: ask fits() before. Its rule begins at that column: what stands left of it
+  // holds for the rows below, too.
+  void add(const Row& row, std::size_t ruled_from = 0);
   void close_group();  // a stronger rule below the row before it
   void space(Length height) { top_ += height; }
 

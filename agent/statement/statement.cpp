@@ -38,7 +38,11 @@ std::string quantity_text(const Line& line) {
   return line.quantity_text.empty() ? line.quantity.text() : line.quantity_text;
 }
 
-// How wide the widest text of each column would like to be.
+constexpr Length kIdMax = 132 * kPoint;
+constexpr Length kIdFolded = 92 * kPoint;
+
+// How wide each column would like to be: as its widest text. An id that is wider than kIdMax is folded, and
+// widens its column to kIdFolded only: one long id shall not take the room of all notes.
 struct Wishes {
   Length subscription = 0, item_price = 0, date = 0, quantity = 0, total = 0, count = 0;
   bool has_notes = false;
@@ -49,9 +53,14 @@ Wishes wishes_of(const Document& document, const std::vector<Group>& groups) {
   const auto widen = [&document](Length& width, std::string_view text, const Type& type) {
     width = std::max(width, document.width_of(clean(text), type));
   };
+  const auto widen_id = [&widen](Length& width, std::string_view id) {
+    Length own = 0;
+    widen(own, id, kCellType);
+    width = std::max(width, own > kIdMax ? kIdFolded : own);
+  };
   for (const auto& group : groups) {
-    widen(wishes.subscription, group.subscription_id, kCellType);
-    widen(wishes.item_price, group.item_price_id, kCellType);
+    widen_id(wishes.subscription, group.subscription_id);
+    widen_id(wishes.item_price, group.item_price_id);
     widen(wishes.total, group.total.text(), kTotalType);
     widen(wishes.count, std::to_string(group.lines.size()), kCellType);
     for (const auto* line : group.lines) {
@@ -64,20 +73,26 @@ Wishes wishes_of(const Document& document, const std::vector<Group>& groups) {
 }
 
 // Dates and quantities get what they need, since a broken number is hard to read; the ids what they would
-// like, up to a share of the rest, and the last column all that is left.
+// like, up to a share of the rest, and the notes all that is left: enough for the longest to fit a page.
 std::vector<Column> usage_columns(const Wishes& wishes) {
   constexpr Length kDateMax = 112 * kPoint;
   constexpr Length kQuantityMax = 196 * kPoint;  // 40 digits
   const auto date = std::clamp(wishes.date, 40 * kPoint, kDateMax);
-  const auto quantity = std::clamp(std::max(wishes.quantity, wishes.total), 44 * kPoint, kQuantityMax);
+  const auto overhang = date - 36 * kPoint;  // the word "Total" stands there
+  const auto quantity =
+      std::clamp(std::max(wishes.quantity, wishes.total - overhang), 44 * kPoint, kQuantityMax);
   const auto rest = kTextWidth - 4 * kColumnGap - date - quantity;
-  const auto share = wishes.has_notes ? rest * 32 / 100 : rest * 44 / 100;
-  const auto subscription = std::clamp(wishes.subscription, std::min(58 * kPoint, share), share);
-  const auto item_price = std::clamp(wishes.item_price, std::min(50 * kPoint, share), share);
+  const auto ids_max = wishes.has_notes ? std::min(rest * 66 / 100, rest - 66 * kPoint) : rest * 90 / 100;
+  auto subscription = std::max(wishes.subscription, 58 * kPoint);
+  auto item_price = std::max(wishes.item_price, 48 * kPoint);
+  auto& narrower = subscription < item_price ? subscription : item_price;
+  auto& wider = subscription < item_price ? item_price : subscription;
+  narrower = std::min(narrower, ids_max / 2);
+  wider = std::min(wider, ids_max - narrower);
   return {{"Subscription", subscription},
           {"Item price", item_price},
           {"Date", date},
-          {"Quantity", quantity, true},
+          {"Quantity", quantity, true, overhang},
           {"Note", rest - subscription - item_price}};
 }
 
@@ -85,7 +100,7 @@ std::vector<Column> total_columns(const Wishes& wishes) {
   const auto count = std::clamp(wishes.count, 36 * kPoint, 60 * kPoint);
   const auto total = std::clamp(wishes.total, 60 * kPoint, 220 * kPoint);
   const auto rest = kTextWidth - 3 * kColumnGap - count - total;
-  const auto subscription = std::clamp(wishes.subscription, 58 * kPoint, rest / 2);
+  const auto subscription = rest * 48 / 100;
   return {{"Subscription", subscription},
           {"Item price", rest - subscription},
           {"Usages", count, true},
@@ -93,9 +108,10 @@ std::vector<Column> total_columns(const Wishes& wishes) {
 }
 
 Row usage_row(const Sheet& sheet, const Line& line, bool with_ids) {
-  return sheet.lay_out({with_ids ? clean(line.subscription_id) : "", with_ids ? clean(line.item_price_id) : "",
-                        clean(line.date), clean(quantity_text(line)), clean(line.note)},
-                       kCellType);
+  return sheet.lay_out(
+      {with_ids ? clean(line.subscription_id) : "", with_ids ? clean(line.item_price_id) : "",
+       clean(line.date), clean(quantity_text(line)), clean(line.note)},
+      kCellType);
 }
 
 // The ids stand in a group's first row and in the first of each further page. The total never stands on a
@@ -109,9 +125,9 @@ void print_group(Sheet& sheet, const Group& group) {
       sheet.next_page();
       row = usage_row(sheet, *line, true);
     }
-    sheet.add(row);
+    sheet.add(row, 2);
   }
-  sheet.add(total);
+  sheet.add(total, 2);
   sheet.close_group();
 }
 
@@ -119,8 +135,7 @@ void print_totals(Sheet& sheet, const std::vector<Group>& groups, const Wishes& 
   sheet.section("Totals", total_columns(wishes));
   for (const auto& group : groups) {
     const auto row = sheet.lay_out({clean(group.subscription_id), clean(group.item_price_id),
-                                    std::to_string(group.lines.size()), group.total.text()},
-                                   kCellType);
+                                    std::to_string(group.lines.size()), group.total.text()});
     if (!sheet.fits(row.height)) sheet.next_page();
     sheet.add(row);
   }
@@ -146,7 +161,7 @@ Result<std::string> render_pdf(const Statement& statement, const FontFiles& font
   sheet.section("", usage_columns(wishes));
   for (const auto& group : groups) print_group(sheet, group);
   if (groups.empty())
-    sheet.add(sheet.lay_out({"No usages.", "", "", "", ""}, kCellType));
+    sheet.add(sheet.lay_out({"No usages.", "", "", "", ""}));
   else
     print_totals(sheet, groups, wishes);
   sheet.number_pages();

@@ -60,6 +60,16 @@ std::size_t fitting(std::string_view text, std::int64_t width, const Ruler& rule
   return bytes;
 }
 
+// Where to break the first `end` bytes of `text` from the rest: at a space; else, in a word too wide for a
+// line, behind a mark that joins parts of ids and addresses, unless that leaves half of the line empty.
+std::size_t break_before(std::string_view text, std::size_t end) {
+  if (end == text.size() || text[end] == ' ') return end;
+  const auto line = text.substr(0, end);
+  if (const auto space = line.rfind(' '); space != std::string_view::npos) return space;
+  const auto joint = line.find_last_of("-_/.:,;=&@");
+  return joint != std::string_view::npos && joint >= end / 2 ? joint + 1 : end;
+}
+
 }  // namespace
 
 std::string clean(std::string_view text) {
@@ -93,13 +103,11 @@ std::int64_t width_of(std::string_view text, const Ruler& ruler) {
 
 std::vector<std::string> wrap(std::string_view text, std::int64_t width, const Ruler& ruler) {
   std::vector<std::string> lines;
-  const auto skip_spaces = [&text] { text.remove_prefix(std::min(text.find_first_not_of(' '), text.size())); };
+  const auto skip_spaces = [&text] {
+    text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
+  };
   for (skip_spaces(); !text.empty(); skip_spaces()) {
-    auto end = fitting(text, width, ruler);
-    if (end < text.size() && text[end] != ' ') {
-      const auto space = text.substr(0, end).rfind(' ');
-      if (space != std::string_view::npos) end = space;
-    }
+    const auto end = break_before(text, fitting(text, width, ruler));
     auto line = text.substr(0, end);
     text.remove_prefix(end);
     line = line.substr(0, line.find_last_not_of(' ') + 1);

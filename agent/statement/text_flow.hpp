@@ -20,7 +20,8 @@ std::string clean(std::string_view text);
 
 std::int64_t width_of(std::string_view text, const Ruler& ruler);
 
-// Lines of at most `width`, broken between words; a word that is wider than a line is broken where it must.
+// Lines of at most `width`, broken between words; a word that is wider than a line is broken behind a mark
+// such as "-" or "/" if there is one, else where it must.
 // No character is lost but the spaces at a break. Each line has at least one character; none for no text.
 std::vector<std::string> wrap(std::string_view text, std::int64_t width, const Ruler& ruler);
 
