@@ -21,6 +21,7 @@ LAYERS = {
     "agent/upstream": ["agent/base", "agent/meter", "platform"],
     "agent/flush": ["agent/base", "agent/meter", "agent/journal", "agent/upstream", "platform"],
     "agent/statement": ["agent/base"],
+    "agent/usages": ["agent/base"],
     "agent/api": ["agent/base", "agent/meter", "agent/journal", "agent/ingest", "platform"],
     "agent/ctl": ["agent/base", "agent/ctl/offline"],
     "agent/ctl/offline": ["agent/base", "agent/ctl", "agent/journal", "platform", "platform/linux"],
