@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
 #include <sstream>
+#include <vector>
 
 #include "tests/statement/reader.hpp"
 
@@ -22,18 +22,23 @@ bool overlap(const Pdf::Word& a, const Pdf::Word& b) {
          b.top + kSlack < a.bottom;
 }
 
+void expect_margins(const std::vector<Pdf::Word>& words) {
+  for (const auto& word : words) {
+    const bool is_foot = word.top > 841.89 - 44;
+    EXPECT_GT(word.left, 43) << word.text;
+    EXPECT_LT(word.right, 595.28 - 43) << word.text;
+    EXPECT_LT(word.bottom, 841.89 - (is_foot ? 30 : 54)) << word.text;
+  }
+}
+
 void expect_tidy(const Pdf& pdf) {
   for (std::size_t page = 1; page <= pdf.pages(); ++page) {
     const auto words = pdf.words(page);
-    for (std::size_t i = 0; i < words.size(); ++i) {
-      EXPECT_GT(words[i].left, 43) << words[i].text;
-      EXPECT_LT(words[i].right, 595.28 - 43) << words[i].text;
-      const bool is_foot = words[i].top > 841.89 - 44;
-      EXPECT_LT(words[i].bottom, 841.89 - (is_foot ? 30 : 52)) << words[i].text;
+    expect_margins(words);
+    for (std::size_t i = 0; i < words.size(); ++i)
       for (std::size_t k = i + 1; k < words.size(); ++k)
         EXPECT_FALSE(overlap(words[i], words[k]))
             << "page " << page << ": " << words[i].text << " | " << words[k].text;
-    }
   }
 }
 
@@ -73,15 +78,19 @@ TEST(StatementPages, HoldEachUsageOnce) {
   }
 }
 
-// Whatever the number of rows before it: a group's total is never alone on a page, nor below its end.
-TEST(StatementPages, NeverBeginWithATotal) {
-  for (std::size_t lines = 30; lines < 50; ++lines) {
-    statement::Statement statement{"Usages", {}, {}};
-    statement.lines.assign(lines, line_of("sub", "sms", "1"));
-    const Pdf pdf(rendered(statement));
-    for (std::size_t page = 1; page <= pdf.pages(); ++page)
-      EXPECT_THAT(pdf.text(page), Not(ContainsRegex("Note\n+ *Total "))) << lines;
-    expect_tidy(pdf);
+// Whatever stands before it: a group's total is never alone on a page, nor below its end.
+TEST(StatementPages, KeepATotalBelowItsLastUsage) {
+  for (std::size_t facts = 0; facts < 3; ++facts) {
+    for (std::size_t lines = 38; lines < 44; ++lines) {
+      statement::Statement statement{"Usages", {}, {}};
+      statement.facts.assign(facts, {"Fact", "value"});
+      statement.lines.assign(lines, line_of("sub", "sms", "1"));
+      const Pdf pdf(rendered(statement));
+      for (std::size_t page = 1; page <= pdf.pages(); ++page) {
+        EXPECT_THAT(pdf.text(page), Not(ContainsRegex("Note\n+ *Total "))) << facts << ", " << lines;
+        expect_margins(pdf.words(page));
+      }
+    }
   }
 }
 
