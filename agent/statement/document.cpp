@@ -94,6 +94,8 @@ Document& Document::operator=(Document&&) noexcept = default;
 Result<Document> Document::open(const FontFiles& fonts, std::string_view title) {
   auto state = std::make_unique<State>();
   if (state->failed()) return Error{Code::io, "no document was made: " + text_of(state->failure)};
+  // Text is written as UTF-16 with a map to Unicode. Poppler warns of an operator in that map and reads it
+  // right. A character that the font lacks is printed as a box and still copied as itself.
   HPDF_UseUTFEncodings(state->doc);
   HPDF_SetCompressionMode(state->doc, HPDF_COMP_ALL);
   if (auto loaded = state->load(Face::regular, fonts.regular); !loaded) return loaded.error();
