@@ -56,8 +56,8 @@ function addFilterChecks(usage) {
     check(`list: ${attribute}[${operator}]=${JSON.stringify(value)}`, async () => {
       await makeRows();
       // The checks share one server: beside the filter itself, one that keeps to these rows.
-      const mine = attribute === 'subscription_id' ? { id: { starts_with: 'list' } } : { subscription_id: { starts_with: 'list_' } };
-      const answer = await usage.list({ ...mine, [attribute]: { [operator]: value } });
+      const other = attribute === 'subscription_id' ? 'id' : 'subscription_id';
+      const answer = await usage.list({ [other]: { starts_with: 'list' }, [attribute]: { [operator]: value } });
       const letters = usagesOf(answer).map((each) => each.id.at(-1));
       assert.equal(letters.sort().join(''), expected);
       assert.equal(answer.next_offset, undefined);
@@ -147,8 +147,8 @@ function addPageChecks(chargebee) {
 
   check('list: pages go on behind a usage that is deleted or added meanwhile', async () => {
     const filters = { subscription_id: { is: 'sub_moving' }, 'sort_by[asc]': 'usage_date', limit: 2 };
-    const create = (second) =>
-      usage.create('sub_moving', { id: `m${second}`, item_price_id: 'sms-usd', quantity: '1', usage_date: DATE + second });
+    const rest = { item_price_id: 'sms-usd', quantity: '1' };
+    const create = (second) => usage.create('sub_moving', { id: `m${second}`, usage_date: DATE + second, ...rest });
     for (const second of [1, 2, 3, 4]) await create(second);
     const first = await usage.list({ ...filters });
     await usage.delete('sub_moving', { id: 'm2' });

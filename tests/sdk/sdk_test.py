@@ -39,8 +39,7 @@ SANDBOX_LACKS = [
     'list: source[in]=["bulk_operation"]',
     'list: source[not_in]=["api","admin_console"]',
     "with retryConfig a create whose answer was lost is not created twice",
-    "pdf of an unknown invoice is refused with a message",
-    "pdf without an invoice is a param_wrong_value",
+    "pdf of an unknown invoice is a resource_not_found, of none at all a param_wrong_value",
 ]
 
 
