@@ -22,7 +22,7 @@ export function addCallChecks(connect) {
   });
 
   check("the client's own headers are no obstacle: telemetry, the caller's, its checks of the parameters", async () => {
-    const client = connect({ sdkTelemetryEnabled: true, enableValidation: true });
+    const client = connect({ sdkTelemetryEnabled: true, enableValidation: true, retryConfig: { enabled: true } });
     const headers = { 'chargebee-request-origin-user': 'anna', 'chargebee-event-email': 'all-disabled' };
     for (let second = 0; second < 3; second += 1) {
       await client.usage.create('sub_headers', silver({ usage_date: DATE + second }), headers);

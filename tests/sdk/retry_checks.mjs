@@ -105,11 +105,13 @@ function addOwnRetryChecks(connect, listed) {
   check('with retryConfig a create whose answer was lost is not created twice', async () => {
     const gateway = new Gateway();
     gateway.answers = ['lost after', 'lost after'];
-    const { usage } = connect({ retryConfig, httpClient: gateway });
+    const { usage } = connect({ retryConfig, httpClient: gateway, sdkTelemetryEnabled: true });
     const made = await usage.create('sub_retry_after', silver());
     assert.equal(new Set(keysOf(gateway)).size, 1);
-    // The attempts differ in one header: it is no part of what makes them the same request.
+    // The attempts differ in two headers, which are no part of what makes them the same request.
     assert.deepEqual(gateway.attempts.map((headers) => headers['x-cb-retry-attempt']), [undefined, '1', '2']);
+    const told = gateway.attempts.map((headers) => 'x-chargebee-sdk-telemetry' in headers);
+    assert.deepEqual(told, [true, false, false]);
     assert.equal(made.isIdempotencyReplayed, 'true');
     assert.deepEqual(await listed('sub_retry_after'), [made.usage]);
   });

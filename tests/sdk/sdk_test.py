@@ -23,7 +23,7 @@ from npm_client import install  # noqa: E402
 CHECKS_SECONDS = 180
 DRAIN_SECONDS = 30
 # Checks of what the sandbox does not serve: `source` and the filters beyond those that meterd itself needs, the PDF.
-# And it compares every header of a repeated key, where the client counts its attempts in one.
+# And it compares every header of a repeated key, where the client changes two from one attempt to the next.
 SANDBOX_LACKS = [
     "create says that its source is api",
     'list: invoice_id[is]="inv_1"',
