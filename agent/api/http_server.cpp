@@ -243,7 +243,7 @@ asio::awaitable<void> HttpServer::Shared::serve(Connections::iterator place) {
       answer = co_await deps.handler(reader.request());
       reader.release_body();  // the answer may take its time
     } else {
-      answer = reader.refusal();
+      answer = deps.shape(reader.request(), reader.refusal());
     }
     if (answer.stream &&
         frame.version == 10)  // there the end of a body cannot be told from a broken connection

@@ -23,6 +23,8 @@ namespace meterd::api {
 
 // From a header that announces a body: what to answer instead of reading it. The connection ends with that.
 using Admission = std::function<std::optional<Response>(const Request&)>;
+// What the server itself refuses, in the shape of the API that was asked.
+using Shape = std::function<Response(const Request&, Response)>;
 // The request stays where it is until the answer is there.
 using Handler = std::function<boost::asio::awaitable<Response>(const Request&)>;
 
@@ -39,6 +41,7 @@ class HttpServer {
     platform::SocketAccess access;
     Admission admission;
     Handler handler;
+    Shape shape;
   };
   HttpServer(Dependencies dependencies, std::vector<Listener> listeners);
   ~HttpServer();

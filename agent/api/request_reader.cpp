@@ -260,7 +260,7 @@ RequestReader::Step RequestReader::read_header() {
   if (!parser_->ambiguous.empty()) return refuse_with(400, "malformed", parser_->ambiguous);
   if (!parser_->expects_what.empty()) return refuse_with(417, "expectation_failed", parser_->expects_what);
   if (!know_target(parser_->target))
-    return refuse_with(400, "malformed", "The request target is no path with at most 16 parameters.");
+    return refuse_with(400, "malformed", "The request target is no path with at most 32 parameters.");
   return parser_->is_done() ? Step::request : Step::admit;
 }
 
@@ -292,7 +292,10 @@ RequestReader::Step RequestReader::read_body() {
 bool RequestReader::know_target(std::string_view target) {
   if (!target_.empty() && target == target_) return true;
   target_.clear();
-  if (!read_target(target, request_)) return false;
+  if (!read_target(target, request_)) {
+    request_.path = target.substr(0, target.find('?'));  // as sent: for whoever shapes the refusal
+    return false;
+  }
   target_ = target;
   return true;
 }

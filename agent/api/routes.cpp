@@ -81,10 +81,12 @@ std::optional<Response> Routes::refusal(const Request& request) const {
     return error_response(421, "misdirected",
                           "Ask for 127.0.0.1, [::1] or localhost: meterd serves this device only.");
   const bool for_operators = request.path.starts_with("/operator/");
-  const bool for_reporters = request.path == "/events";
+  const bool for_usages = chargebee::is_api_path(request.path);
+  const bool for_reporters = request.path == "/events" || for_usages;
   if (for_reporters && request.over_tcp && !may_report(request)) return unauthorised_over_tcp(deps_.tcp_key);
   if ((for_operators || (for_reporters && !request.over_tcp)) && !request.local)
     return unauthorised_locally();
+  if (for_usages) return std::nullopt;  // it knows its own paths
   const auto method = method_of(request.path);
   if (method.empty())
     return error_response(404, "not_found",
@@ -96,20 +98,27 @@ std::optional<Response> Routes::refusal(const Request& request) const {
 
 std::optional<Response> Routes::admit(const Request& request) const {
   auto refused = refusal(request);
-  if (!refused && request.path != "/events")
+  if (!refused && request.path != "/events" && !chargebee::is_api_path(request.path))
     refused = error_response(413, "too_large", "No body is expected here.");
+  if (refused) refused = shape(request, std::move(*refused));
   return refused;
+}
+
+Response Routes::shape(const Request& request, Response response) {
+  return chargebee::is_api_path(request.path) ? chargebee::reshape(response) : response;
 }
 
 // Reports are the many: they get no coroutine around their own, and the key is not looked at twice.
 asio::awaitable<Response> Routes::answer(const Request& request) {
   const bool is_report = request.path == "/events" && request.method == "POST";
   if (is_report && (request.admitted || may_report(request))) return events_.answer(request);
+  const bool is_usages = chargebee::is_api_path(request.path);
+  if (is_usages && (request.admitted || may_report(request))) return usages_.answer(request);
   return dispatch(request);
 }
 
 asio::awaitable<Response> Routes::dispatch(const Request& request) {
-  if (auto refused = refusal(request)) co_return std::move(*refused);
+  if (auto refused = refusal(request)) co_return shape(request, std::move(*refused));
   if (request.path == "/healthz") co_return ok("{\"status\":\"ok\"}");
   if (request.path == "/status") co_return co_await status();
   if (request.path == "/metrics") co_return co_await metrics();

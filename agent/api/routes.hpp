@@ -1,6 +1,6 @@
 // What the device's API answers: from a request to a response. Loop thread; the journal is read on the reader
-// thread. /status, /metrics and /healthz are for everyone who reaches the socket; counting needs the local
-// socket, or the key over TCP; operators' verbs exist on the local socket only.
+// thread. /status, /metrics and /healthz are for everyone who reaches the socket; counting, and the Usages API
+// (chargebee/), need the local socket, or the key over TCP; operators' verbs exist on the local socket only.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -9,6 +9,7 @@
 
 #include "agent/api/basic_auth.hpp"
 #include "agent/api/body_stream.hpp"
+#include "agent/api/chargebee/service.hpp"
 #include "agent/api/events.hpp"
 #include "agent/api/http.hpp"
 #include "agent/api/status.hpp"
@@ -51,13 +52,17 @@ class Routes {
         std::optional<UpstreamName> only, Milliseconds at_most)>
         reconcile = {};
   };
-  explicit Routes(Dependencies dependencies) : deps_(std::move(dependencies)), events_(deps_.batcher) {}
+  // `collection`: what the Usages API serves.
+  Routes(Dependencies dependencies, usages::Collection& collection)
+      : deps_(std::move(dependencies)), events_(deps_.batcher), usages_(collection) {}
 
-  // From the header of a request with a body, before any of it is read: why it is refused. Only reports have
-  // one.
+  // From the header of a request with a body, before any of it is read: why it is refused. Only reports and
+  // calls of the Usages API have one.
   std::optional<Response> admit(const Request& request) const;
   // The request stays until the answer is there.
   boost::asio::awaitable<Response> answer(const Request& request);
+  // An error in meterd's own shape, in that of the API that was asked.
+  static Response shape(const Request& request, Response response);
 
  private:
   bool may_report(const Request& request) const;
@@ -73,6 +78,7 @@ class Routes {
 
   Dependencies deps_;
   Events events_;
+  chargebee::Service usages_;
 };
 
 }  // namespace meterd::api

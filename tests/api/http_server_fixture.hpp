@@ -29,7 +29,8 @@ class HttpServerTest : public ::testing::Test {
                                                 log_,
                                                 platform::SocketAccess{},
                                                 [this](const Request& request) { return admission(request); },
-                                                [this](const Request& request) { return answer(request); }};
+                                                [this](const Request& request) { return answer(request); },
+                                                [](const Request&, Response response) { return response; }};
     server_ = std::make_unique<HttpServer>(dependencies, std::move(listeners));
     server_->start(tasks_);
     clock_.settle();
