@@ -43,11 +43,13 @@ bool is_get(const Request& request) { return request.method == "GET" || request.
 // The one method of a path; empty: there is nothing.
 std::string_view method_of(std::string_view path) {
   if (path == "/events" || path == "/operator/flush" || path == "/operator/date" ||
-      path == "/operator/reconcile")
+      path == "/operator/reconcile" || path == "/operator/invoice")
     return "POST";
-  for (const auto* known : {"/healthz", "/status", "/metrics", "/operator/buckets", "/operator/balances",
-                            "/operator/outbox", "/operator/verify", "/operator/audit", "/operator/backup"})
+  for (const auto* known :
+       {"/healthz", "/status", "/metrics", "/operator/buckets", "/operator/balances", "/operator/outbox",
+        "/operator/verify", "/operator/audit", "/operator/backup", "/operator/usages", "/operator/statement"})
     if (path == known) return "GET";
+  if (path == chargebee::kDownloadPath) return "GET";
   return {};
 }
 
@@ -122,6 +124,7 @@ asio::awaitable<Response> Routes::dispatch(const Request& request) {
   if (request.path == "/healthz") co_return ok("{\"status\":\"ok\"}");
   if (request.path == "/status") co_return co_await status();
   if (request.path == "/metrics") co_return co_await metrics();
+  if (request.path == chargebee::kDownloadPath) co_return co_await downloads_.answer(request);
   co_return co_await operators(request);
 }
 
@@ -142,6 +145,7 @@ asio::awaitable<Response> Routes::operators(const Request& request) {
   if (request.path == "/operator/date") co_return co_await date(request);
   if (request.path == "/operator/reconcile") co_return co_await reconcile(request);
   if (request.path == "/operator/backup") co_return co_await backup();
+  if (OperatorUsages::has(request.path)) co_return co_await operator_usages_.answer(request);
   const auto& journal = deps_.journal;
   if (request.path == "/operator/audit") {
     const auto read = [&journal] { return read_audit(journal, limits::kListRowsMax); };

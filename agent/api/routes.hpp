@@ -1,6 +1,7 @@
 // What the device's API answers: from a request to a response. Loop thread; the journal is read on the reader
-// thread. /status, /metrics and /healthz are for everyone who reaches the socket; counting, and the Usages API
-// (chargebee/), need the local socket, or the key over TCP; operators' verbs exist on the local socket only.
+// thread. /status, /metrics and /healthz are for everyone who reaches the socket; counting, and the Usages
+// API (chargebee/), need the local socket, or the key over TCP; operators' verbs exist on the local socket
+// only.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -12,6 +13,7 @@
 #include "agent/api/chargebee/service.hpp"
 #include "agent/api/events.hpp"
 #include "agent/api/http.hpp"
+#include "agent/api/operator_usages.hpp"
 #include "agent/api/status.hpp"
 #include "agent/ingest/batcher.hpp"
 
@@ -54,7 +56,11 @@ class Routes {
   };
   // `collection`: what the Usages API serves.
   Routes(Dependencies dependencies, usages::Collection& collection)
-      : deps_(std::move(dependencies)), events_(deps_.batcher), usages_(collection) {}
+      : deps_(std::move(dependencies)),
+        events_(deps_.batcher),
+        downloads_(collection, deps_.reader, deps_.clock),
+        usages_(collection, downloads_),
+        operator_usages_(collection, downloads_) {}
 
   // From the header of a request with a body, before any of it is read: why it is refused. Only reports and
   // calls of the Usages API have one.
@@ -78,7 +84,9 @@ class Routes {
 
   Dependencies deps_;
   Events events_;
+  chargebee::Downloads downloads_;
   chargebee::Service usages_;
+  OperatorUsages operator_usages_;
 };
 
 }  // namespace meterd::api

@@ -16,7 +16,7 @@ namespace {
 
 constexpr Milliseconds kSpaceInterval{10'000};
 constexpr Milliseconds kQuietInterval{3'600'000};
-constexpr std::uint64_t kLookEvery = 256;  // usages of callers
+constexpr std::uint64_t kLookEvery = 256;        // usages of callers
 constexpr Milliseconds kReserveInterval{1'000};  // while the disk is full
 constexpr std::size_t kClearedPerCommit = 256;
 constexpr std::uint64_t kRoomKept = 8;  // an eighth of the map, as long as there is history to forget for it
@@ -55,8 +55,8 @@ Status Core::wire() {
   if (!space) return space.error();
   space_ = *space;
   limit_places(batcher_->committed_places());
-  usages::Collection::Dependencies collection{journal_,       committer_,     around_.reader,
-                                              around_.clock,  around_.random, [this] { return take_room(); }};
+  usages::Collection::Dependencies collection{journal_,      committer_,     around_.reader,
+                                              around_.clock, around_.random, [this] { return take_room(); }};
   collection_ = std::make_unique<usages::Collection>(std::move(collection), std::move(wiring->rules));
   sealer_ = std::make_unique<flush::Sealer>(
       flush::Sealer::Dependencies{journal_, committer_, around_.reader, around_.clock, around_.log},

@@ -203,13 +203,17 @@ class Daemon {
     api_key_.set_key(config_.chargebee_key.reveal());
     backups_ = std::make_unique<api::Backups>(api::Backups::Dependencies{
         loop_.get_executor(), *journal_, *clock_, log_, [this] { return core_->refuses_new(); }});
-    api::Routes::Dependencies dependencies{
-        core_->batcher(), *journal_, reader_thread_.get_executor(), *clock_, [this] { return status(); },
-        [this](bool seal_now) { return core_->flush(seal_now); }, api_key_,
-        [this] { return backups_->begin(); },
-        [this](std::optional<UpstreamName> only, Milliseconds at_most) {
-          return core_->reconcile(std::move(only), at_most);
-        }};
+    api::Routes::Dependencies dependencies{core_->batcher(),
+                                           *journal_,
+                                           reader_thread_.get_executor(),
+                                           *clock_,
+                                           [this] { return status(); },
+                                           [this](bool seal_now) { return core_->flush(seal_now); },
+                                           api_key_,
+                                           [this] { return backups_->begin(); },
+                                           [this](std::optional<UpstreamName> only, Milliseconds at_most) {
+                                             return core_->reconcile(std::move(only), at_most);
+                                           }};
     routes_ = std::make_unique<api::Routes>(std::move(dependencies), core_->collection());
     http_ = std::make_unique<api::HttpServer>(
         api::HttpServer::Dependencies{

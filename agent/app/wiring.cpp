@@ -28,6 +28,7 @@ Result<std::shared_ptr<const usages::Rules>> rules_of(
   auto rules = std::make_shared<usages::Rules>();
   rules->upstream = config.chargebee_upstream;
   rules->context = context;
+  rules->public_url = config.public_url;
   rules->lifetime_limit = config.lifetime_limit;
   rules->idempotency_window = config.idempotency_window;
   for (const auto& upstream : config.upstreams)
@@ -41,9 +42,12 @@ Result<std::shared_ptr<const usages::Rules>> rules_of(
     if (!own) return own.error();
     rules->zones.emplace(meter.item_price, *own);
   }
-  for (const auto& one : config.subscriptions)
-    rules->subscriptions[one.id] = {{one.item_prices.begin(), one.item_prices.end()},
-                                    {one.not_metered.begin(), one.not_metered.end()}};
+  for (const auto& one : config.subscriptions) {
+    auto& subscription = rules->subscriptions[one.id];
+    subscription.item_prices = {one.item_prices.begin(), one.item_prices.end()};
+    subscription.not_metered = {one.not_metered.begin(), one.not_metered.end()};
+    for (const auto& time : one.active) subscription.active.emplace_back(time.from, time.until);
+  }
   return std::shared_ptr<const usages::Rules>(std::move(rules));
 }
 

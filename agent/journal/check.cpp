@@ -155,12 +155,14 @@ class Check {
       return stored->has_value() && !has_ended(state_of(**stored)) && names_it(**stored);
     };
     if (record.behind() != 0) {
-      auto open = is_open(record.behind(), [&](const auto& other) { return other.followed_by() == sequence; });
+      auto open =
+          is_open(record.behind(), [&](const auto& other) { return other.followed_by() == sequence; });
       if (!open) return open.error();
       if (!*open) problem("usage " + record.id() + " waits for one that will not let it go");
     }
     if (record.deleted_by() != 0 && state_of(record) != UsageState::withdrawn) {
-      auto open = is_open(record.deleted_by(), [&](const auto& other) { return other.deletes() == sequence; });
+      auto open =
+          is_open(record.deleted_by(), [&](const auto& other) { return other.deletes() == sequence; });
       if (!open) return open.error();
       if (!*open) problem("usage " + record.id() + " is to be deleted and has no deletion");
     }

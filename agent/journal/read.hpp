@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "agent/journal/journal.hpp"
-#include "agent/journal/usage_query.hpp"
 #include "agent/journal/write_transaction.hpp"
 
 namespace meterd::journal {
@@ -64,16 +63,18 @@ Result<std::vector<StoredUsage>> read_unreconciled(const Journal& journal, const
 Result<std::vector<StoredUsage>> read_unreconciled(const Journal& journal, const meter::BucketKey& bucket);
 // The upstreams with usages that are held.
 Result<std::vector<UpstreamName>> read_held(const Journal& journal);
-// One page of the collection that the device's Usages API serves, in the order of the query. Looks at a
-// bounded number of records: with filters that fit few of them a page may be short, or empty, and have a next
-// one.
-struct UsagePage {
-  std::vector<StoredUsage> usages;
-  std::optional<UsageQuery::Place> next;  // go on behind it; nullopt: there is no more
-};
 Result<UsagePage> read_usages(const Journal& journal, const UsageQuery& query);
 // Whether it is part of the collection: no deletion, not withdrawn or superseded, not to be deleted.
 bool is_listed(const UsageRecord& record);
+
+struct InvoiceRow {
+  std::string id;
+  v0::Invoice invoice;
+};
+Result<std::vector<InvoiceRow>> read_invoices(const Journal& journal);
+// Those that are part of it, in journal order; Code::invalid beyond `at_most`.
+Result<std::vector<StoredUsage>> read_invoiced(const Journal& journal, const std::string& invoice,
+                                               std::size_t at_most);
 
 Result<std::optional<StoredUsage>> read_usage(const Journal& journal, const UsageId& id);
 // Of one that was never seen: sequence 0.

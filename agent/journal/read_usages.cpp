@@ -1,6 +1,6 @@
-// Lists of usages. Filters are looked at record by record, and a page gives up after a bounded number of them.
-// In order of creation a walk along the usages, or along those of the subscription; in order of usage_date
-// the dates of each series are merged.
+// Lists of usages. Filters are looked at record by record, and a page gives up after a bounded number of
+// them. In order of creation a walk along the usages, or along those of the subscription; in order of
+// usage_date the dates of each series are merged.
 #include <algorithm>
 
 #include "agent/journal/read.hpp"
@@ -100,7 +100,8 @@ Result<std::vector<meter::SeriesKey>> series_of(const Transaction& txn, const Us
 
 bool comes_before(const UsageQuery& query, const Place& a, const Place& b) {
   const auto ascending = std::pair(a.date, a.sequence) < std::pair(b.date, b.sequence);
-  return query.order == Order::date ? ascending : std::pair(b.date, b.sequence) < std::pair(a.date, a.sequence);
+  return query.order == Order::date ? ascending
+                                    : std::pair(b.date, b.sequence) < std::pair(a.date, a.sequence);
 }
 
 // Of one series, up to `at_most` places behind `after`, in the order of the query.
@@ -117,7 +118,8 @@ Status gather(const Transaction& txn, const meter::SeriesKey& series, const Usag
     return ++found < at_most;
   };
   if (query.order == Order::date)
-    return txn.scan(taken_prefix(series), taken_prefix(series, after ? after->date : query.first_date), visit);
+    return txn.scan(taken_prefix(series), taken_prefix(series, after ? after->date : query.first_date),
+                    visit);
   const auto last = after ? after->date : query.last_date;
   return txn.scan_back(taken_prefix(series), last < INT64_MAX ? taken_prefix(series, last + 1) : "", visit);
 }
@@ -161,17 +163,21 @@ bool is_listed(const UsageRecord& record) {
          state != UsageState::superseded;
 }
 
-Result<UsagePage> read_usages(const Journal& journal, const UsageQuery& query) {
+Result<UsagePage> WriteTransaction::usages(const UsageQuery& query) const {
   for (const auto* text : {&query.id.is, &query.subscription.is})
     if (*text && (*text)->size() > UINT8_MAX) return UsagePage{};  // longer than any that is kept
-  auto txn = journal.begin_read();
-  if (!txn) return txn.error();
-  if (query.id.is) return read_one(*txn, query);
-  Pager pager(*txn, query);
-  auto walked = query.order == Order::created ? walk_created(*txn, query, pager)
-                                              : walk_dates(*txn, query, pager);
+  if (query.id.is) return read_one(txn_, query);
+  Pager pager(txn_, query);
+  auto walked =
+      query.order == Order::created ? walk_created(txn_, query, pager) : walk_dates(txn_, query, pager);
   if (!walked) return walked.error();
   return pager.page();
+}
+
+Result<UsagePage> read_usages(const Journal& journal, const UsageQuery& query) {
+  auto txn = journal.begin_read();
+  if (!txn) return txn.error();
+  return WriteTransaction(std::move(*txn)).usages(query);
 }
 
 }  // namespace meterd::journal

@@ -189,13 +189,22 @@ std::string by_subscription_prefix(const SubscriptionId& subscription) {
 std::string by_subscription_key(const SubscriptionId& subscription, std::uint64_t sequence) {
   return KeyWriter(Kind::by_subscription).text(subscription.value()).u64(sequence).take();
 }
-std::string idempotency_key(std::string_view key) { return KeyWriter(Kind::idempotency_key).text(key).take(); }
+std::string idempotency_key(std::string_view key) {
+  return KeyWriter(Kind::idempotency_key).text(key).take();
+}
 std::string key_expiry_prefix() { return prefix(Kind::key_expiry); }
 std::string key_expiry_key(std::int64_t version, std::string_view key) {
   return KeyWriter(Kind::key_expiry).i64(version).text(key).take();
 }
 std::string subscription_key(const UpstreamName& upstream, const SubscriptionId& subscription) {
   return KeyWriter(Kind::subscription).text(upstream.value()).text(subscription.value()).take();
+}
+std::string invoice_key(std::string_view invoice) { return KeyWriter(Kind::invoice).text(invoice).take(); }
+std::string invoiced_prefix(std::string_view invoice) {
+  return KeyWriter(Kind::invoiced).text(invoice).take();
+}
+std::string invoiced_key(std::string_view invoice, std::uint64_t sequence) {
+  return KeyWriter(Kind::invoiced).text(invoice).u64(sequence).take();
 }
 std::string listed_key(const SubscriptionId& subscription, const ItemPriceId& item_price) {
   return KeyWriter(Kind::listed).text(subscription.value()).text(item_price.value()).take();
@@ -259,11 +268,20 @@ Result<TakenFields> parse_taken_key(std::string_view key) {
   return parsed(reader, std::move(out));
 }
 
-Result<std::uint64_t> parse_by_subscription_key(std::string_view key) {
-  KeyReader reader(Kind::by_subscription, key);
+namespace {
+Result<std::uint64_t> parse_text_and_sequence(Kind kind, std::string_view key) {
+  KeyReader reader(kind, key);
   (void)reader.text();
   const auto sequence = reader.u64();
   return parsed(reader, sequence);
+}
+}  // namespace
+
+Result<std::uint64_t> parse_by_subscription_key(std::string_view key) {
+  return parse_text_and_sequence(Kind::by_subscription, key);
+}
+Result<std::uint64_t> parse_invoiced_key(std::string_view key) {
+  return parse_text_and_sequence(Kind::invoiced, key);
 }
 
 Result<KeyExpiryFields> parse_key_expiry_key(std::string_view key) {

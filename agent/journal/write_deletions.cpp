@@ -61,7 +61,8 @@ Result<StoredUsage> WriteTransaction::request_deletion(std::uint64_t sequence, c
 
   // Out of the history meanwhile, so that it is not forgotten before its deletion has ended.
   if (sent)
-    if (auto s = txn_.erase(history_key(stored->record.ended_at_ms() / 1'000, sequence)); !s) return s.error();
+    if (auto s = txn_.erase(history_key(stored->record.ended_at_ms() / 1'000, sequence)); !s)
+      return s.error();
   stored->record.set_deleted_by(number);
   if (!sent) stored->record.set_followed_by(number);
   stored->record.set_resource_version(version);

@@ -41,13 +41,17 @@ Result<std::size_t> WriteTransaction::prune_usages(std::int64_t before_s, std::s
     if (state_of(stored->record) != UsageState::superseded) balance->pruned += usage.quantity;
     balance->pruned_date = std::max(balance->pruned_date, usage.usage_date);
     if (auto s = put_balance(bucket, *balance); !s) return s.error();
-    if (auto s = forget(sequence, usage); !s) return s.error();
+    if (auto s = forget(*stored); !s) return s.error();
     if (auto s = txn_.erase(key); !s) return s.error();
   }
   return ended.size();
 }
 
-Status WriteTransaction::forget(std::uint64_t sequence, const meter::Usage& usage) {
+Status WriteTransaction::forget(const StoredUsage& stored) {
+  const auto usage = usage_of(stored.record);
+  const auto sequence = stored.sequence;
+  if (const auto& invoice = stored.record.invoice_id(); !invoice.empty())
+    if (auto s = txn_.erase(invoiced_key(invoice, sequence)); !s) return s;
   for (const auto& gone :
        {usage_key(sequence), usage_id_key(usage.id), taken_key(usage.series, usage.usage_date, sequence),
         by_subscription_key(usage.series.subscription, sequence)})

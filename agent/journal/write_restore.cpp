@@ -276,7 +276,8 @@ Result<UsageRecord> WriteTransaction::restore_order(std::uint64_t sequence, Usag
     auto open = is_open(record.behind());
     if (!open) return open.error();
     if (!*open) {
-      if (auto s = txn_.erase(outbox_key(UpstreamName(record.upstream()), outbox_entry(sequence, record))); !s)
+      if (auto s = txn_.erase(outbox_key(UpstreamName(record.upstream()), outbox_entry(sequence, record)));
+          !s)
         return s.error();
       record.set_behind(0);
       changed = true;

@@ -16,6 +16,7 @@
 #include "agent/journal/lmdb.hpp"
 #include "agent/journal/remembered_ids.hpp"
 #include "agent/journal/schema.hpp"
+#include "agent/journal/usage_query.hpp"
 #include "agent/meter/bucket.hpp"
 #include "agent/meter/identity.hpp"
 #include "agent/meter/usage.hpp"
@@ -33,6 +34,14 @@ using AuditRecord = v0::Audit;
 struct StoredUsage {
   std::uint64_t sequence = 0;
   UsageRecord record;
+};
+
+// One page of the collection that the device's Usages API serves, in the order of the query. Looks at a
+// bounded number of records: with filters that fit few of them a page may be short, or empty, and have a next
+// one.
+struct UsagePage {
+  std::vector<StoredUsage> usages;
+  std::optional<UsageQuery::Place> next;  // go on behind it; nullopt: there is no more
 };
 
 meter::Usage usage_of(const UsageRecord& record);
@@ -199,6 +208,21 @@ class WriteTransaction {
   // Remembers an answer given now, and forgets some that are older than `window`.
   Status remember_answer(std::string_view key, v0::IdempotencyKey answer, Milliseconds window);
 
+  // --- invoices: see agent/usages/invoices.hpp
+  Result<std::optional<v0::Invoice>> invoice(std::string_view id) const;
+  Status put_invoice(std::string_view id, const v0::Invoice& invoice);
+  Status erase_invoice(std::string_view id);  // nothing is attached to it any more
+  using NamedInvoice = std::pair<std::string, v0::Invoice>;
+  Result<std::vector<NamedInvoice>> invoices() const;
+  // The usage is part of that invoice from now on, or of none.
+  Status attach(std::uint64_t sequence, const std::string& invoice, const std::string& line_item,
+                const Moment& now);
+  Status detach(std::uint64_t sequence, const Moment& now);
+  // In journal order, behind `after`.
+  Result<std::vector<StoredUsage>> usages_of_invoice(std::string_view id, std::uint64_t after,
+                                                     std::size_t at_most) const;
+  Result<UsagePage> usages(const UsageQuery& query) const;
+
   // --- audit
   // What an operator or a declared policy did, in the transaction that does it. `by`: "user 0", "policy".
   struct Act {
@@ -265,8 +289,8 @@ class WriteTransaction {
     std::uint64_t behind = 0;
   };
   // The sequence that it got.
-  Result<std::uint64_t> insert_usage(const meter::Usage& usage, const RequestRecord& request, const Moment& now,
-                      const Origin& origin);
+  Result<std::uint64_t> insert_usage(const meter::Usage& usage, const RequestRecord& request,
+                                     const Moment& now, const Origin& origin);
   // The only place where a usage changes state, lane or due time.
   Status move(const StoredUsage& from, UsageRecord to, const Moment* ended);
   Status wait(std::uint64_t sequence, const Due& due, const std::string& error, bool looked);
@@ -278,7 +302,7 @@ class WriteTransaction {
                       std::optional<UsageState> to);
   std::int64_t take_version(v0::General& general, const Moment& now) const;
   Status count_for_life(const meter::SeriesKey& series);
-  Status forget(std::uint64_t sequence, const meter::Usage& usage);
+  Status forget(const StoredUsage& stored);
   Status release_behind(const UsageRecord& ended);
   Status finish_deletion(const StoredUsage& deletion, const Moment& now);
   Status refuse_deletion(const StoredUsage& deletion, const Moment& now);

@@ -28,16 +28,20 @@ Result<std::optional<Change>> earlier(const WriteTransaction& txn, const Idempot
   return std::optional(Change{std::nullopt, (*known)->answer(), true});
 }
 
-Result<Change> answer(WriteTransaction& txn, const journal::UsageRecord& record, const IdempotencyKey& key,
-                      const Surroundings& around) {
-  Change out{std::nullopt, around.render(record), false};
+Result<Change> give(WriteTransaction& txn, std::string text, const IdempotencyKey& key, const Rules& rules) {
+  Change out{std::nullopt, std::move(text), false};
   if (key.key.empty()) return out;
   journal::v0::IdempotencyKey remembered;
   remembered.set_request_digest(key.request_digest);
   remembered.set_answer(out.answer);
-  if (auto s = txn.remember_answer(key.key, std::move(remembered), around.rules.idempotency_window); !s)
+  if (auto s = txn.remember_answer(key.key, std::move(remembered), rules.idempotency_window); !s)
     return s.error();
   return out;
+}
+
+Result<Change> answer(WriteTransaction& txn, const journal::UsageRecord& record, const IdempotencyKey& key,
+                      const Surroundings& around) {
+  return give(txn, around.render(record), key, around.rules);
 }
 
 Result<std::optional<Refusal>> unlisted(const WriteTransaction& txn, const Draft& draft, const Rules& rules) {
@@ -53,9 +57,9 @@ Result<std::optional<Refusal>> unlisted(const WriteTransaction& txn, const Draft
   auto was = txn.was_listed(draft.subscription, draft.item_price);
   if (!was) return was.error();
   if (*was) return std::optional<Refusal>{};
-  return std::optional(Refusal{Why::unknown_item_price, "item_price_id",
-                               "the item price " + draft.item_price.value() +
-                                   " is not, and never was, part of the subscription"});
+  return std::optional(Refusal{
+      Why::unknown_item_price, "item_price_id",
+      "the item price " + draft.item_price.value() + " is not, and never was, part of the subscription"});
 }
 
 // Who has that second of the series: a usage that is there refuses it, one that is being deleted is waited
@@ -105,6 +109,14 @@ bool is_served(const journal::UsageRecord& record, const Rules& rules) {
   return journal::is_listed(record) && !rules.hidden.contains(UpstreamName(record.upstream()));
 }
 
+Result<Change> answer_once(WriteTransaction& txn, const IdempotencyKey& key, const std::string& text,
+                           const Rules& rules) {
+  auto before = earlier(txn, key, rules);
+  if (!before) return before.error();
+  if (before->has_value()) return std::move(**before);
+  return give(txn, text, key, rules);
+}
+
 Result<Change> create(WriteTransaction& txn, const Draft& draft, const IdempotencyKey& key,
                       const Surroundings& around) {
   const auto& rules = around.rules;
@@ -124,9 +136,10 @@ Result<Change> create(WriteTransaction& txn, const Draft& draft, const Idempoten
   auto second = look_at_second(txn, usage.series, usage.usage_date);
   if (!second) return second.error();
   if (second->taken_by)
-    return refused(Why::date_taken, "usage_date",
-                   "the usage " + *second->taken_by +
-                       " of this subscription and item price has this usage_date; delete it first to correct it");
+    return refused(
+        Why::date_taken, "usage_date",
+        "the usage " + *second->taken_by +
+            " of this subscription and item price has this usage_date; delete it first to correct it");
   auto used = txn.usages_for_life(rules.upstream, draft.subscription);
   if (!used) return used.error();
   if (*used >= rules.lifetime_limit)
@@ -152,7 +165,8 @@ Result<Change> remove(WriteTransaction& txn, const Deletion& deletion, const Ide
   if (!found) return found.error();
   if (!found->has_value() || !is_served((*found)->record, rules) ||
       (*found)->record.subscription_id() != deletion.subscription.value())
-    return refused(Why::not_found, "id", "there is no usage " + deletion.id.value() + " in this subscription");
+    return refused(Why::not_found, "id",
+                   "there is no usage " + deletion.id.value() + " in this subscription");
   const auto& stored = **found;
   if (!stored.record.invoice_id().empty())
     return refused(Why::invoiced, "id",

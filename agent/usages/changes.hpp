@@ -14,17 +14,17 @@
 namespace meterd::usages {
 
 enum class Why : std::uint8_t {
-  key_reused,             // the key came with another request
-  unknown_subscription,   // the configuration lists subscriptions, and not this one
-  unknown_item_price,     // it was never part of the subscription
-  not_metered,            // it is a part that takes no usage
-  duplicate_id,           // there is, or was, a usage of that id
-  date_taken,             // one usage per subscription, item price and usage_date
-  lifetime_limit,         // the subscription has all the usages that it may ever have
-  not_found,              // no such usage in that subscription
-  invoiced,               // cannot be deleted any more
-  in_doubt,               // whether the upstream has it is not known: an operator resolves that first
-  not_changeable,         // its upstream is not configured any more
+  key_reused,            // the key came with another request
+  unknown_subscription,  // the configuration lists subscriptions, and not this one
+  unknown_item_price,    // it was never part of the subscription
+  not_metered,           // it is a part that takes no usage
+  duplicate_id,          // there is, or was, a usage of that id
+  date_taken,            // one usage per subscription, item price and usage_date
+  lifetime_limit,        // the subscription has all the usages that it may ever have
+  not_found,             // no such usage in that subscription
+  invoiced,              // cannot be deleted any more
+  in_doubt,              // whether the upstream has it is not known: an operator resolves that first
+  not_changeable,        // its upstream is not configured any more
 };
 struct Refusal {
   Why why = Why::not_found;
@@ -59,6 +59,10 @@ struct Deletion {
 };
 Result<Change> remove(journal::WriteTransaction& txn, const Deletion& deletion, const IdempotencyKey& key,
                       const Surroundings& around);
+
+// An answer that comes with no change: the first one given for the key.
+Result<Change> answer_once(journal::WriteTransaction& txn, const IdempotencyKey& key, const std::string& text,
+                           const Rules& rules);
 
 // Whether the usage can be seen through the API.
 bool is_served(const journal::UsageRecord& record, const Rules& rules);

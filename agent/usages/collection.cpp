@@ -31,16 +31,23 @@ asio::awaitable<Result<Change>> Collection::remove(Deletion deletion, Idempotenc
   co_return co_await commit(std::move(apply), std::move(render));
 }
 
+asio::awaitable<Result<Change>> Collection::answer_once(IdempotencyKey key, std::string text) {
+  if (key.key.empty()) co_return Change{std::nullopt, std::move(text), false};
+  Apply apply = [key = std::move(key), text = std::move(text)](journal::WriteTransaction& txn,
+                                                               const Surroundings& around) {
+    return usages::answer_once(txn, key, text, around.rules);
+  };
+  co_return co_await commit(std::move(apply), nullptr);
+}
+
 // What it is to be known by is drawn before: an operation may run more than once.
 asio::awaitable<Result<Change>> Collection::commit(Apply apply, Render render) {
   auto change = std::make_shared<Change>();
-  const auto wall = deps_.clock.wall();
-  const journal::Moment now{
-      wall.time, {deps_.journal.boot_number(), deps_.clock.boot().since_boot.count()}, wall.trusted};
   const UsageId fresh = meter::random_id(rules_->context->device, deps_.random.bytes(kRandomBytes));
-  journal::Operation operation = [change, apply = std::move(apply), render = std::move(render), rules = rules_,
-                                  now, fresh](journal::WriteTransaction& txn) -> Status {
-    auto done = apply(txn, {*rules, render, now, fresh});
+  journal::Operation operation = [change, apply = std::move(apply), render = std::move(render),
+                                  rules = rules_, at = now(),
+                                  fresh](journal::WriteTransaction& txn) -> Status {
+    auto done = apply(txn, {*rules, render, at, fresh});
     if (!done) return done.error();
     *change = std::move(*done);
     return {};
@@ -48,6 +55,11 @@ asio::awaitable<Result<Change>> Collection::commit(Apply apply, Render render) {
   const Status committed = co_await deps_.committer.submit(std::move(operation));
   if (!committed) co_return committed.error();
   co_return std::move(*change);
+}
+
+journal::Moment Collection::now() const {
+  const auto wall = deps_.clock.wall();
+  return {wall.time, {deps_.journal.boot_number(), deps_.clock.boot().since_boot.count()}, wall.trusted};
 }
 
 asio::awaitable<Result<std::optional<journal::StoredUsage>>> Collection::find(SubscriptionId subscription,

@@ -12,6 +12,7 @@
 #include "agent/journal/committer.hpp"
 #include "agent/journal/read.hpp"
 #include "agent/usages/changes.hpp"
+#include "agent/usages/invoices.hpp"
 #include "platform/clock.hpp"
 #include "platform/random.hpp"
 
@@ -36,13 +37,29 @@ class Collection {
   boost::asio::awaitable<Result<Change>> create(Draft draft, IdempotencyKey key, Render render);
   boost::asio::awaitable<Result<Change>> remove(Deletion deletion, IdempotencyKey key, Render render);
 
+  // An answer without a change: with a key, what was answered first. Without one nothing is committed.
+  boost::asio::awaitable<Result<Change>> answer_once(IdempotencyKey key, std::string text);
+
   boost::asio::awaitable<Result<std::optional<journal::StoredUsage>>> find(SubscriptionId subscription,
                                                                            UsageId id);
   boost::asio::awaitable<Result<journal::UsagePage>> list(journal::UsageQuery query);
 
+  // Through all its steps, with an audit of who wanted it. Code::rejected: it may not be, and nothing
+  // changed.
+  boost::asio::awaitable<Result<journal::v0::Invoice>> invoice(InvoiceOrder order, std::string by);
+  boost::asio::awaitable<Result<std::vector<journal::InvoiceRow>>> invoices();
+  // What is on the invoice, or would be if it is open; nullopt: there is no such invoice. Code::invalid: more
+  // than `at_most` usages.
+  struct Content {
+    journal::v0::Invoice invoice;
+    std::vector<journal::StoredUsage> usages;
+  };
+  boost::asio::awaitable<Result<std::optional<Content>>> content(std::string invoice, std::size_t at_most);
+
  private:
   using Apply = std::function<Result<Change>(journal::WriteTransaction&, const Surroundings&)>;
   boost::asio::awaitable<Result<Change>> commit(Apply apply, Render render);
+  journal::Moment now() const;
 
   Dependencies deps_;
   std::shared_ptr<const Rules> rules_;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/base/ids.hpp"
@@ -20,6 +21,7 @@ struct Rules {
   UpstreamName upstream;  // where what is created goes; one of the context's targets
   std::shared_ptr<const flush::SealContext> context;
   std::set<UpstreamName> hidden;         // upstreams of other APIs: their usages are no part of it
+  std::string public_url;                // what links to the device begin with, without a trailing slash
   std::uint64_t lifetime_limit = 5'000;  // usages of one subscription, ever
   Milliseconds idempotency_window{1'800'000};
   // The usage day of an item price is cut by its meter's zone, else by the device's.
@@ -27,6 +29,8 @@ struct Rules {
   meter::TimeZone zone;
   struct Subscription {
     std::set<ItemPriceId> item_prices, not_metered;
+    // When it is active: only usages of these times are ever invoiced. Half open, in seconds. Empty: always.
+    std::vector<std::pair<std::int64_t, std::int64_t>> active;
   };
   std::map<SubscriptionId, Subscription> subscriptions;  // empty: every one is known
 };

@@ -5,6 +5,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include "agent/api/chargebee/calls.hpp"
+#include "agent/api/chargebee/downloads.hpp"
 #include "agent/api/http.hpp"
 #include "agent/usages/collection.hpp"
 
@@ -15,7 +16,8 @@ inline bool is_api_path(std::string_view path) { return path.starts_with(kApiPat
 
 class Service {
  public:
-  explicit Service(usages::Collection& collection) : collection_(collection) {}
+  Service(usages::Collection& collection, Downloads& downloads)
+      : collection_(collection), downloads_(downloads) {}
 
   // The request stays until the answer is there. A change is answered after its commit.
   boost::asio::awaitable<Response> answer(const Request& request);
@@ -27,6 +29,7 @@ class Service {
   boost::asio::awaitable<Response> list(List call);
 
   usages::Collection& collection_;
+  Downloads& downloads_;
 };
 
 }  // namespace meterd::api::chargebee

@@ -1,0 +1,145 @@
+#include "agent/api/chargebee/downloads.hpp"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include <array>
+
+#include "agent/api/chargebee/answers.hpp"
+#include "agent/api/chargebee/change_answer.hpp"
+#include "agent/base/text.hpp"
+#include "platform/run_on.hpp"
+
+namespace meterd::api::chargebee {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::int64_t kLinkSeconds = 600;  // the seed's sample: X-Amz-Expires=599
+constexpr std::string_view kPurpose = "meterd download link\n";
+
+std::string signed_fields(std::string_view invoice, std::string_view disposition, std::string_view until) {
+  return std::string(disposition) + "\n" + std::string(until) + "\n" + std::string(invoice);
+}
+
+Response refused(std::string_view message) { return error_response(403, "forbidden", message); }
+
+// Bytes that a header field's quoted text may hold.
+std::string file_name(const std::string& invoice) {
+  std::string out = "usages-";
+  for (const char c : invoice) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
+    out.push_back(plain ? c : '_');
+  }
+  return out + ".pdf";
+}
+
+std::string utc(std::int64_t seconds) {
+  auto text = rfc3339(WallTime::from_seconds(seconds));
+  text[10] = ' ';
+  return text.substr(0, 19) + " UTC";
+}
+
+const char* name_of(journal::v0::InvoiceState state) {
+  switch (state) {
+    case journal::v0::OPEN:
+      return "open: usages may still be added";
+    case journal::v0::CLOSING:
+      return "being closed: not all usages are on it yet";
+    case journal::v0::CLOSED:
+      return "closed";
+    default:
+      return "void";
+  }
+}
+
+}  // namespace
+
+statement::Statement statement_of(const std::string& id, const usages::Collection::Content& content,
+                                  const DeviceId& device) {
+  statement::Statement out;
+  out.title = "Usages of invoice " + id;
+  const auto& invoice = content.invoice;
+  out.facts.emplace_back("Subscription", invoice.subscription_id());
+  if (!invoice.item_price_id().empty()) out.facts.emplace_back("Item price", invoice.item_price_id());
+  out.facts.emplace_back("Term", (invoice.from() > 0 ? "from " + utc(invoice.from()) + " " : "") + "until " +
+                                     utc(invoice.until()));
+  out.facts.emplace_back("State", name_of(invoice.state()));
+  out.facts.emplace_back("Device", device.value());
+  for (const auto& stored : content.usages) {
+    const auto usage = journal::usage_of(stored.record);
+    out.lines.push_back({usage.series.subscription.value(), usage.series.item_price.value(),
+                         utc(usage.usage_date), usage.quantity, usage.given_quantity, usage.note});
+  }
+  return out;
+}
+
+// Hexadecimal HMAC-SHA256.
+std::string Downloads::sign(std::string_view fields) const {
+  const std::string key = std::string(kPurpose) + collection_.rules().context->epoch;
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned size = 0;
+  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+       reinterpret_cast<const unsigned char*>(fields.data()), fields.size(), digest.data(), &size);
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string out;
+  for (unsigned i = 0; i < size; ++i) (out += kDigits[digest[i] >> 4U]) += kDigits[digest[i] & 15U];
+  return out;
+}
+
+asio::awaitable<Response> Downloads::link(Pdf call) {
+  auto content = co_await collection_.content(call.invoice, statement::kLinesMax);
+  if (!content && content.error().code == Code::invalid)
+    co_return to_response({400, "resource_limit_exceeded", content.error().message, "invoice[id]"});
+  if (!content) co_return not_now(content.error());
+  if (!content->has_value()) co_return to_response(not_found("invoice"));
+  const std::string disposition = call.as_attachment ? "attachment" : "inline";
+  const auto until = clock_.wall().time.seconds().count() + kLinkSeconds;
+  const auto until_text = std::to_string(until);
+  const auto url = collection_.rules().public_url + std::string(kDownloadPath) +
+                   "?invoice=" + percent_encode(call.invoice) + "&disposition=" + disposition +
+                   "&valid_till=" + until_text +
+                   "&signature=" + sign(signed_fields(call.invoice, disposition, until_text));
+  auto once = co_await collection_.answer_once(std::move(call.key), download_answer(url, until));
+  co_return changed(std::move(once));
+}
+
+asio::awaitable<Response> Downloads::answer(const Request& request) {
+  const auto field = [&](std::string_view name) { return request.parameter(name).value_or(""); };
+  const auto until = parse_unsigned(field("valid_till"));
+  const auto wanted = sign(signed_fields(field("invoice"), field("disposition"), field("valid_till")));
+  const auto given = field("signature");
+  const bool right =
+      given.size() == wanted.size() && CRYPTO_memcmp(given.data(), wanted.data(), wanted.size()) == 0;
+  if (!right || !until) co_return refused("This link is not one that meterd gave; ask for a new one.");
+  if (clock_.wall().time.seconds().count() > static_cast<std::int64_t>(*until))
+    co_return refused("This link has expired; ask for a new one.");
+  co_return co_await make(field("invoice"), field("disposition"));
+}
+
+asio::awaitable<Response> Downloads::document(std::string invoice) {
+  co_return co_await make(std::move(invoice), "attachment");
+}
+
+asio::awaitable<Response> Downloads::make(std::string invoice, std::string disposition) {
+  auto content = co_await collection_.content(invoice, statement::kLinesMax);
+  if (!content) co_return error_response(500, meterd::name_of(content.error().code), content.error().message);
+  if (!content->has_value())
+    co_return error_response(404, "not_found", "There is no invoice " + invoice + ".");
+  const auto render = [printed = statement_of(invoice, **content, collection_.rules().context->device)] {
+    return statement::render_pdf(printed);
+  };
+  auto pdf = co_await platform::run_on(reader_, render);
+  if (!pdf) co_return error_response(503, meterd::name_of(pdf.error().code), pdf.error().message);
+  Response response;
+  response.content_type = "application/pdf";
+  response.headers.emplace_back("Content-Disposition",
+                                disposition + "; filename=\"" + file_name(invoice) + "\"");
+  response.headers.emplace_back("Cache-Control", "private, no-store");
+  response.body = std::move(*pdf);
+  co_return response;
+}
+
+}  // namespace meterd::api::chargebee

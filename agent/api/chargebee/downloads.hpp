@@ -1,0 +1,46 @@
+// Usages of an invoice as PDF (seed 002): a call gives a link, and whoever has the link gets the document
+// until it expires, without further credentials. The link is signed with a key that follows from the
+// journal's epoch, so that it lives through a restart. Loop thread; the document is made on the reader
+// thread.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <string>
+
+#include "agent/api/chargebee/calls.hpp"
+#include "agent/api/http.hpp"
+#include "agent/statement/statement.hpp"
+#include "agent/usages/collection.hpp"
+#include "platform/clock.hpp"
+
+namespace meterd::api::chargebee {
+
+inline constexpr std::string_view kDownloadPath = "/downloads/usages.pdf";
+
+class Downloads {
+ public:
+  Downloads(usages::Collection& collection, boost::asio::any_io_executor reader, const platform::Clock& clock)
+      : collection_(collection), reader_(std::move(reader)), clock_(clock) {}
+
+  // The answer to the call: a link below the configured public_url.
+  boost::asio::awaitable<Response> link(Pdf call);
+  // The document behind a link; 403 for one that is wrong, or has expired.
+  boost::asio::awaitable<Response> answer(const Request& request);
+  // The document itself, for an operator.
+  boost::asio::awaitable<Response> document(std::string invoice);
+
+ private:
+  std::string sign(std::string_view fields) const;
+  boost::asio::awaitable<Response> make(std::string invoice, std::string disposition);
+
+  usages::Collection& collection_;
+  boost::asio::any_io_executor reader_;
+  const platform::Clock& clock_;
+};
+
+// What is printed of an invoice. Pure.
+statement::Statement statement_of(const std::string& id, const usages::Collection::Content& content,
+                                  const DeviceId& device);
+
+}  // namespace meterd::api::chargebee

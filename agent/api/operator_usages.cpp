@@ -1,0 +1,156 @@
+#include "agent/api/operator_usages.hpp"
+
+#include <boost/json.hpp>
+
+#include "agent/api/chargebee/answers.hpp"
+#include "agent/api/chargebee/filters.hpp"
+#include "agent/base/text.hpp"
+
+namespace meterd::api {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+using journal::WriteTransaction;
+using Verb = usages::InvoiceOrder::Verb;
+
+namespace {
+
+constexpr std::size_t kInvoiceIdMax = 50;  // characters of ASCII: seed 002, invoice[id]
+
+Response bad(const std::string& message) { return error_response(400, "malformed", message); }
+
+Response from_error(const Error& error) {
+  if (error.code == Code::rejected) return error_response(409, "rejected", error.message + ".");
+  const bool later = error.code == Code::retry || error.code == Code::full || error.code == Code::cancelled;
+  return error_response(later ? 503 : 500, name_of(error.code), error.message);
+}
+
+// Whether the usage is on an invoice, can still be on one, or never will be.
+std::string billing_of(const journal::UsageRecord& record,
+                       const std::vector<WriteTransaction::NamedInvoice>& invoices,
+                       const usages::Rules& rules) {
+  if (!record.invoice_id().empty()) return "invoiced";
+  const SubscriptionId subscription(record.subscription_id());
+  if (!usages::is_active(rules, subscription, record.usage_date())) return "never: not active";
+  const auto closed = usages::closed_until(invoices, subscription, ItemPriceId(record.item_price_id()));
+  return record.usage_date() < closed ? "never: late" : "open";
+}
+
+std::optional<Verb> verb_of(const std::string& name) {
+  if (name == "open") return Verb::open;
+  if (name == "close") return Verb::close;
+  if (name == "void") return Verb::annul;
+  if (name == "delete") return Verb::remove;
+  return std::nullopt;
+}
+
+// An instant, or a day, meaning its end on this device.
+std::optional<std::int64_t> until_of(const std::string& text, const meter::TimeZone& zone) {
+  if (const auto day = UsageDay::parse(text)) return zone.bounds(*day).end;
+  if (const auto instant = parse_rfc3339(text)) return instant->seconds().count();
+  return std::nullopt;
+}
+
+std::string name_of(journal::v0::InvoiceState state) {
+  switch (state) {
+    case journal::v0::OPEN:
+      return "open";
+    case journal::v0::CLOSING:
+      return "closing";
+    case journal::v0::CLOSED:
+      return "closed";
+    case journal::v0::CLEARING:
+      return "clearing";
+    default:
+      return "void";
+  }
+}
+
+std::string invoice_json(const std::string& id, const journal::v0::Invoice& invoice) {
+  json::array lines;
+  for (const auto& line : invoice.lines())
+    lines.push_back(json::object{{"item_price_id", line.item_price_id()},
+                                 {"line_item_id", line.line_item_id()},
+                                 {"quantity", line.quantity()},
+                                 {"usages", line.usages()}});
+  return json::serialize(json::object{{"invoice",
+                                       {{"id", id},
+                                        {"subscription_id", invoice.subscription_id()},
+                                        {"item_price_id", invoice.item_price_id()},
+                                        {"from", invoice.from()},
+                                        {"until", invoice.until()},
+                                        {"state", name_of(invoice.state())},
+                                        {"lines", std::move(lines)},
+                                        {"late", invoice.late()},
+                                        {"inactive", invoice.inactive()}}}});
+}
+
+}  // namespace
+
+bool OperatorUsages::has(std::string_view path) {
+  return path == "/operator/usages" || path == "/operator/invoice" || path == "/operator/statement";
+}
+
+asio::awaitable<Response> OperatorUsages::answer(const Request& request) {
+  if (request.path == "/operator/invoice") co_return co_await invoice(request);
+  if (request.path == "/operator/usages") co_return co_await usages(request);
+  const auto id = request.parameter("invoice");
+  if (!id) co_return bad("Say which invoice.");
+  co_return co_await downloads_.document(*id);
+}
+
+asio::awaitable<Response> OperatorUsages::usages(const Request& request) {
+  journal::UsageQuery query;
+  if (auto refused = chargebee::read_filters(request.query, query)) co_return bad(refused->message);
+  const auto order = query.order;
+  auto page = co_await collection_.list(std::move(query));
+  if (!page) co_return from_error(page.error());
+  auto invoices = co_await collection_.invoices();
+  if (!invoices) co_return from_error(invoices.error());
+  std::vector<WriteTransaction::NamedInvoice> named;
+  for (auto& row : *invoices) named.emplace_back(std::move(row.id), std::move(row.invoice));
+  Response response;
+  auto& out = response.body;
+  out = "{\"usages\":[";
+  for (const auto& stored : page->usages) {
+    if (out.back() != '[') out += ',';
+    out += chargebee::usage_answer(stored.record);
+    out.pop_back();  // the object goes on
+    append_json_string(out.append(",\"upstream\":"), stored.record.upstream());
+    append_json_string(out.append(",\"state\":"), journal::name_of(journal::state_of(stored.record)));
+    append_json_string(out.append(",\"billing\":"), billing_of(stored.record, named, collection_.rules()));
+    out += '}';
+  }
+  out += ']';
+  if (page->next)
+    append_json_string(out.append(",\"next_offset\":"), chargebee::offset_of(order, *page->next));
+  out += '}';
+  co_return response;
+}
+
+asio::awaitable<Response> OperatorUsages::invoice(const Request& request) {
+  usages::InvoiceOrder order;
+  const auto verb = verb_of(request.parameter("verb").value_or(""));
+  if (!verb) co_return bad("verb is open, close, void or delete.");
+  order.verb = *verb;
+  order.invoice = request.parameter("invoice").value_or("");
+  if (!is_clean_text(order.invoice, kInvoiceIdMax)) co_return bad("The invoice's id has 1 to 50 characters.");
+  if (order.verb == Verb::open || order.verb == Verb::close) {
+    order.subscription = SubscriptionId(request.parameter("subscription").value_or(""));
+    if (!is_clean_text(order.subscription.value(), UINT8_MAX)) co_return bad("Say which subscription.");
+    if (const auto item_price = request.parameter("item_price")) order.item_price = ItemPriceId(*item_price);
+    const auto until = until_of(request.parameter("until").value_or(""), collection_.rules().zone);
+    if (!until || *until <= 0)
+      co_return bad(
+          "until is an instant such as 2026-12-01T00:00:00Z, or a day, meaning its end: 2026-11-30.");
+    order.until = *until;
+  }
+  const auto id = order.invoice;
+  auto done = co_await collection_.invoice(std::move(order), request.peer);
+  if (!done) co_return from_error(done.error());
+  Response response;
+  response.body = invoice_json(id, *done);
+  co_return response;
+}
+
+}  // namespace meterd::api

@@ -1,0 +1,35 @@
+// Operators' verbs on the collection of usages, on the unix socket:
+//   GET  /operator/usages      the filters of the Usages API; each usage with whether it is, or can be,
+//   billed POST /operator/invoice     verb=open|close|void|delete, invoice=ID; for the first two also
+//   subscription,
+//                              item_price (or none), until
+//   GET  /operator/statement   invoice=ID: the document
+// Loop thread.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <string_view>
+
+#include "agent/api/chargebee/downloads.hpp"
+#include "agent/api/http.hpp"
+#include "agent/usages/collection.hpp"
+
+namespace meterd::api {
+
+class OperatorUsages {
+ public:
+  OperatorUsages(usages::Collection& collection, chargebee::Downloads& downloads)
+      : collection_(collection), downloads_(downloads) {}
+
+  static bool has(std::string_view path);
+  boost::asio::awaitable<Response> answer(const Request& request);
+
+ private:
+  boost::asio::awaitable<Response> usages(const Request& request);
+  boost::asio::awaitable<Response> invoice(const Request& request);
+
+  usages::Collection& collection_;
+  chargebee::Downloads& downloads_;
+};
+
+}  // namespace meterd::api

@@ -1,0 +1,104 @@
+// The collection's invoices: orders step by step, and what is on an invoice.
+#include <utility>
+
+#include "agent/usages/collection.hpp"
+#include "platform/run_on.hpp"
+
+namespace meterd::usages {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::size_t kPage = 1'000;
+
+std::string described(const InvoiceOrder& order) {
+  std::string out = "invoice " + order.invoice;
+  if (!order.subscription.empty()) out += " of subscription " + order.subscription.value();
+  if (order.item_price) out += ", item price " + order.item_price->value();
+  return out;
+}
+
+const char* name_of(InvoiceOrder::Verb verb) {
+  using Verb = InvoiceOrder::Verb;
+  return verb == Verb::open    ? "invoice open"
+         : verb == Verb::close ? "invoice close"
+         : verb == Verb::annul ? "invoice void"
+                               : "invoice delete";
+}
+
+// An open invoice has nothing yet: what it would take if it were closed now.
+Status gather_open(const journal::WriteTransaction& txn, const Rules& rules, Collection::Content& content,
+                   std::size_t at_most) {
+  const auto& invoice = content.invoice;
+  auto query = usages_of(invoice, rules);
+  query.limit = kPage;
+  for (;;) {
+    auto page = txn.usages(query);
+    if (!page) return page.error();
+    for (auto& stored : page->usages)
+      if (is_active(rules, SubscriptionId(invoice.subscription_id()), stored.record.usage_date()))
+        content.usages.push_back(std::move(stored));
+    if (content.usages.size() > at_most) return Error{Code::invalid, "the invoice has too many usages"};
+    if (!page->next) return {};
+    query.after = page->next;
+  }
+}
+
+Result<std::optional<Collection::Content>> read_content(const journal::Journal& journal, const Rules& rules,
+                                                        const std::string& id, std::size_t at_most) {
+  auto read = journal.begin_read();
+  if (!read) return read.error();
+  const journal::WriteTransaction txn(std::move(*read));
+  auto invoice = txn.invoice(id);
+  if (!invoice) return invoice.error();
+  if (!invoice->has_value()) return std::optional<Collection::Content>{};
+  Collection::Content content{std::move(**invoice), {}};
+  if (content.invoice.state() == journal::v0::OPEN) {
+    if (auto s = gather_open(txn, rules, content, at_most); !s) return s.error();
+    return std::optional(std::move(content));
+  }
+  auto usages = txn.usages_of_invoice(id, 0, at_most + 1);
+  if (!usages) return usages.error();
+  if (usages->size() > at_most) return Error{Code::invalid, "the invoice has too many usages"};
+  content.usages = std::move(*usages);
+  return std::optional(std::move(content));
+}
+
+}  // namespace
+
+asio::awaitable<Result<journal::v0::Invoice>> Collection::invoice(InvoiceOrder order, std::string by) {
+  const auto& target = rules_->context->targets.at(rules_->upstream);
+  if (!target.vendor->traits().local)
+    co_return Error{Code::rejected, "usages are invoiced by the upstream " + rules_->upstream.value()};
+  auto step = std::make_shared<InvoiceStep>();
+  do {
+    journal::Operation operation = [step, order, by, rules = rules_, at = now(),
+                                    after = step->after](journal::WriteTransaction& txn) -> Status {
+      auto taken = take_step(txn, order, *rules, after, at);
+      if (!taken) return taken.error();
+      if (!taken->refused.empty()) return Error{Code::rejected, taken->refused};
+      *step = std::move(*taken);
+      if (step->more) return {};
+      return txn.put_audit({by, name_of(order.verb), described(order)}, at, at.trusted);
+    };
+    const Status committed = co_await deps_.committer.submit(std::move(operation));
+    if (!committed) co_return committed.error();
+  } while (step->more);
+  co_return std::move(step->invoice);
+}
+
+asio::awaitable<Result<std::vector<journal::InvoiceRow>>> Collection::invoices() {
+  const auto read = [this] { return journal::read_invoices(deps_.journal); };
+  co_return co_await platform::run_on(deps_.reader, read);
+}
+
+asio::awaitable<Result<std::optional<Collection::Content>>> Collection::content(std::string invoice,
+                                                                                std::size_t at_most) {
+  const auto read = [this, rules = rules_, at_most, id = std::move(invoice)] {
+    return read_content(deps_.journal, *rules, id, at_most);
+  };
+  co_return co_await platform::run_on(deps_.reader, read);
+}
+
+}  // namespace meterd::usages

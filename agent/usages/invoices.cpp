@@ -1,0 +1,176 @@
+#include "agent/usages/invoices.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace meterd::usages {
+namespace {
+
+using journal::UsageQuery;
+using journal::WriteTransaction;
+using journal::v0::Invoice;
+using Invoices = std::vector<WriteTransaction::NamedInvoice>;
+
+constexpr std::size_t kUsagesAStep = 64;
+
+bool covers(const Invoice& invoice, const SubscriptionId& subscription, const ItemPriceId& item_price) {
+  return invoice.subscription_id() == subscription.value() &&
+         (invoice.item_price_id().empty() || invoice.item_price_id() == item_price.value());
+}
+
+bool ends_a_term(const Invoice& invoice) {
+  return invoice.state() == journal::v0::CLOSED || invoice.state() == journal::v0::CLOSING;
+}
+
+// Where the term before this one ended, for that item price.
+std::int64_t term_before(const Invoices& invoices, const std::string& id, const Invoice& invoice,
+                         const ItemPriceId& item_price) {
+  std::int64_t end = 0;
+  for (const auto& [other_id, other] : invoices)
+    if (other_id != id && ends_a_term(other) && other.until() <= invoice.until() &&
+        covers(other, SubscriptionId(invoice.subscription_id()), item_price))
+      end = std::max(end, other.until());
+  return end;
+}
+
+InvoiceStep refused(std::string why) { return {std::move(why), false, {}, {}}; }
+
+Invoice::Line& line_of(Invoice& invoice, const std::string& id, const std::string& item_price) {
+  for (auto& line : *invoice.mutable_lines())
+    if (line.item_price_id() == item_price) return line;
+  auto& line = *invoice.add_lines();
+  line.set_item_price_id(item_price);
+  line.set_line_item_id(id + "-" + std::to_string(invoice.lines_size()));
+  return line;
+}
+
+Status take(WriteTransaction& txn, const InvoiceOrder& order, const journal::StoredUsage& stored,
+            Invoice& invoice, const journal::Moment& now) {
+  auto& line = line_of(invoice, order.invoice, stored.record.item_price_id());
+  const auto sum = Quantity::parse_total(line.quantity().empty() ? "0" : line.quantity());
+  if (!sum) return Error{Code::corrupt, "an invoice's line cannot be read"};
+  line.set_quantity((*sum + journal::usage_of(stored.record).quantity).text());
+  line.set_usages(line.usages() + 1);
+  return txn.attach(stored.sequence, order.invoice, line.line_item_id(), now);
+}
+
+Result<InvoiceStep> take_usages(WriteTransaction& txn, const InvoiceOrder& order, const Rules& rules,
+                                Invoice invoice, const Invoices& invoices,
+                                const std::optional<UsageQuery::Place>& after, const journal::Moment& now) {
+  if (!after) {  // from the beginning, also where an earlier attempt was cut short
+    invoice.set_late(0);
+    invoice.set_inactive(0);
+  }
+  auto query = usages_of(invoice, rules);
+  query.limit = kUsagesAStep;
+  query.after = after;
+  auto page = txn.usages(query);
+  if (!page) return page.error();
+  for (const auto& stored : page->usages) {
+    const ItemPriceId item_price(stored.record.item_price_id());
+    const auto date = stored.record.usage_date();
+    if (date < term_before(invoices, order.invoice, invoice, item_price))
+      invoice.set_late(invoice.late() + 1);
+    else if (!is_active(rules, SubscriptionId(invoice.subscription_id()), date))
+      invoice.set_inactive(invoice.inactive() + 1);
+    else if (auto s = take(txn, order, stored, invoice, now); !s)
+      return s.error();
+  }
+  invoice.set_state(page->next ? journal::v0::CLOSING : journal::v0::CLOSED);
+  if (auto s = txn.put_invoice(order.invoice, invoice); !s) return s.error();
+  return InvoiceStep{"", page->next.has_value(), page->next, std::move(invoice)};
+}
+
+// The invoice as the order wants it, or why that cannot be.
+Result<InvoiceStep> begin(WriteTransaction& txn, const InvoiceOrder& order, const Invoices& invoices,
+                          const journal::Moment& now) {
+  auto known = txn.invoice(order.invoice);
+  if (!known) return known.error();
+  const auto item_price = order.item_price ? order.item_price->value() : std::string();
+  Invoice invoice = known->value_or(Invoice{});
+  const bool is_new = !known->has_value() || invoice.state() == journal::v0::VOIDED;
+  if (is_new) invoice = Invoice{};
+  const bool same = is_new || (invoice.subscription_id() == order.subscription.value() &&
+                               invoice.item_price_id() == item_price);
+  if (!same) return refused("invoice " + order.invoice + " is another one's; give a new id");
+  if (!is_new && invoice.state() == journal::v0::CLEARING)
+    return refused("invoice " + order.invoice + " is being voided or deleted; finish that first");
+  if (!is_new && invoice.state() == journal::v0::CLOSED)
+    return refused("invoice " + order.invoice + " is closed; void it first to close it again");
+  invoice.set_subscription_id(order.subscription.value());
+  invoice.set_item_price_id(item_price);
+  invoice.set_until(order.until);
+  invoice.set_changed_at_ms(now.wall.since_epoch.count());
+  // Only invoices over every item price bound the whole; others are looked at for each usage.
+  invoice.set_from(term_before(invoices, order.invoice, invoice, order.item_price.value_or(ItemPriceId())));
+  for (const auto& [id, other] : invoices)
+    if (id != order.invoice && ends_a_term(other) && other.until() == order.until &&
+        covers(other, order.subscription, order.item_price.value_or(ItemPriceId(other.item_price_id()))))
+      return refused("this term is closed by invoice " + id + "; void that first");
+  return InvoiceStep{"", false, {}, std::move(invoice)};
+}
+
+Result<InvoiceStep> give_back(WriteTransaction& txn, const InvoiceOrder& order, const journal::Moment& now) {
+  auto known = txn.invoice(order.invoice);
+  if (!known) return known.error();
+  if (!known->has_value()) return refused("there is no invoice " + order.invoice);
+  Invoice invoice = std::move(**known);
+  auto usages = txn.usages_of_invoice(order.invoice, 0, kUsagesAStep);
+  if (!usages) return usages.error();
+  for (const auto& stored : *usages)
+    if (auto s = txn.detach(stored.sequence, now); !s) return s.error();
+  const bool more = usages->size() == kUsagesAStep;
+  invoice.set_state(more ? journal::v0::CLEARING : journal::v0::VOIDED);
+  invoice.set_changed_at_ms(now.wall.since_epoch.count());
+  const bool gone = !more && order.verb == InvoiceOrder::Verb::remove;
+  auto kept = gone ? txn.erase_invoice(order.invoice) : txn.put_invoice(order.invoice, invoice);
+  if (!kept) return kept.error();
+  return InvoiceStep{"", more, {}, std::move(invoice)};
+}
+
+}  // namespace
+
+UsageQuery usages_of(const Invoice& invoice, const Rules& rules) {
+  UsageQuery query;
+  query.subscription.is = invoice.subscription_id();
+  if (!invoice.item_price_id().empty()) query.item_price.is = invoice.item_price_id();
+  query.first_date = invoice.from();
+  query.last_date = invoice.until() - 1;
+  query.has_invoice = false;
+  query.order = UsageQuery::Order::date;
+  query.hidden = rules.hidden;
+  return query;
+}
+
+bool is_active(const Rules& rules, const SubscriptionId& subscription, std::int64_t usage_date) {
+  const auto known = rules.subscriptions.find(subscription);
+  if (known == rules.subscriptions.end() || known->second.active.empty()) return true;
+  return std::any_of(known->second.active.begin(), known->second.active.end(),
+                     [&](const auto& time) { return usage_date >= time.first && usage_date < time.second; });
+}
+
+std::int64_t closed_until(const Invoices& invoices, const SubscriptionId& subscription,
+                          const ItemPriceId& item_price) {
+  std::int64_t end = 0;
+  for (const auto& [id, invoice] : invoices)
+    if (ends_a_term(invoice) && covers(invoice, subscription, item_price))
+      end = std::max(end, invoice.until());
+  return end;
+}
+
+Result<InvoiceStep> take_step(WriteTransaction& txn, const InvoiceOrder& order, const Rules& rules,
+                              const std::optional<UsageQuery::Place>& after, const journal::Moment& now) {
+  using Verb = InvoiceOrder::Verb;
+  if (order.verb == Verb::annul || order.verb == Verb::remove) return give_back(txn, order, now);
+  auto invoices = txn.invoices();
+  if (!invoices) return invoices.error();
+  auto begun = begin(txn, order, *invoices, now);
+  if (!begun || !begun->refused.empty()) return begun;
+  if (order.verb == Verb::close)
+    return take_usages(txn, order, rules, std::move(begun->invoice), *invoices, after, now);
+  begun->invoice.set_state(journal::v0::OPEN);
+  if (auto s = txn.put_invoice(order.invoice, begun->invoice); !s) return s.error();
+  return begun;
+}
+
+}  // namespace meterd::usages
