@@ -15,6 +15,7 @@ using Verb = usages::InvoiceOrder::Verb;
 
 namespace {
 
+constexpr std::size_t kReasonMax = 200;
 constexpr std::size_t kInvoiceIdMax = 50;  // characters of ASCII: seed 002, invoice[id]
 
 Response bad(const std::string& message) { return error_response(400, "malformed", message); }
@@ -88,15 +89,49 @@ std::string invoice_json(const std::string& id, const journal::v0::Invoice& invo
 }  // namespace
 
 bool OperatorUsages::has(std::string_view path) {
-  return path == "/operator/usages" || path == "/operator/invoice" || path == "/operator/statement";
+  return path == "/operator/usages" || path == "/operator/invoice" || path == "/operator/statement" ||
+         path == "/operator/withdraw";
 }
 
 asio::awaitable<Response> OperatorUsages::answer(const Request& request) {
   if (request.path == "/operator/invoice") co_return co_await invoice(request);
   if (request.path == "/operator/usages") co_return co_await usages(request);
-  const auto id = request.parameter("invoice");
-  if (!id) co_return bad("Say which invoice.");
-  co_return co_await downloads_.document(*id);
+  if (request.path == "/operator/withdraw") co_return co_await withdraw(request);
+  co_return co_await statement(request);
+}
+
+asio::awaitable<Response> OperatorUsages::statement(const Request& request) {
+  if (const auto id = request.parameter("invoice")) co_return co_await downloads_.document(*id);
+  const auto from = UsageDay::parse(request.parameter("from").value_or(""));
+  const auto to = UsageDay::parse(request.parameter("to").value_or(""));
+  if (!from || !to || *to < *from)
+    co_return bad("Say which invoice, or the days: from and to, like 2026-11-22.");
+  const auto& zone = collection_.rules().zone;
+  chargebee::Range range;
+  range.first = zone.bounds(*from).start;
+  range.end = zone.bounds(*to).end;
+  range.title = "Usages from " + from->iso() + " to " + to->iso();
+  if (const auto subscription = request.parameter("subscription")) range.subscription = *subscription;
+  co_return co_await downloads_.document(std::move(range));
+}
+
+asio::awaitable<Response> OperatorUsages::withdraw(const Request& request) {
+  const auto id = request.parameter("id").value_or("");
+  const auto reason = request.parameter("reason").value_or("");
+  if (!is_clean_text(id, UINT8_MAX)) co_return bad("Say which usage: its id.");
+  if (!is_clean_text(reason, kReasonMax)) co_return bad("Say why: a reason of 1 to 200 bytes, in one line.");
+  const usages::Act act{request.peer, reason};
+  const UsageId usage(id);
+  auto done = co_await collection_.withdraw(usage, act, chargebee::usage_answer);
+  if (!done) co_return from_error(done.error());
+  if (done->refusal) {
+    const bool unknown = done->refusal->why == usages::Why::not_found;
+    co_return error_response(unknown ? 404 : 409, unknown ? "not_found" : "rejected",
+                             done->refusal->message + ".");
+  }
+  Response response;
+  response.body = std::move(done->answer);
+  co_return response;
 }
 
 asio::awaitable<Response> OperatorUsages::usages(const Request& request) {

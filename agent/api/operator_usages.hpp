@@ -3,7 +3,9 @@
 //   billed POST /operator/invoice     verb=open|close|void|delete, invoice=ID; for the first two also
 //   subscription,
 //                              item_price (or none), until
-//   GET  /operator/statement   invoice=ID: the document
+//   POST /operator/withdraw    id, reason: gives a usage up; where its upstream has it, it is deleted there
+//   GET  /operator/statement   the document: of invoice=ID, or of the days from= to= (both included) and, if
+//                              given, of one subscription=
 // Loop thread.
 #pragma once
 
@@ -27,6 +29,8 @@ class OperatorUsages {
  private:
   boost::asio::awaitable<Response> usages(const Request& request);
   boost::asio::awaitable<Response> invoice(const Request& request);
+  boost::asio::awaitable<Response> withdraw(const Request& request);
+  boost::asio::awaitable<Response> statement(const Request& request);
 
   usages::Collection& collection_;
   chargebee::Downloads& downloads_;

@@ -43,7 +43,7 @@ bool is_get(const Request& request) { return request.method == "GET" || request.
 // The one method of a path; empty: there is nothing.
 std::string_view method_of(std::string_view path) {
   if (path == "/events" || path == "/operator/flush" || path == "/operator/date" ||
-      path == "/operator/reconcile" || path == "/operator/invoice")
+      path == "/operator/reconcile" || path == "/operator/invoice" || path == "/operator/withdraw")
     return "POST";
   for (const auto* known :
        {"/healthz", "/status", "/metrics", "/operator/buckets", "/operator/balances", "/operator/outbox",

@@ -31,6 +31,22 @@ asio::awaitable<Result<Change>> Collection::remove(Deletion deletion, Idempotenc
   co_return co_await commit(std::move(apply), std::move(render));
 }
 
+asio::awaitable<Result<Change>> Collection::withdraw(UsageId id, Act act, Render render) {
+  Apply apply = [id = std::move(id), act = std::move(act)](journal::WriteTransaction& txn,
+                                                           const Surroundings& around) -> Result<Change> {
+    auto found = txn.find_usage(id);
+    if (!found) return found.error();
+    const SubscriptionId subscription(found->has_value() ? (*found)->record.subscription_id() : "");
+    auto done = usages::remove(txn, {subscription, id}, {}, around);
+    if (!done || done->refusal) return done;
+    auto audited = txn.put_audit({act.by, "withdraw", "usage " + id.value() + ": " + act.reason}, around.now,
+                                 around.now.trusted);
+    if (!audited) return audited.error();
+    return done;
+  };
+  co_return co_await commit(std::move(apply), std::move(render));
+}
+
 asio::awaitable<Result<Change>> Collection::answer_once(IdempotencyKey key, std::string text) {
   if (key.key.empty()) co_return Change{std::nullopt, std::move(text), false};
   Apply apply = [key = std::move(key), text = std::move(text)](journal::WriteTransaction& txn,

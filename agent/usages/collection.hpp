@@ -18,6 +18,10 @@
 
 namespace meterd::usages {
 
+struct Act {  // of an operator
+  std::string by, reason;
+};
+
 class Collection {
  public:
   struct Dependencies {
@@ -37,6 +41,9 @@ class Collection {
   boost::asio::awaitable<Result<Change>> create(Draft draft, IdempotencyKey key, Render render);
   boost::asio::awaitable<Result<Change>> remove(Deletion deletion, IdempotencyKey key, Render render);
 
+  // An operator gives the usage up, with an audit: as a caller's deletion, in whichever subscription it is.
+  boost::asio::awaitable<Result<Change>> withdraw(UsageId id, Act act, Render render);
+
   // An answer without a change: with a key, what was answered first. Without one nothing is committed.
   boost::asio::awaitable<Result<Change>> answer_once(IdempotencyKey key, std::string text);
 
@@ -55,6 +62,9 @@ class Collection {
     std::vector<journal::StoredUsage> usages;
   };
   boost::asio::awaitable<Result<std::optional<Content>>> content(std::string invoice, std::size_t at_most);
+  // All that the query finds, whatever its limit. Code::invalid: more than `at_most`.
+  boost::asio::awaitable<Result<std::vector<journal::StoredUsage>>> all(journal::UsageQuery query,
+                                                                        std::size_t at_most);
 
  private:
   using Apply = std::function<Result<Change>(journal::WriteTransaction&, const Surroundings&)>;

@@ -1,4 +1,5 @@
 // The collection's invoices: orders step by step, and what is on an invoice.
+#include <iterator>
 #include <utility>
 
 #include "agent/usages/collection.hpp"
@@ -27,22 +28,34 @@ const char* name_of(InvoiceOrder::Verb verb) {
                                : "invoice delete";
 }
 
-// An open invoice has nothing yet: what it would take if it were closed now.
-Status gather_open(const journal::WriteTransaction& txn, const Rules& rules, Collection::Content& content,
-                   std::size_t at_most) {
-  const auto& invoice = content.invoice;
-  auto query = usages_of(invoice, rules);
+Error too_many(std::size_t at_most) {
+  return {Code::invalid, "there are more than " + std::to_string(at_most) + " usages"};
+}
+
+Result<std::vector<journal::StoredUsage>> gather(const journal::WriteTransaction& txn,
+                                                 journal::UsageQuery query, std::size_t at_most) {
+  std::vector<journal::StoredUsage> out;
   query.limit = kPage;
   for (;;) {
     auto page = txn.usages(query);
     if (!page) return page.error();
-    for (auto& stored : page->usages)
-      if (is_active(rules, SubscriptionId(invoice.subscription_id()), stored.record.usage_date()))
-        content.usages.push_back(std::move(stored));
-    if (content.usages.size() > at_most) return Error{Code::invalid, "the invoice has too many usages"};
-    if (!page->next) return {};
+    std::move(page->usages.begin(), page->usages.end(), std::back_inserter(out));
+    if (out.size() > at_most) return too_many(at_most);
+    if (!page->next) return out;
     query.after = page->next;
   }
+}
+
+// An open invoice has nothing yet: what it would take if it were closed now.
+Status gather_open(const journal::WriteTransaction& txn, const Rules& rules, Collection::Content& content,
+                   std::size_t at_most) {
+  const auto& invoice = content.invoice;
+  auto found = gather(txn, usages_of(invoice, rules), at_most);
+  if (!found) return found.error();
+  for (auto& stored : *found)
+    if (is_active(rules, SubscriptionId(invoice.subscription_id()), stored.record.usage_date()))
+      content.usages.push_back(std::move(stored));
+  return {};
 }
 
 Result<std::optional<Collection::Content>> read_content(const journal::Journal& journal, const Rules& rules,
@@ -60,7 +73,7 @@ Result<std::optional<Collection::Content>> read_content(const journal::Journal& 
   }
   auto usages = txn.usages_of_invoice(id, 0, at_most + 1);
   if (!usages) return usages.error();
-  if (usages->size() > at_most) return Error{Code::invalid, "the invoice has too many usages"};
+  if (usages->size() > at_most) return too_many(at_most);
   content.usages = std::move(*usages);
   return std::optional(std::move(content));
 }
@@ -90,6 +103,18 @@ asio::awaitable<Result<journal::v0::Invoice>> Collection::invoice(InvoiceOrder o
 
 asio::awaitable<Result<std::vector<journal::InvoiceRow>>> Collection::invoices() {
   const auto read = [this] { return journal::read_invoices(deps_.journal); };
+  co_return co_await platform::run_on(deps_.reader, read);
+}
+
+asio::awaitable<Result<std::vector<journal::StoredUsage>>> Collection::all(journal::UsageQuery query,
+                                                                           std::size_t at_most) {
+  query.hidden = rules_->hidden;
+  using Found = Result<std::vector<journal::StoredUsage>>;
+  const auto read = [this, query = std::move(query), at_most]() -> Found {
+    auto txn = deps_.journal.begin_read();
+    if (!txn) return txn.error();
+    return gather(journal::WriteTransaction(std::move(*txn)), query, at_most);
+  };
   co_return co_await platform::run_on(deps_.reader, read);
 }
 

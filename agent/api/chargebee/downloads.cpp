@@ -42,6 +42,16 @@ std::string utc(std::int64_t seconds) {
   return text.substr(0, 19) + " UTC";
 }
 
+std::vector<statement::Line> lines_of(const std::vector<journal::StoredUsage>& usages) {
+  std::vector<statement::Line> out;
+  for (const auto& stored : usages) {
+    const auto usage = journal::usage_of(stored.record);
+    out.push_back({usage.series.subscription.value(), usage.series.item_price.value(), utc(usage.usage_date),
+                   usage.quantity, usage.given_quantity, usage.note});
+  }
+  return out;
+}
+
 const char* name_of(journal::v0::InvoiceState state) {
   switch (state) {
     case journal::v0::OPEN:
@@ -68,11 +78,7 @@ statement::Statement statement_of(const std::string& id, const usages::Collectio
                                      utc(invoice.until()));
   out.facts.emplace_back("State", name_of(invoice.state()));
   out.facts.emplace_back("Device", device.value());
-  for (const auto& stored : content.usages) {
-    const auto usage = journal::usage_of(stored.record);
-    out.lines.push_back({usage.series.subscription.value(), usage.series.item_price.value(),
-                         utc(usage.usage_date), usage.quantity, usage.given_quantity, usage.note});
-  }
+  out.lines = lines_of(content.usages);
   return out;
 }
 
@@ -128,15 +134,36 @@ asio::awaitable<Response> Downloads::make(std::string invoice, std::string dispo
   if (!content) co_return error_response(500, meterd::name_of(content.error().code), content.error().message);
   if (!content->has_value())
     co_return error_response(404, "not_found", "There is no invoice " + invoice + ".");
-  const auto render = [printed = statement_of(invoice, **content, collection_.rules().context->device)] {
-    return statement::render_pdf(printed);
-  };
+  auto printed = statement_of(invoice, **content, collection_.rules().context->device);
+  disposition += "; filename=\"" + file_name(invoice) + "\"";
+  co_return co_await print(std::move(printed), std::move(disposition));
+}
+
+asio::awaitable<Response> Downloads::document(Range range) {
+  journal::UsageQuery query;
+  query.subscription.is = range.subscription;
+  query.first_date = range.first;
+  query.last_date = range.end - 1;
+  query.order = journal::UsageQuery::Order::date;
+  auto usages = co_await collection_.all(std::move(query), statement::kLinesMax);
+  if (!usages && usages.error().code == Code::invalid)
+    co_return error_response(400, "too_large", usages.error().message + "; ask for fewer days.");
+  if (!usages) co_return error_response(500, meterd::name_of(usages.error().code), usages.error().message);
+  statement::Statement printed;
+  printed.title = std::move(range.title);
+  if (range.subscription) printed.facts.emplace_back("Subscription", *range.subscription);
+  printed.facts.emplace_back("Device", collection_.rules().context->device.value());
+  printed.lines = lines_of(*usages);
+  co_return co_await print(std::move(printed), "attachment; filename=\"usages.pdf\"");
+}
+
+asio::awaitable<Response> Downloads::print(statement::Statement printed, std::string disposition) {
+  const auto render = [printed = std::move(printed)] { return statement::render_pdf(printed); };
   auto pdf = co_await platform::run_on(reader_, render);
   if (!pdf) co_return error_response(503, meterd::name_of(pdf.error().code), pdf.error().message);
   Response response;
   response.content_type = "application/pdf";
-  response.headers.emplace_back("Content-Disposition",
-                                disposition + "; filename=\"" + file_name(invoice) + "\"");
+  response.headers.emplace_back("Content-Disposition", std::move(disposition));
   response.headers.emplace_back("Cache-Control", "private, no-store");
   response.body = std::move(*pdf);
   co_return response;

@@ -18,6 +18,13 @@ namespace meterd::api::chargebee {
 
 inline constexpr std::string_view kDownloadPath = "/downloads/usages.pdf";
 
+// Usages with a usage_date in [first, end).
+struct Range {
+  std::string title;
+  std::int64_t first = 0, end = 0;
+  std::optional<std::string> subscription = {};
+};
+
 class Downloads {
  public:
   Downloads(usages::Collection& collection, boost::asio::any_io_executor reader, const platform::Clock& clock)
@@ -27,12 +34,14 @@ class Downloads {
   boost::asio::awaitable<Response> link(Pdf call);
   // The document behind a link; 403 for one that is wrong, or has expired.
   boost::asio::awaitable<Response> answer(const Request& request);
-  // The document itself, for an operator.
+  // The documents themselves, for an operator.
   boost::asio::awaitable<Response> document(std::string invoice);
+  boost::asio::awaitable<Response> document(Range range);
 
  private:
   std::string sign(std::string_view fields) const;
   boost::asio::awaitable<Response> make(std::string invoice, std::string disposition);
+  boost::asio::awaitable<Response> print(statement::Statement printed, std::string disposition);
 
   usages::Collection& collection_;
   boost::asio::any_io_executor reader_;
