@@ -173,8 +173,7 @@ asio::awaitable<Response> Routes::operators(const Request& request) {
     const auto read_held = [&journal] { return journal::read_held(journal); };
     auto held = co_await platform::run_on(deps_.reader, read_held);
     if (!held) co_return from_error(held.error());
-    const journal::Moment now{deps_.clock.wall().time,
-                              {journal.boot_number(), deps_.clock.boot().since_boot.count()}};
+    const auto now = journal::moment_of(deps_.clock, journal.boot_number());
     co_return rows ? ok(outbox_json(*rows, *held, now)) : from_error(rows.error());
   }
   const auto read = [&journal] { return check_journal(journal); };  // /operator/verify

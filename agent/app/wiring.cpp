@@ -100,7 +100,7 @@ Result<Wiring> make_wiring(const Config& config, const journal::Journal& journal
 
   const auto seal_early = [context, &clock, boot = journal.boot_number()](
                               journal::WriteTransaction& txn, const meter::BucketKey& bucket) -> Status {
-    const journal::Moment now{clock.wall().time, {boot, clock.boot().since_boot.count()}};
+    const auto now = journal::moment_of(clock, boot);
     auto sealed = flush::seal_bucket(txn, *context, bucket, now);
     if (!sealed) return sealed.error();
     return {};

@@ -35,10 +35,7 @@ void Flusher::stop() {
   alarm_->notify();
 }
 
-journal::Moment Flusher::now() const {
-  const auto wall = deps_.clock.wall();
-  return {wall.time, {deps_.journal.boot_number(), deps_.clock.boot().since_boot.count()}, wall.trusted};
-}
+journal::Moment Flusher::now() const { return journal::moment_of(deps_.clock, deps_.journal.boot_number()); }
 
 asio::awaitable<void> Flusher::run() {
   while (!stopping_) {

@@ -106,7 +106,8 @@ Status Flusher::settle(journal::WriteTransaction& txn, const Settled& one, const
 
 // The next revision gets a date of its own: that takes a clock that is trusted, and a day that has room.
 // Either may come, so the usage waits for it; a day that is over and full is parked.
-Status Flusher::supersede(journal::WriteTransaction& txn, const Settled& one, const journal::Moment& now) const {
+Status Flusher::supersede(journal::WriteTransaction& txn, const Settled& one,
+                          const journal::Moment& now) const {
   const auto wait = [&](const std::string& why) {
     return txn.look_again(one.sequence, due_in(kUntilDatable, now), one.detail + "; " + why);
   };

@@ -70,7 +70,7 @@ void Reconciler::stop() {
 }
 
 journal::Moment Reconciler::now() const {
-  return {deps_.clock.wall().time, {deps_.journal.boot_number(), deps_.clock.boot().since_boot.count()}};
+  return journal::moment_of(deps_.clock, deps_.journal.boot_number());
 }
 
 asio::awaitable<Result<Reconciled>> Reconciler::run(Milliseconds at_most) {
@@ -282,8 +282,7 @@ asio::awaitable<Status> Reconciler::commit(Group group) {
 asio::awaitable<Result<bool>> Reconciler::release() {
   auto released = std::make_shared<bool>(false);
   const std::string summary = "upstream " + deps_.target.name.value();
-  journal::Operation operation = [released, summary, at = now(), trusted = deps_.clock.wall().trusted,
-                                  name = deps_.target.name,
+  journal::Operation operation = [released, summary, at = now(), name = deps_.target.name,
                                   configured = deps_.configured](journal::WriteTransaction& txn) -> Status {
     *released = false;
     auto usages = txn.unreconciled(name, 0, 1);
@@ -293,7 +292,7 @@ asio::awaitable<Result<bool>> Reconciler::release() {
     if (!usages->empty() || !buckets->empty()) return {};
     if (auto s = txn.release(name, configured); !s) return s;
     *released = true;
-    return txn.put_audit({"operator", "reconcile", summary + " is reconciled"}, at, trusted);
+    return txn.put_audit({"operator", "reconcile", summary + " is reconciled"}, at);
   };
   const Status committed = co_await deps_.committer.submit(std::move(operation));
   if (!committed) co_return committed.error();

@@ -23,9 +23,6 @@ constexpr Milliseconds kIdlePruneInterval{24 * 3'600'000};
 constexpr Milliseconds kNothingLeftFor{10'000};
 constexpr std::int64_t kPostponedSeconds = 3'600;  // a bucket whose upstream has gone from the configuration
 
-journal::Moment moment(const platform::Clock& clock, std::uint32_t boot_number) {
-  return {clock.wall().time, {boot_number, clock.boot().since_boot.count()}};
-}
 }  // namespace
 
 journal::RequestRecord record_of(const upstream::HttpRequest& request) {
@@ -211,7 +208,7 @@ asio::awaitable<Status> Sealer::seal_due(Which which) {
   std::size_t at_most = kSealsPerCommit;
   for (;;) {
     auto step = std::make_shared<SealStep>();
-    const auto now = moment(deps_.clock, deps_.journal.boot_number());
+    const auto now = journal::moment_of(deps_.clock, deps_.journal.boot_number());
     journal::Operation operation = [step, now, which, at_most, after,
                                     context = settings_.context](journal::WriteTransaction& txn) -> Status {
       *step = {};

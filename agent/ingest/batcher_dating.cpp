@@ -16,7 +16,7 @@ using journal::WriteTransaction;
 constexpr std::int64_t kDaySeconds = 86'400;
 
 journal::Moment moment_of(const WindowContext& context) {
-  return {context.now, {context.boot_number, context.boot.since_boot.count()}};
+  return {context.now, {context.boot_number, context.boot.since_boot.count()}, context.trusted};
 }
 
 std::string counted(const SliceDating::Moved& moved) {
@@ -44,8 +44,7 @@ Result<bool> date_earlier(SliceDating& dating, std::size_t at_most, WriteTransac
   if (moved->slices == 0) return false;  // of a zone that is not known here
   const auto detail = counted(*moved) + " of boot " + std::to_string(oldest.number) +
                       ", which never saw trusted time, as if it had begun at " + rfc3339(oldest.began);
-  if (auto s = txn.put_audit({"policy", "date", detail}, moment_of(context), context.trusted); !s)
-    return s.error();
+  if (auto s = txn.put_audit({"policy", "date", detail}, moment_of(context)); !s) return s.error();
   return moved->more || boots->size() > 1;
 }
 
@@ -114,7 +113,7 @@ asio::awaitable<Result<Batcher::Dated>> Batcher::date_boot(std::uint32_t boot, U
       if (moved->slices == 0) return {};
       const auto detail = counted(*moved) + " of boot " + std::to_string(boot) + " to " + day.iso();
       const auto& context = shared->dating.context();
-      return txn.put_audit({by, "date", detail}, moment_of(context), context.trusted);
+      return txn.put_audit({by, "date", detail}, moment_of(context));
     };
     const Status dated = co_await deps_.committer.submit(std::move(operation));
     note_dated(dated);

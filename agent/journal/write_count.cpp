@@ -128,12 +128,12 @@ Status WriteTransaction::put_general(const v0::General& general) {
   return store(txn_, general_key(), general);
 }
 
-Status WriteTransaction::put_audit(const Act& act, const Moment& now, bool trusted) {
+Status WriteTransaction::put_audit(const Act& act, const Moment& now) {
   auto general = this->general();
   if (!general) return general.error();
   AuditRecord record;
   record.set_at_ms(now.wall.since_epoch.count());
-  record.set_trusted(trusted);
+  record.set_trusted(now.trusted);
   record.set_boot(now.boot.boot_number);
   record.set_since_boot_ms(now.boot.since_boot_ms);
   record.set_by(act.by);

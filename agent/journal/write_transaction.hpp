@@ -21,6 +21,7 @@
 #include "agent/meter/identity.hpp"
 #include "agent/meter/usage.hpp"
 #include "meterd/journal/v0/records.pb.h"
+#include "platform/clock.hpp"
 
 namespace meterd::journal {
 
@@ -53,9 +54,14 @@ inline constexpr const char* kZoneOfALostBalance = "UTC";
 // The moment of a change, in both clocks.
 struct Moment {
   WallTime wall;
-  Due boot;             // time since the present boot
-  bool trusted = true;  // the wall clock
+  Due boot;              // time since the present boot
+  bool trusted = false;  // the wall clock
 };
+// Now, in the journal's present boot.
+inline Moment moment_of(const platform::Clock& clock, std::uint32_t boot_number) {
+  const auto reading = clock.wall();
+  return {reading.time, {boot_number, clock.boot().since_boot.count()}, reading.trusted};
+}
 
 class WriteTransaction {
  public:
@@ -228,7 +234,7 @@ class WriteTransaction {
   struct Act {
     std::string by, act, detail;
   };
-  Status put_audit(const Act& act, const Moment& now, bool trusted);
+  Status put_audit(const Act& act, const Moment& now);
 
   // --- repair: a record whose checksum fails does not stop the rest
   // Moves a record that cannot be read out of the way, under a key of its own, and counts it.

@@ -39,8 +39,7 @@ asio::awaitable<Result<Change>> Collection::withdraw(UsageId id, Act act, Render
     const SubscriptionId subscription(found->has_value() ? (*found)->record.subscription_id() : "");
     auto done = usages::remove(txn, {subscription, id}, {}, around);
     if (!done || done->refusal) return done;
-    auto audited = txn.put_audit({act.by, "withdraw", "usage " + id.value() + ": " + act.reason}, around.now,
-                                 around.now.trusted);
+    auto audited = txn.put_audit({act.by, "withdraw", "usage " + id.value() + ": " + act.reason}, around.now);
     if (!audited) return audited.error();
     return done;
   };
@@ -74,8 +73,7 @@ asio::awaitable<Result<Change>> Collection::commit(Apply apply, Render render) {
 }
 
 journal::Moment Collection::now() const {
-  const auto wall = deps_.clock.wall();
-  return {wall.time, {deps_.journal.boot_number(), deps_.clock.boot().since_boot.count()}, wall.trusted};
+  return journal::moment_of(deps_.clock, deps_.journal.boot_number());
 }
 
 asio::awaitable<Result<std::optional<journal::StoredUsage>>> Collection::find(SubscriptionId subscription,

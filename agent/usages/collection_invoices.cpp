@@ -93,7 +93,7 @@ asio::awaitable<Result<journal::v0::Invoice>> Collection::invoice(InvoiceOrder o
       if (!taken->refused.empty()) return Error{Code::rejected, taken->refused};
       *step = std::move(*taken);
       if (step->more) return {};
-      return txn.put_audit({by, name_of(order.verb), described(order)}, at, at.trusted);
+      return txn.put_audit({by, name_of(order.verb), described(order)}, at);
     };
     const Status committed = co_await deps_.committer.submit(std::move(operation));
     if (!committed) co_return committed.error();

@@ -112,7 +112,8 @@ class JournalTest : public ::testing::Test {
 
   Moment now(std::int64_t since_boot_ms = 60'000) const {
     return {WallTime::from_seconds(1'795'400'000 + since_boot_ms / 1'000),
-            {journal_->boot_number(), since_boot_ms}};
+            {journal_->boot_number(), since_boot_ms},
+            true};
   }
   Due due(std::int64_t since_boot_ms) const { return {journal_->boot_number(), since_boot_ms}; }
   static WriteTransaction::Opening opening(std::int64_t seal_due_s = 1'795'400'000) {
