@@ -47,7 +47,7 @@ def bash_complaints(script, everywhere, own):
 def zsh_offers(text):
     """(verbs, options of every verb, options by verb) as the zsh file lists them."""
     verbs = set(re.findall(r"^ {8}'(\w+):", text, re.MULTILINE))
-    option = re.compile(r"--(\w+)\[")
+    option = re.compile(r"--([\w-]+)\[")
     cases = re.findall(r"(\w+)\) words_of=\((.*?)\) ;;", text, re.DOTALL)
     own = {verb: set(option.findall(words)) for verb, words in cases}
     everywhere = set(option.findall(text.split("case $line")[0]))
@@ -57,7 +57,7 @@ def zsh_offers(text):
 def fish_offers(text):
     verbs, everywhere, own = set(), set(), {}
     for line in text.split("\n"):
-        option = re.search(r" -l (\w+)", line)
+        option = re.search(r" -l ([\w-]+)", line)
         if found := re.search(r"__fish_seen_subcommand_from (\w+)", line):
             own.setdefault(found.group(1), set()).update(option.groups() if option else ())
         elif option:
