@@ -101,7 +101,7 @@ void add_verbs(CLI::App& app, Options& options, Verb& verb) {
 void add_usages(CLI::App& app, Options& options, Verb& verb) {
   constexpr std::size_t kRowsMax = 10'000;
   auto& filter = options.usages;
-  auto* sub = app.add_subcommand("usages", "Single usages, with what became of them and of their bill");
+  auto* sub = app.add_subcommand("usages", "Single usages: what became of each, and its bill");
   sub->add_option("--subscription", filter.subscription, "Of this subscription")->check(not_empty);
   sub->add_option("--item-price", filter.item_price, "Of this item price")->check(not_empty);
   sub->add_option("--invoice", filter.invoice, "On this invoice")->check(not_empty);
@@ -162,7 +162,7 @@ void add_statement(CLI::App& app, Options& options, Verb& verb) {
 
 void add_withdraw(CLI::App& app, Options& options, Verb& verb) {
   auto& withdrawal = options.withdrawal;
-  auto* sub = app.add_subcommand("withdraw", "Give a usage up: it is not billed; nothing brings it back");
+  auto* sub = app.add_subcommand("withdraw", "Give a usage up for good: it is not billed");
   sub->add_option("ID", withdrawal.id, "The usage's id, as in usages")->check(not_empty)->required();
   sub->add_option("--reason", withdrawal.reason, "Why, for meterctl audit")->check(not_empty)->required();
   sub->callback([&] { verb = [&](Session& session) { return withdraw(session, options.withdrawal); }; });
