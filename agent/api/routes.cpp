@@ -79,7 +79,9 @@ bool Routes::may_report(const Request& request) const {
 // By the header alone.
 std::optional<Response> Routes::refusal(const Request& request) const {
   // A web page whose name was pointed at this device must not read it (DNS rebinding).
-  if (request.over_tcp && !is_loopback_host(request.host))
+  // A link is signed, and its name may be a proxy's.
+  const bool for_link = request.path == chargebee::kDownloadPath;
+  if (request.over_tcp && !for_link && !is_loopback_host(request.host))
     return error_response(421, "misdirected",
                           "Ask for 127.0.0.1, [::1] or localhost: meterd serves this device only.");
   const bool for_operators = request.path.starts_with("/operator/");

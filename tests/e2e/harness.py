@@ -124,8 +124,10 @@ class Device:
 
     # Configuration.
 
-    def config(self, meters, upstream_port=None, sources="", commit_interval="200ms", device="gw-e2e", seal="2s"):
-        """`meters`: (event, item price) pairs; they carry their subscription in each event."""
+    def config(self, meters, upstream_port=None, sources="", commit_interval="200ms", device="gw-e2e", seal="2s",
+               over_tcp=False):
+        """`meters`: (event, item price) pairs; they carry their subscription in each event. `over_tcp`: the device's
+        own APIs take KEY over TCP."""
         upstream = f"""[[upstream]]
 name = "billing"
 kind = "chargebee"
@@ -146,6 +148,7 @@ socket = "{self.ingest}"
 statsd = ["unix:{self.statsd}", "udp:127.0.0.1:{self.udp_port}"]
 [api]
 listen = ["unix:{self.api}", "127.0.0.1:{self.tcp_port}"]
+{f'chargebee_key = {{ file = "{self.directory}/key" }}' if over_tcp else ""}
 {upstream if upstream_port else ""}{rules}{sources}"""
 
     def write_config(self, *arguments, **options):
