@@ -38,6 +38,10 @@ struct Options {
   Dating dating;
   std::string directory = "/var/lib/meterd";  // of the verbs that work without the daemon
   std::string file;
+  UsageFilter usages;
+  InvoiceOrder invoice;
+  StatementOrder statement;
+  Withdrawal withdrawal;
   std::string salvage_into;
   std::string upstream;
 };
@@ -94,6 +98,76 @@ void add_verbs(CLI::App& app, Options& options, Verb& verb) {
   add("verify", "Check the whole journal: does everything add up", verify);
 }
 
+void add_usages(CLI::App& app, Options& options, Verb& verb) {
+  constexpr std::size_t kRowsMax = 10'000;
+  auto& filter = options.usages;
+  auto* sub = app.add_subcommand("usages", "Single usages: what became of each, and its bill");
+  sub->add_option("--subscription", filter.subscription, "Of this subscription")->check(not_empty);
+  sub->add_option("--item-price", filter.item_price, "Of this item price")->check(not_empty);
+  sub->add_option("--invoice", filter.invoice, "On this invoice")->check(not_empty);
+  sub->add_option("--source", filter.source, "api, bulk_operation or admin_console")->check(not_empty);
+  sub->add_option("--from", filter.from, "From this day on, in UTC: 2026-11-22")->check(not_empty);
+  sub->add_option("--to", filter.to, "Until the end of this day, in UTC")->check(not_empty);
+  sub->add_option("--limit", filter.limit, "How many at most")
+      ->check([](const std::string& text) {
+        const auto number = parse_unsigned(text);
+        return number && *number > 0 && *number <= kRowsMax ? "" : "wants a number from 1 to 10000";
+      })
+      ->capture_default_str();
+  sub->callback([&] { verb = [&](Session& session) { return usages(session, options.usages); }; });
+}
+
+void add_invoice(CLI::App& app, Options& options, Verb& verb) {
+  auto& order = options.invoice;
+  auto* sub = app.add_subcommand("invoice", "Bill the usages of a term, where no upstream does");
+  sub->add_option("ACTION", order.action, "open, close, void or delete")
+      ->check([](const std::string& text) {
+        const bool known = text == "open" || text == "close" || text == "void" || text == "delete";
+        return known ? "" : "is open, close, void or delete";
+      })
+      ->required();
+  sub->add_option("--invoice", order.invoice, "Its id")->check(not_empty)->required();
+  sub->add_option("--subscription", order.subscription, "Whose usages; of open and close")->check(not_empty);
+  sub->add_option("--item-price", order.item_price, "Only of this item price; of open and close")
+      ->check(not_empty);
+  sub->add_option("--until", order.until, "The term's last day, or the instant at which it is over")
+      ->check(not_empty);
+  sub->callback([&] {
+    const bool has_term = order.action == "open" || order.action == "close";
+    if (has_term && order.subscription.empty()) throw CLI::RequiredError("--subscription");
+    if (has_term && order.until.empty()) throw CLI::RequiredError("--until");
+    if (!has_term && !(order.subscription + order.item_price + order.until).empty())
+      throw CLI::ValidationError("void and delete take nothing but --invoice");
+    verb = [&](Session& session) { return invoice(session, order); };
+  });
+}
+
+void add_statement(CLI::App& app, Options& options, Verb& verb) {
+  auto& order = options.statement;
+  auto* sub = app.add_subcommand("statement", "Print the usages of an invoice, or of days, as PDF");
+  sub->add_option("FILE", options.file, "Replaced once the document is whole")->required();
+  auto* of_invoice = sub->add_option("--invoice", order.invoice, "Of this invoice")->check(not_empty);
+  auto* from = sub->add_option("--from", order.from, "Or from this day on: 2026-11-22");
+  auto* to = sub->add_option("--to", order.to, "Until the end of this day");
+  auto* subscription = sub->add_option("--subscription", order.subscription, "Only of this one");
+  from->check(not_empty)->needs(to)->excludes(of_invoice);
+  to->check(not_empty)->needs(from)->excludes(of_invoice);
+  subscription->check(not_empty)->excludes(of_invoice);
+  sub->callback([&] {
+    if (order.invoice.empty() && order.from.empty())
+      throw CLI::RequiredError("--invoice, or --from and --to,");
+    verb = [&](Session& session) { return statement(session, order, options.file); };
+  });
+}
+
+void add_withdraw(CLI::App& app, Options& options, Verb& verb) {
+  auto& withdrawal = options.withdrawal;
+  auto* sub = app.add_subcommand("withdraw", "Give a usage up for good: it is not billed");
+  sub->add_option("ID", withdrawal.id, "The usage's id, as in usages")->check(not_empty)->required();
+  sub->add_option("--reason", withdrawal.reason, "Why, for meterctl audit")->check(not_empty)->required();
+  sub->callback([&] { verb = [&](Session& session) { return withdraw(session, options.withdrawal); }; });
+}
+
 // They work on the journal's directory, while meterd is stopped. A further one is one more `add`.
 void add_offline_verbs(CLI::App& app, Options& options, Verb& verb) {
   const auto add = [&](const char* name, const char* about, auto run) {
@@ -137,6 +211,10 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   app.add_flag("--json", options.json, "Print meterd's JSON");
   add_verbs(app, options, verb);
+  add_usages(app, options, verb);
+  add_invoice(app, options, verb);
+  add_statement(app, options, verb);
+  add_withdraw(app, options, verb);
   add_offline_verbs(app, options, verb);
   try {
     app.parse(argc, argv);

@@ -1,45 +1,22 @@
 #include <algorithm>
 #include <array>
 #include <boost/json.hpp>
-#include <optional>
 #include <tuple>
 
 #include "agent/base/quantity.hpp"
-#include "agent/base/usage_day.hpp"
 #include "agent/ctl/fields.hpp"
 #include "agent/ctl/layout.hpp"
 #include "agent/ctl/render.hpp"
+#include "agent/ctl/render_parts.hpp"
 
 namespace meterd::ctl {
 namespace {
 
 namespace json = boost::json;
-using Lines = std::vector<std::string>;
 
 // The parts of a balance, in the order of the conservation equation; "accepted" is their sum.
 constexpr std::array<std::string_view, 7> kParts{"open",      "waiting",   "in_doubt", "parked",
                                                  "delivered", "withdrawn", "set_aside"};
-
-Error misshapen(std::string_view what) {
-  return {Code::corrupt, "meterd's answer has no " + std::string(what) +
-                             ": are meterctl and meterd of one version? See meterctl status."};
-}
-
-// The rows below `name`; nullopt unless it is an array of objects.
-std::optional<std::vector<const json::object*>> rows_in(const json::value& answer, std::string_view name) {
-  const auto* member = as_object(answer).if_contains(name);
-  if (member == nullptr || !member->is_array()) return std::nullopt;
-  std::vector<const json::object*> rows;
-  for (const auto& row : member->get_array()) {
-    if (!row.is_object()) return std::nullopt;
-    rows.push_back(&row.get_object());
-  }
-  return rows;
-}
-
-void append(Lines& lines, Lines more) {
-  for (auto& line : more) lines.push_back(std::move(line));
-}
 
 // The daemon lists at most so many rows, what needs an operator first; a cut list says so.
 void append_cut(Lines& lines, const json::value& answer) {
@@ -47,16 +24,6 @@ void append_cut(Lines& lines, const json::value& answer) {
   if (cut == nullptr || !cut->is_bool() || !cut->get_bool()) return;
   lines.emplace_back();
   lines.emplace_back("There are more than the daemon lists at once; these are the first.");
-}
-
-std::string counted(std::size_t n, std::string_view one, std::string_view many) {
-  return std::to_string(n) + " " + std::string(n == 1 ? one : many);
-}
-
-std::string spoken(std::string_view name) {  // in_doubt -> in doubt
-  std::string out(name);
-  std::replace(out.begin(), out.end(), '_', ' ');
-  return out;
 }
 
 // "accepted 12 = open 2 + delivered 10"; says so if the parts are not the whole.
@@ -76,13 +43,6 @@ std::string equation(const json::object& row, std::string_view of) {
   return out;
 }
 
-std::string usage_date(const json::object& row) {
-  constexpr std::int64_t kYear10000 = 253'402'300'800;
-  const auto seconds = number_in(row, "usage_date");
-  if (seconds <= 0 || seconds >= kYear10000) return text_in(row, "usage_date");
-  return rfc3339(WallTime::from_seconds(seconds));
-}
-
 // What needs a person comes first; within a state the daemon's order stays.
 int urgency(const json::object& row) {
   const auto state = text_in(row, "state");
@@ -93,10 +53,9 @@ Lines outbox_block(const json::object& row) {
   Lines lines =
       wrap({text_in(row, "id"), spoken(text_in(row, "state")), text_in(row, "quantity")}, "  ", {0, 2});
   append(lines, wrap({text_in(row, "upstream"), text_in(row, "subscription_id"),
-                      text_in(row, "item_price_id"), usage_date(row)},
+                      text_in(row, "item_price_id"), instant_in(row, "usage_date")},
                      "  ", {2, 4}));
-  auto delivery = counted(static_cast<std::size_t>(std::max<std::int64_t>(0, number_in(row, "attempts"))),
-                          "attempt", "attempts");
+  auto delivery = counted(how_many(row, "attempts"), "attempt", "attempts");
   const auto next = text_or_empty(row, "next_attempt");
   if (text_in(row, "state") == "waiting") delivery += next.empty() ? ", due now" : ", next " + next;
   if (const auto amount = text_or_empty(row, "amount"); !amount.empty()) delivery += ", amount " + amount;
@@ -230,9 +189,7 @@ Result<Rendered> render_flush(const json::value& answer) {
   const auto* sealed = object.if_contains("sealed");
   if (sealed == nullptr || !sealed->is_number()) return misshapen("number of sealed usages");
   const auto cleared = list_in(object, "cleared");
-  Lines lines{"committed; " +
-              counted(static_cast<std::size_t>(std::max<std::int64_t>(0, number_in(object, "sealed"))),
-                      "bucket sealed", "buckets sealed")};
+  Lines lines{"committed; " + counted(how_many(object, "sealed"), "bucket sealed", "buckets sealed")};
   append(lines, wrap_words(cleared.empty() ? "no upstream to send to"
                                            : "backoff cleared: " + cleared + " (a Retry-After still holds)",
                            {0, 2}));
@@ -281,11 +238,8 @@ Result<Rendered> render_verify(const json::value& answer) {
   const auto& object = as_object(answer);
   const auto* problems = object.if_contains("problems");
   if (problems == nullptr || !problems->is_array()) return misshapen("list of problems");
-  const auto how_many = [&](std::string_view name) {
-    return static_cast<std::size_t>(std::max<std::int64_t>(0, number_in(object, name)));
-  };
-  Lines lines{"checked " + counted(how_many("balances"), "balance", "balances") + " and " +
-              counted(how_many("usages"), "usage", "usages") + " of the journal"};
+  Lines lines{"checked " + counted(how_many(object, "balances"), "balance", "balances") + " and " +
+              counted(how_many(object, "usages"), "usage", "usages") + " of the journal"};
   append(lines, wrap_words(equation(object, "accepted"), {0, 2}));
   const auto& aside = array_in(object, "set_aside_records");
   if (problems->get_array().empty()) lines.emplace_back("no problems: everything adds up");

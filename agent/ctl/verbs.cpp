@@ -8,62 +8,12 @@
 #include "agent/ctl/fields.hpp"
 #include "agent/ctl/layout.hpp"
 #include "agent/ctl/render.hpp"
+#include "agent/ctl/show.hpp"
 
 namespace meterd::ctl {
 namespace {
 
 namespace json = boost::json;
-
-constexpr unsigned kOk = 200;
-
-std::optional<json::value> parsed(const std::string& body) {
-  boost::system::error_code error;
-  auto value = json::parse(body, error);
-  if (error) return std::nullopt;
-  return value;
-}
-
-// Why the daemon refused, in its own words: {"error":{"message"}} or, of /events, {"errors":[{"message"}]}.
-std::string reason_in(const Answer& answer, const std::optional<json::value>& value) {
-  const auto status = std::to_string(answer.status);
-  if (!value)
-    return "meterd answered with status " + status + " and no JSON; name its API socket with --socket PATH";
-  const auto& object = as_object(*value);
-  const auto& errors = array_in(object, "errors");
-  const auto& error = errors.empty() ? object_in(object, "error") : as_object(errors[0]);
-  const auto message = text_or_empty(error, "message");
-  if (message.empty())
-    return "meterd answered with status " + status + " and no reason; see journalctl -u meterd";
-  return message + " (" + text_in(error, "code") + ")";
-}
-
-void print_json(Session& session, std::string_view body) {
-  session.out << body;
-  if (!body.ends_with('\n')) session.out << '\n';
-}
-
-// One request whose answer is only shown.
-Exit show(Session& session, const Request& request, Result<Rendered> (*render)(const json::value&)) {
-  const auto answer = exchange(session.daemon, request);
-  if (!answer) {
-    complain(session.err, answer.error().message);
-    return exit_for(answer.error().code);
-  }
-  const auto value = parsed(answer->body);
-  if (answer->status != kOk || !value) {
-    if (session.json && value) print_json(session, answer->body);
-    complain(session.err, reason_in(*answer, value));
-    return Exit::failed;
-  }
-  const auto rendered = render(*value);
-  if (session.json) print_json(session, answer->body);
-  if (!rendered) {
-    complain(session.err, rendered.error().message);
-    return Exit::failed;
-  }
-  if (!session.json) session.out << rendered->text;
-  return rendered->attention ? Exit::attention : Exit::fine;
-}
 
 std::string random_id() {
   constexpr std::string_view kDigits = "0123456789abcdef";
@@ -92,25 +42,6 @@ std::string with_id_advice(const std::string& message, const Report& report) {
 }
 
 }  // namespace
-
-Exit exit_for(Code code) {
-  switch (code) {
-    case Code::io:
-    case Code::cancelled:
-    case Code::retry:
-      return Exit::unreachable;
-    case Code::invalid:
-      return Exit::usage;
-    default:
-      return Exit::failed;
-  }
-}
-
-std::string reason_in(const Answer& answer) { return reason_in(answer, parsed(answer.body)); }
-
-void complain(std::ostream& err, std::string_view message) {
-  err << join(wrap_words("meterctl: " + clean(message), {0, 2}));
-}
 
 Exit status(Session& session) { return show(session, {"GET", "/status", {}, {}}, render_status); }
 

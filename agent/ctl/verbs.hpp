@@ -47,6 +47,34 @@ Exit reconcile(Session& session, const std::string& upstream);
 using CheckCopy = std::function<Result<std::string>(const std::string& path)>;
 Exit backup(Session& session, const std::string& file, const CheckCopy& check);
 
+// Which usages of the collection; what is empty does not restrict them.
+struct UsageFilter {
+  std::string subscription, item_price, invoice, source;
+  std::string from, to;  // usage days in UTC, both included
+  std::size_t limit = 100;
+};
+Exit usages(Session& session, const UsageFilter& filter);
+
+// The rest goes to the daemon as it is given; it refuses what it may not be.
+struct InvoiceOrder {
+  std::string action;  // open, close, void, delete
+  std::string invoice;
+  std::string subscription, item_price, until;  // of open and close
+};
+Exit invoice(Session& session, const InvoiceOrder& order);
+
+// The usages of an invoice, or of the days from..to of the device's time zone, as PDF into `file`.
+struct StatementOrder {
+  std::string invoice;
+  std::string from, to, subscription;
+};
+Exit statement(Session& session, const StatementOrder& order, const std::string& file);
+
+struct Withdrawal {
+  std::string id, reason;
+};
+Exit withdraw(Session& session, const Withdrawal& withdrawal);
+
 // What the daemon shall count. The rules for the values are the daemon's: it refuses them, with the reason,
 // and counts the refusal.
 struct Report {

@@ -47,7 +47,7 @@ def bash_complaints(script, everywhere, own):
 def zsh_offers(text):
     """(verbs, options of every verb, options by verb) as the zsh file lists them."""
     verbs = set(re.findall(r"^ {8}'(\w+):", text, re.MULTILINE))
-    option = re.compile(r"--(\w+)\[")
+    option = re.compile(r"--([\w-]+)\[")
     cases = re.findall(r"(\w+)\) words_of=\((.*?)\) ;;", text, re.DOTALL)
     own = {verb: set(option.findall(words)) for verb, words in cases}
     everywhere = set(option.findall(text.split("case $line")[0]))
@@ -57,7 +57,7 @@ def zsh_offers(text):
 def fish_offers(text):
     verbs, everywhere, own = set(), set(), {}
     for line in text.split("\n"):
-        option = re.search(r" -l (\w+)", line)
+        option = re.search(r" -l ([\w-]+)", line)
         if found := re.search(r"__fish_seen_subcommand_from (\w+)", line):
             own.setdefault(found.group(1), set()).update(option.groups() if option else ())
         elif option:
@@ -119,9 +119,9 @@ class BashCompletion(ManualTest):
         self.assert_complains(bash_complaints(broken, *case.meterctl_help()), "options of flush: --soon does not exist")
 
     def test_a_verb_is_completed_after_options_too(self):
-        self.assertEqual(["status"], complete(self.script, "meterctl", "st"))
-        self.assertEqual(["status"], complete(self.script, "meterctl", "--json", "--socket", "x", "st"))
-        self.assertEqual(["status"], complete(self.script, "meterctl", "--socket", "=", "x", "st"))
+        self.assertEqual(["status"], complete(self.script, "meterctl", "statu"))
+        self.assertEqual(["status"], complete(self.script, "meterctl", "--json", "--socket", "x", "statu"))
+        self.assertEqual(["status"], complete(self.script, "meterctl", "--socket", "=", "x", "statu"))
         self.assertEqual([], complete(self.script, "meterctl", "report", "st"))
 
     def test_an_option_belongs_to_its_verb_wherever_it_stands(self):
@@ -135,11 +135,21 @@ class BashCompletion(ManualTest):
         self.assertEqual(["committed"], complete(self.script, "meterctl", "report", "--ack", "=", "c"))
         self.assertEqual([], complete(self.script, "meterctl", "report", "--quantity", ""))
 
+    def test_an_action_and_the_source_of_usages_take_their_values(self):
+        actions = ["open", "close", "void", "delete"]
+        self.assertEqual(actions, complete(self.script, "meterctl", "invoice", ""))
+        self.assertEqual(["close"], complete(self.script, "meterctl", "invoice", "--invoice", "inv_1", "c"))
+        self.assertEqual(["bulk_operation"], complete(self.script, "meterctl", "usages", "--source", "b"))
+        self.assertEqual([], complete(self.script, "meterctl", "report", "sms.sent", "--source", "b"))
+        self.assertEqual([], complete(self.script, "meterctl", "usages", "--invoice", ""))
+        self.assertEqual([], complete(self.script, "meterctl", "withdraw", ""))
+
     def test_paths_are_completed_where_an_option_takes_one(self):
         with tempfile.TemporaryDirectory() as directory:
             pathlib.Path(directory, "api.sock").touch()
             pathlib.Path(directory, "a b.toml").touch()
             self.assertEqual(["api.sock"], complete(self.script, "meterctl", "--socket", "ap", directory=directory))
+            self.assertEqual(["a b.toml"], complete(self.script, "meterctl", "statement", "a ", directory=directory))
             meterd = METERD_BASH.read_text()
             self.assertEqual(["a b.toml"], complete(meterd, "meterd", "--config", "a b", directory=directory))
             self.assertEqual(["a b.toml"], complete(meterd, "meterd", "--config", "=", "a ", directory=directory))
@@ -153,7 +163,7 @@ class BashCompletion(ManualTest):
             pathlib.Path(directory, "my api.sock").touch()
             for before in ("true", f"source {PACKAGE}"):
                 setup = f"{before}; source {METERCTL_BASH}"
-                self.assertIn("<meterctl><status>", typed(setup, "meterctl st\t", directory))
+                self.assertIn("<meterctl><status>", typed(setup, "meterctl statu\t", directory))
                 self.assertIn("<--ack=received>", typed(setup, "meterctl report x --ack=r\t", directory))
                 self.assertIn("<--socket><my api.sock>", typed(setup, "meterctl --socket my\t", directory))
             self.assertIn("<meterctl><st>", typed("true", "meterctl st\t", directory))  # nothing completes it

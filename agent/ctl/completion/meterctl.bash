@@ -8,6 +8,10 @@ _meterctl_options() {
         buckets) echo --balances ;;
         flush) echo --now ;;
         date) echo --day ;;
+        usages) echo --subscription --item-price --invoice --source --from --to --limit ;;
+        invoice) echo --invoice --subscription --item-price --until ;;
+        statement) echo --invoice --from --to --subscription ;;
+        withdraw) echo --reason ;;
         fsck) echo --directory --salvage ;;
         restore) echo --directory ;;
     esac
@@ -15,7 +19,8 @@ _meterctl_options() {
 
 _meterctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local verbs='status report buckets outbox flush date audit verify reconcile backup restore fsck'
+    local verbs='status report buckets outbox flush date audit verify reconcile backup'
+    verbs+=' usages invoice statement withdraw restore fsck'
     local everywhere='--socket --timeout --json --help'
     local verb='' word i choices
     COMPREPLY=()
@@ -52,12 +57,18 @@ _meterctl() {
             mapfile -t COMPREPLY < <(compgen -W 'received committed' -- "$cur")
             return
             ;;
+        --source)
+            # Of usages three values, of report any name.
+            [[ $verb == usages ]] && mapfile -t COMPREPLY < <(compgen -W 'api bulk_operation admin_console' -- "$cur")
+            return
+            ;;
         --directory | --salvage)
             compopt -o filenames 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -d -- "$cur")
             return
             ;;
-        --timeout | --subscription | --quantity | --id | --time | --source | --day) return ;;
+        --timeout | --subscription | --quantity | --id | --time | --day | --item-price | --invoice) return ;;
+        --from | --to | --limit | --until | --reason) return ;;
     esac
 
     if [[ -z $verb ]]; then
@@ -65,11 +76,16 @@ _meterctl() {
         [[ $cur == -* ]] || choices=$verbs
     else
         choices="$(_meterctl_options "$verb") $everywhere"
-        [[ ( $verb == report || $verb == date ) && $cur != -* ]] && return  # an event's name, a boot
-        if [[ ($verb == backup || $verb == restore) && $cur != -* ]]; then
-            compopt -o filenames 2>/dev/null
-            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
-            return
+        if [[ $cur != -* ]]; then
+            case $verb in
+                report | date | withdraw) return ;;  # an event's name, a boot, an id
+                invoice) choices='open close void delete' ;;
+                backup | restore | statement)
+                    compopt -o filenames 2>/dev/null
+                    mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+                    return
+                    ;;
+            esac
         fi
     fi
     mapfile -t COMPREPLY < <(compgen -W "$choices" -- "$cur")

@@ -21,6 +21,10 @@ _meterctl() {
         'verify:check the whole journal'
         'reconcile:after a restore: ask the upstreams what they have'
         'backup:copy the journal to a file'
+        'usages:single usages, and what became of them'
+        'invoice:bill the usages of a term, where no upstream does'
+        'statement:print usages as PDF'
+        'withdraw:give a usage up'
         'restore:make a journal of a backup'
         'fsck:what is damaged in a journal, while meterd is stopped'
     )
@@ -48,6 +52,30 @@ _meterctl() {
         ) ;;
         flush) words_of=('--now[seal the open buckets first]') ;;
         date) words_of=('--day[the usage day]:day, such as 2026-11-22: ' '1:boot: ') ;;
+        usages) words_of=(
+            '--subscription[of this subscription]:subscription: '
+            '--item-price[of this item price]:item price: '
+            '--invoice[on this invoice]:invoice: '
+            '--source[made by]:source:(api bulk_operation admin_console)'
+            '--from[from this day on, in UTC]:day, such as 2026-11-22: '
+            '--to[until the end of this day, in UTC]:day, such as 2026-11-22: '
+            '--limit[how many at most]:number: '
+        ) ;;
+        invoice) words_of=(
+            '--invoice[its id]:invoice: '
+            '--subscription[whose usages]:subscription: '
+            '--item-price[only of this item price]:item price: '
+            '--until[the last day of the term]:day or instant: '
+            '1:action:(open close void delete)'
+        ) ;;
+        statement) words_of=(
+            '--invoice[of this invoice]:invoice: '
+            '--from[or from this day on]:day, such as 2026-11-22: '
+            '--to[until the end of this day]:day, such as 2026-11-22: '
+            '--subscription[only of this subscription]:subscription: '
+            '1:file:_files'
+        ) ;;
+        withdraw) words_of=('--reason[why, for the audit]:reason: ' '1:usage: ') ;;
         fsck) words_of=(
             '--directory[the directory of the journal]:directory:_files -/'
             '--salvage[copy what is readable into this new directory]:directory:_files -/'

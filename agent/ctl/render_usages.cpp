@@ -1,0 +1,123 @@
+// Single usages and the invoices of a device that is its own ledger.
+#include <boost/json.hpp>
+
+#include "agent/ctl/fields.hpp"
+#include "agent/ctl/layout.hpp"
+#include "agent/ctl/render.hpp"
+#include "agent/ctl/render_parts.hpp"
+
+namespace meterd::ctl {
+namespace {
+
+namespace json = boost::json;
+
+Lines joined(std::vector<std::string> pieces, Indent indent) {
+  std::erase(pieces, "");
+  return wrap(pieces, "  ", indent);
+}
+
+std::string billing_text(const json::object& row, const json::object& usage) {
+  const auto billing = text_in(row, "billing");
+  if (billing == "invoiced") {
+    const auto line = text_or_empty(usage, "line_item_id");
+    return "on invoice " + text_in(usage, "invoice_id") + (line.empty() ? "" : ", line " + line);
+  }
+  if (billing == "open") return "not invoiced yet";
+  if (billing == "never: late") return "never invoiced: it came too late for its term";
+  if (billing == "never: not active") return "never invoiced: its subscription was not active then";
+  return spoken(billing);
+}
+
+Lines usage_block(const json::object& row) {
+  const auto& usage = object_in(row, "usage");
+  Lines lines =
+      joined({text_in(usage, "id"), spoken(text_in(row, "state")), text_in(usage, "quantity")}, {0, 2});
+  append(lines, joined({text_in(usage, "subscription_id"), text_in(usage, "item_price_id"),
+                        instant_in(usage, "usage_date"), text_or_empty(usage, "source"),
+                        text_or_empty(row, "upstream")},
+                       {2, 4}));
+  append(lines, wrap_words(billing_text(row, usage), {2, 4}));
+  if (const auto note = text_or_empty(usage, "note"); !note.empty())
+    append(lines, wrap_words("note: " + note, {2, 4}));
+  return lines;
+}
+
+std::string left_out(std::size_t n, std::string_view one, std::string_view many) {
+  return counted(n, "usage ", "usages ") + std::string(n == 1 ? one : many) + " never invoiced.";
+}
+
+Lines invoice_lines(const json::object& invoice) {
+  std::vector<Row> cells;
+  for (const auto& line : array_in(invoice, "lines")) {
+    const auto& object = as_object(line);
+    cells.push_back({text_in(object, "line_item_id"), text_in(object, "item_price_id"),
+                     text_in(object, "quantity"), text_in(object, "usages")});
+  }
+  if (cells.empty()) return {"  no lines"};
+  return table({{"LINE"}, {"ITEM PRICE"}, {"QUANTITY", true}, {"USAGES", true}}, cells, 2);
+}
+
+}  // namespace
+
+Result<Rendered> render_usages(const json::value& answer) {
+  const auto rows = rows_in(answer, "usages");
+  if (!rows) return misshapen("list of usages");
+  if (rows->empty()) return Rendered{"no such usages\n", false};
+  Lines lines{counted(rows->size(), "usage", "usages")};
+  for (const auto* row : *rows) {
+    lines.emplace_back();
+    append(lines, usage_block(*row));
+  }
+  if (as_object(answer).contains("next_offset")) {
+    lines.emplace_back();
+    append(lines,
+           wrap_words("There are more: raise --limit, or ask for fewer days with --from and --to.", {0, 2}));
+  }
+  return Rendered{join(lines), false};
+}
+
+Result<Rendered> render_invoice(const json::value& answer, bool deleted) {
+  const auto& invoice = object_in(as_object(answer), "invoice");
+  const auto state = text_or_empty(invoice, "state");
+  if (state.empty()) return misshapen("invoice");
+  const bool is_free = deleted || state == "void";
+  Lines lines =
+      wrap_words("invoice " + text_in(invoice, "id") + ": " + (deleted ? "deleted" : state), {0, 2});
+  const auto item_price = text_or_empty(invoice, "item_price_id");
+  append(lines, joined({text_in(invoice, "subscription_id"),
+                        item_price.empty() ? std::string("all item prices") : item_price},
+                       {2, 4}));
+  const auto begin = number_in(invoice, "from") > 0 ? "from " + instant_in(invoice, "from") : std::string();
+  append(lines, joined({begin, "until " + instant_in(invoice, "until")}, {2, 4}));
+  if (is_free) {
+    append(lines, wrap_words("Its usages are on no invoice now; to bill them, close one for the same term.",
+                             {0, 2}));
+    return Rendered{join(lines), false};
+  }
+  if (state == "open") {
+    lines.emplace_back("Usages may still be added; closing it takes them.");
+    return Rendered{join(lines), false};
+  }
+  append(lines, invoice_lines(invoice));
+  if (const auto late = how_many(invoice, "late"); late > 0)
+    append(lines, wrap_words(left_out(late, "came too late for its term and is",
+                                      "came too late for their term and are"),
+                             {0, 2}));
+  if (const auto inactive = how_many(invoice, "inactive"); inactive > 0)
+    append(lines, wrap_words(left_out(inactive, "is dated when the subscription was not active and is",
+                                      "are dated when the subscription was not active and are"),
+                             {0, 2}));
+  return Rendered{join(lines), false};
+}
+
+Result<Rendered> render_withdrawn(const json::value& answer) {
+  const auto& usage = object_in(as_object(answer), "usage");
+  if (text_or_empty(usage, "id").empty()) return misshapen("usage");
+  return Rendered{join(wrap_words("given up: " + text_in(usage, "id") + ", " + text_in(usage, "quantity") +
+                                      " of " + text_in(usage, "item_price_id") +
+                                      "; where the upstream has it, it is deleted there",
+                                  {0, 2})),
+                  false};
+}
+
+}  // namespace meterd::ctl
