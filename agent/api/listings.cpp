@@ -97,7 +97,8 @@ std::string outbox_json(const std::vector<journal::StoredUsage>& rows, const std
                                {"state", name_of(journal::state_of(record))},
                                {"attempts", record.attempts()},
                                {"next_attempt", next_attempt(record, now)},
-                               {"last_error", record.last_error()}});
+                               {"last_error", record.last_error()},
+                               {"deletes", record.deletes() != 0}});
   }
   json::array names;
   for (const auto& name : held) names.emplace_back(name.value());

@@ -164,7 +164,7 @@ void Flusher::report(const std::vector<Settled>& settled) {
   for (const auto& one : settled) {
     if (!one.sent) continue;
     const auto& decision = one.decision;
-    stats_.delivered += decision.step == Step::settle ? 1 : 0;
+    stats_.delivered += decision.step == Step::settle && one.record.deletes() == 0 ? 1 : 0;
     stats_.retries += decision.step == Step::retry || decision.step == Step::look_again ? 1 : 0;
     stats_.held += decision.step == Step::hold || decision.step == Step::look_up ? 1 : 0;
     stats_.superseded += decision.step == Step::supersede ? 1 : 0;

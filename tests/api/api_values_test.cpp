@@ -167,7 +167,7 @@ TEST(Listings, OutboxHasTheKeysOfTheContract) {
   const auto& row = value.at("outbox").at(0);
   EXPECT_THAT(keys_of(row), ::testing::IsSupersetOf({"id", "upstream", "subscription_id", "item_price_id",
                                                      "usage_date", "quantity", "amount", "state", "attempts",
-                                                     "next_attempt", "last_error"}));
+                                                     "next_attempt", "last_error", "deletes"}));
   EXPECT_EQ(row.at("quantity").as_string(), "0.1");
   EXPECT_TRUE(row.at("amount").is_null());
   EXPECT_EQ(row.at("state").as_string(), "waiting");
