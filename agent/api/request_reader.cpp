@@ -250,6 +250,7 @@ RequestReader::Step RequestReader::read_header() {
 
   error_code failed;
   const auto used = parser_->put({buffer_.get() + begin_, header_size_}, failed);
+  const bool known = know_target(parser_->target);  // also of what is refused: for the shape of the refusal
   if (failed == http::error::body_limit)
     return refuse_with(413, "too_large", "Send a body of at most 1 MiB.");
   if (failed == http::error::need_more && parser_->is_header_done()) failed = {};
@@ -259,7 +260,7 @@ RequestReader::Step RequestReader::read_header() {
   if (parser_->too_many) return refuse_with(431, "header_too_large", "Send fewer header fields.");
   if (!parser_->ambiguous.empty()) return refuse_with(400, "malformed", parser_->ambiguous);
   if (!parser_->expects_what.empty()) return refuse_with(417, "expectation_failed", parser_->expects_what);
-  if (!know_target(parser_->target))
+  if (!known)
     return refuse_with(400, "malformed", "The request target is no path with at most 32 parameters.");
   return parser_->is_done() ? Step::request : Step::admit;
 }
