@@ -39,10 +39,10 @@ def _bare(bench, commits):
 
 def _creates(bench, caller, judged=True):
     """So many at once as there are connections: each commit could hold as many."""
-    usages = bench.pick(quick=4_000, full=12_000)
+    usages, commits = bench.pick(quick=4_000, full=10_000), bench.pick(quick=100, full=200)
     caller.create(usages // 2)
     ours, theirs = programs.alternate(
-        bench.pick(quick=3, full=7), lambda: caller.create(usages), lambda: _bare(bench, bench.pick(quick=100, full=300))
+        bench.pick(quick=3, full=7), lambda: caller.create(usages, seconds=2), lambda: _bare(bench, commits)
     )
     rates = Figure([told["ok"] / told["seconds"] for _, told, _ in ours])
     bare = Figure([CONNECTIONS * told["commits"] / told["seconds"] for told in theirs])
@@ -59,7 +59,7 @@ def _creates(bench, caller, judged=True):
 
 
 def _create_alone(bench, caller):
-    commits = bench.pick(quick=300, full=1_000)
+    commits = bench.pick(quick=200, full=300)
     _bare(bench, commits)  # the file has the size that it keeps
     ours, theirs = programs.alternate(
         bench.pick(quick=2, full=5), lambda: caller.create(commits, connections=1), lambda: _bare(bench, commits)
@@ -136,11 +136,13 @@ def _reads(bench, caller):
 
 
 def _page(bench, many, few, what, query, from_middle, limit):
+    pages = bench.pick(quick=5_000, full=10_000) if limit else 500
+
     def page_of(caller):
         asked = encoded(f"{query}&limit=10", caller.middle_of(query) if from_middle else None)
 
         def cost():
-            cpu, told = caller.load("list", query=asked, requests=bench.pick(quick=3_000, full=10_000))
+            cpu, told = caller.load("list", query=asked, requests=pages)
             if told["usages"] != 10 * told["ok"]:
                 raise programs.Failed(f"not every page had 10 usages: {told}")
             return cpu / told["ok"] * 1e6
