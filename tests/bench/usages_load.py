@@ -31,6 +31,12 @@ class Caller:
     def pid(self):
         return self.meterd.pid
 
+    def stay_on_one_processor(self):
+        """From now on, all threads."""
+        one = {max(os.sched_getaffinity(0))}
+        for thread in pathlib.Path(f"/proc/{self.pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), one)
+
     def load(self, mode, **options):
         """(processor seconds of meterd, what the load told)."""
         options = {"connections": CONNECTIONS, "subscriptions": self.subscriptions, "mode": mode} | options
