@@ -2,9 +2,9 @@
 //
 //   bare_commit --directory DIR [--keys 1] [--value-bytes 100] [--stored 1000] [--commits 200]
 //
-// Each commit updates the same `keys` keys of a database that holds `stored`. Prints {"commits", "p50_us",
-// ..., "bytes_each", "cpu_us_each"}: from the begin of the transaction to the end of its commit; bytes from
-// /proc/self/io.
+// Each commit updates the same `keys` keys of a database that holds `stored`. Prints {"commits",
+// "seconds", "p50_us", ..., "bytes_each", "cpu_us_each"}: from the begin of the transaction to the end of its
+// commit; bytes from /proc/self/io.
 #include <ctime>
 
 #include "tests/bench/store.hpp"
@@ -49,10 +49,13 @@ int run(int argc, char** argv) {
   fill(store, static_cast<std::size_t>(options.number("stored", 1'000)), value);
   const auto before = written_bytes();
   const auto cpu_before = std::clock();
+  const auto began = now_ns();
   const auto took = commit_often(store, commits, static_cast<std::size_t>(options.number("keys", 1)), value);
   const auto cpu = static_cast<double>(std::clock() - cpu_before) / CLOCKS_PER_SEC;
+  const auto seconds = static_cast<double>(now_ns() - began) / 1e9;
   JsonLine()
       .add("commits", static_cast<std::uint64_t>(commits))
+      .add("seconds", seconds)
       .add(spread_of(took))
       .add("bytes_each", static_cast<double>(written_bytes() - before) / static_cast<double>(commits))
       .add("cpu_us_each", cpu * 1e6 / static_cast<double>(commits))

@@ -26,7 +26,7 @@ import table  # noqa: E402
 
 NICENESS = -10  # of everything that is measured, where root may: what else runs here is to matter less
 # Each name is a module rows_NAME with rows(bench), which yields the rows.
-NAMES = ["statsd", "frames", "http", "udp", "flash", "memory", "history"]
+NAMES = ["statsd", "frames", "http", "udp", "flash", "memory", "history", "usages"]
 
 
 class Bench:
@@ -82,7 +82,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", required=True, help="where meterd and the bench programs were built")
     parser.add_argument("--agent", metavar="DIR", help="measure the meterd of another build, from here")
-    parser.add_argument("--quick", action="store_true", help="shorter and smaller: under 90 seconds")
+    parser.add_argument("--quick", action="store_true", help="shorter and smaller: under 3 minutes")
     parser.add_argument("--strict", action="store_true", help="exit 1 if a bound is not kept")
     parser.add_argument("--json", metavar="FILE", help="write the rows there too")
     parser.add_argument("--keep", action="store_true", help="keep the working directory")

@@ -7,14 +7,8 @@
 // runs against one journal. It ends after S seconds or N requests in all, whichever is first. Prints
 // {"requests", "events", "ok", "unsupported", "refused", "seconds", "p50_us", ...}: answers 200, 415 and any
 // other; the times are the answers'.
-#include <sys/epoll.h>
-#include <sys/socket.h>
-
-#include <array>
-#include <cstdio>
-#include <cstring>
-
 #include "tests/bench/support.hpp"
+#include "tests/bench/support_http.hpp"
 
 namespace meterd::bench {
 namespace {
@@ -32,7 +26,6 @@ struct Plan {
 
 struct Tally {
   std::uint64_t ok = 0, unsupported = 0, refused = 0;
-  std::vector<std::int64_t> waited_ns;
 };
 
 std::string event_text(const std::string& subscription) {
@@ -72,77 +65,29 @@ class Encoded {
   std::vector<std::size_t> places_;
 };
 
-class Connection {
+class Events final : public Asker {
  public:
-  explicit Connection(const std::string& path) : fd_(connect_unix(path, SOCK_STREAM)) {}
-  int fd() const { return fd_; }
-
-  void ask(std::string_view request) {
-    sent_ns_ = now_ns();
-    send_all(fd_, request);
+  explicit Events(const Plan& plan) : plan_(plan) {
+    const auto order = shuffled(plan_.keys);
+    for (std::size_t i = 0; i < kRequestsEncoded; ++i)
+      requests_.emplace_back(plan_, order, i * plan_.events_each);
   }
-
-  // True once the answer is there whole.
-  bool receive(Tally& tally) {
-    std::array<char, 16 * 1024> buffer;
-    const auto got = recv(fd_, buffer.data(), buffer.size(), 0);
-    if (got <= 0) fail("the connection was closed");
-    in_.append(buffer.data(), static_cast<std::size_t>(got));
-    const auto head = in_.find("\r\n\r\n");
-    if (head == std::string::npos || in_.size() < head + 4 + body_bytes(head)) return false;
-    const auto status = in_.substr(in_.find(' ') + 1, 3);
-    ++(status == "200" ? tally.ok : status == "415" ? tally.unsupported : tally.refused);
-    tally.waited_ns.push_back(now_ns() - sent_ns_);
-    in_.clear();
-    return true;
+  std::string_view next(std::size_t) override {
+    if (plan_.left <= 0 || now_ns() >= plan_.ends_ns) return {};
+    --plan_.left;
+    return requests_[turn_++ % requests_.size()].with_ids(plan_.next_id);
   }
+  void take(std::size_t, std::string_view status, std::string_view) override {
+    ++(status == "200" ? tally_.ok : status == "415" ? tally_.unsupported : tally_.refused);
+  }
+  const Tally& tally() const { return tally_; }
 
  private:
-  std::size_t body_bytes(std::size_t head) const {
-    constexpr std::string_view kField = "content-length: ";
-    for (std::size_t at = 0; at < head; at = in_.find("\r\n", at) + 2)
-      if (strncasecmp(in_.data() + at, kField.data(), kField.size()) == 0)
-        return std::strtoul(in_.c_str() + at + kField.size(), nullptr, 10);
-    fail("an answer has no length");
-  }
-
-  int fd_;
-  std::int64_t sent_ns_ = 0;
-  std::string in_;
+  Plan plan_;
+  Tally tally_;
+  std::vector<Encoded> requests_;
+  std::size_t turn_ = 0;
 };
-
-void drive(std::vector<Connection>& connections, Plan& plan, Tally& tally) {
-  std::vector<Encoded> requests;
-  const auto order = shuffled(plan.keys);
-  for (std::size_t i = 0; i < kRequestsEncoded; ++i) requests.emplace_back(plan, order, i * plan.events_each);
-  const int poll = epoll_create1(EPOLL_CLOEXEC);
-  std::size_t turn = 0, waiting = 0;
-  const auto ask = [&](Connection& connection) {
-    if (plan.left <= 0) return;
-    --plan.left;
-    ++waiting;
-    connection.ask(requests[turn++ % requests.size()].with_ids(plan.next_id));
-  };
-  for (std::size_t i = 0; i < connections.size(); ++i) {
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.u64 = i;
-    if (epoll_ctl(poll, EPOLL_CTL_ADD, connections[i].fd(), &event) != 0) fail("epoll_ctl");
-    ask(connections[i]);
-  }
-  std::array<epoll_event, 64> events{};
-  while (waiting > 0) {
-    const int ready = epoll_wait(poll, events.data(), static_cast<int>(events.size()), 30'000);
-    if (ready <= 0) fail("no answer within 30 s");
-    if (now_ns() >= plan.ends_ns) plan.left = 0;
-    for (std::size_t i = 0; i < static_cast<std::size_t>(ready); ++i) {
-      auto& connection = connections[events[i].data.u64];
-      if (!connection.receive(tally)) continue;
-      --waiting;
-      ask(connection);
-    }
-  }
-}
 
 int run(int argc, char** argv) {
   const Options options(argc, argv,
@@ -155,11 +100,10 @@ int run(int argc, char** argv) {
             options.number("requests", INT64_MAX),
             began + options.number("seconds", 600) * 1'000'000'000,
             static_cast<std::uint64_t>(options.number("turn", 0)) << 40U};
-  std::vector<Connection> connections;
-  for (std::int64_t i = 0; i < options.number("connections", 64); ++i)
-    connections.emplace_back(options.text("socket"));
-  Tally tally;
-  drive(connections, plan, tally);
+  Events events(plan);
+  const auto waited_ns =
+      ask_all(options.text("socket"), static_cast<std::size_t>(options.number("connections", 64)), events);
+  const auto& tally = events.tally();
   JsonLine()
       .add("requests", tally.ok + tally.unsupported + tally.refused)
       .add("events", tally.ok * plan.events_each)
@@ -167,7 +111,7 @@ int run(int argc, char** argv) {
       .add("unsupported", tally.unsupported)
       .add("refused", tally.refused)
       .add("seconds", static_cast<double>(now_ns() - began) / 1e9)
-      .add(spread_of(tally.waited_ns))
+      .add(spread_of(waited_ns))
       .print();
   return 0;
 }
