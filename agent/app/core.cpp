@@ -144,6 +144,7 @@ void Core::start() {
   remember_listed();
   if (around_.process != nullptr) written_before_ = around_.process->use().written_bytes.value_or(0);
   tasks_.spawn(batcher_->run());
+  tasks_.spawn(collection_->run());
   tasks_.spawn(sealer_->run());
   deliveries_.start(upstreams_of(config_), context_);
   tasks_.spawn(watch_space());
@@ -221,6 +222,7 @@ asio::awaitable<Status> Core::swap(Config next, Wiring wiring, Cursors stored) {
 asio::awaitable<bool> Core::stop(Milliseconds at_most) {
   stopping_ = true;
   batcher_->stop();
+  collection_->stop();
   sealer_->stop();
   space_alarm_->notify();
   deliveries_.stop();

@@ -1,5 +1,6 @@
 #include "agent/app/wiring.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "agent/upstream/chargebee/chargebee.hpp"
@@ -27,6 +28,9 @@ Result<std::shared_ptr<const usages::Rules>> rules_of(
     const Config& config, const std::shared_ptr<const flush::SealContext>& context) {
   auto rules = std::make_shared<usages::Rules>();
   rules->upstream = config.chargebee_upstream;
+  for (const auto& upstream : config.upstreams)  // a configuration that was not loaded from a file names none
+    if (!context->targets.contains(rules->upstream) && upstream.kind == UpstreamKind::chargebee)
+      rules->upstream = upstream.name;
   rules->context = context;
   rules->public_url = config.public_url;
   rules->lifetime_limit = config.lifetime_limit;
@@ -55,7 +59,8 @@ Result<std::shared_ptr<const usages::Rules>> rules_of(
 
 std::vector<UpstreamConfig> upstreams_of(const Config& config) {
   auto out = config.upstreams;
-  if (!out.empty() && config.chargebee_upstream != UpstreamName(kLedger)) return out;
+  const auto takes_usages = [](const UpstreamConfig& one) { return one.kind == UpstreamKind::chargebee; };
+  if (std::any_of(out.begin(), out.end(), takes_usages)) return out;
   UpstreamConfig ledger;
   ledger.name = UpstreamName(kLedger);
   ledger.kind = UpstreamKind::ledger;

@@ -52,7 +52,8 @@ int urgency(const json::object& row) {
 Lines outbox_block(const json::object& row) {
   const bool deletes = flag_in(row, "deletes");  // asks the upstream to delete the usage of that id
   const auto state = (deletes ? "deletion " : "") + spoken(text_in(row, "state"));
-  Lines lines = wrap({text_in(row, "id"), state, deletes ? std::string() : text_in(row, "quantity")}, "  ", {0, 2});
+  Lines lines =
+      wrap({text_in(row, "id"), state, deletes ? std::string() : text_in(row, "quantity")}, "  ", {0, 2});
   append(lines, wrap({text_in(row, "upstream"), text_in(row, "subscription_id"),
                       text_in(row, "item_price_id"), instant_in(row, "usage_date")},
                      "  ", {2, 4}));

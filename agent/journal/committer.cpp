@@ -22,6 +22,12 @@ void Committer::submit(Operation operation, std::function<void(Status)> done) {
   if (!running_) start();
 }
 
+void Committer::submit(std::vector<Submitted> together) {
+  const auto now = ticks();
+  for (auto& [operation, done] : together) queue_.push_back({std::move(operation), std::move(done), {}, now});
+  if (!running_ && !queue_.empty()) start();
+}
+
 asio::awaitable<Status> Committer::submit(Operation operation) {
   auto initiate = [this](auto handler, Operation op) {
     auto shared = std::make_shared<decltype(handler)>(std::move(handler));

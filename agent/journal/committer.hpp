@@ -47,6 +47,9 @@ class Committer {
   // Loop thread. `done` is called on the loop thread, after the commit.
   void submit(Operation operation, std::function<void(Status)> done);
   boost::asio::awaitable<Status> submit(Operation operation);
+  // Operations that shall share a commit: with the first alone, the rest would wait for the next one.
+  using Submitted = std::pair<Operation, std::function<void(Status)>>;
+  void submit(std::vector<Submitted> together);
 
   // What a commit changed that somebody may wait for.
   struct Changes {

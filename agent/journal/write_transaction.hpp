@@ -39,7 +39,7 @@ struct StoredUsage {
 
 // One page of the collection that the device's Usages API serves, in the order of the query. Looks at a
 // bounded number of records: with filters that fit few of them a page may be short, or empty, and have a next
-// one.
+// one. The records lack the request that their upstream is sent.
 struct UsagePage {
   std::vector<StoredUsage> usages;
   std::optional<UsageQuery::Place> next;  // go on behind it; nullopt: there is no more

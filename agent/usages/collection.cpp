@@ -1,5 +1,7 @@
 #include "agent/usages/collection.hpp"
 
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
 #include "agent/meter/identity.hpp"
@@ -11,6 +13,56 @@ namespace asio = boost::asio;
 
 namespace {
 constexpr std::size_t kRandomBytes = 16;
+constexpr Milliseconds kGatherFor{1};
+constexpr Milliseconds kLongestWait{24 * 3'600'000};
+}  // namespace
+
+Collection::Collection(Dependencies dependencies, std::shared_ptr<const Rules> rules)
+    : deps_(std::move(dependencies)), rules_(std::move(rules)), alarm_(deps_.clock.make_alarm()) {}
+
+void Collection::stop() {
+  stopping_ = true;
+  alarm_->notify();
+}
+
+// One commit of callers at a time: who comes meanwhile shares the next one.
+asio::awaitable<void> Collection::run() {
+  while (!stopping_ || !waiting_.empty() || under_way_ > 0) {
+    if (waiting_.empty() || under_way_ > 0) {
+      co_await alarm_->wait_for(kLongestWait);
+      continue;
+    }
+    co_await gather();
+    under_way_ = waiting_.size();
+    deps_.committer.submit(std::exchange(waiting_, {}));
+  }
+}
+
+// As reporters do (ingest/batcher_commit.cpp), callers come back together: without a moment's patience they
+// split into two groups for good, with half as many in each commit.
+asio::awaitable<void> Collection::gather() {
+  const auto began = deps_.clock.ticks();
+  while (waiting_.size() < gather_ && !stopping_ && deps_.clock.ticks() - began < kGatherFor)
+    co_await alarm_->wait_for(kGatherFor);
+}
+
+asio::awaitable<Status> Collection::submit(journal::Operation operation) {
+  auto initiate = [this, operation = std::move(operation)](auto handler) mutable {
+    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+    if (stopping_) return std::move(*shared)(Status(Error{Code::cancelled, "meterd is stopping"}));
+    waiting_.emplace_back(std::move(operation), [this, shared](Status done) {
+      if (--under_way_ == 0) {
+        gather_ = std::exchange(answered_, 0) + 1 + waiting_.size();
+        alarm_->notify();
+      } else {
+        ++answered_;
+      }
+      std::move (*shared)(std::move(done));
+    });
+    if (under_way_ == 0 && (waiting_.size() == 1 || waiting_.size() >= gather_)) alarm_->notify();
+  };
+  return asio::async_initiate<const asio::use_awaitable_t<>, void(Status)>(std::move(initiate),
+                                                                           asio::use_awaitable);
 }
 
 asio::awaitable<Result<Change>> Collection::create(Draft draft, IdempotencyKey key, Render render) {
@@ -67,7 +119,7 @@ asio::awaitable<Result<Change>> Collection::commit(Apply apply, Render render) {
     *change = std::move(*done);
     return {};
   };
-  const Status committed = co_await deps_.committer.submit(std::move(operation));
+  const Status committed = co_await submit(std::move(operation));
   if (!committed) co_return committed.error();
   co_return std::move(*change);
 }
@@ -84,6 +136,16 @@ asio::awaitable<Result<std::optional<journal::StoredUsage>>> Collection::find(Su
       ((*found)->record.subscription_id() != subscription.value() || !is_served((*found)->record, *rules_)))
     found->reset();
   co_return std::move(found);
+}
+
+asio::awaitable<Result<std::string>> Collection::list(journal::UsageQuery query, Print print) {
+  query.hidden = rules_->hidden;
+  const auto read = [this, query = std::move(query), print = std::move(print)]() -> Result<std::string> {
+    auto page = journal::read_usages(deps_.journal, query);
+    if (!page) return page.error();
+    return print(*page);
+  };
+  co_return co_await platform::run_on(deps_.reader, read);
 }
 
 asio::awaitable<Result<journal::UsagePage>> Collection::list(journal::UsageQuery query) {

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "agent/journal/committer.hpp"
 #include "agent/journal/read.hpp"
@@ -28,12 +29,15 @@ class Collection {
     const journal::Journal& journal;
     journal::Committer& committer;
     boost::asio::any_io_executor reader;
-    const platform::Clock& clock;
+    platform::Clock& clock;
     platform::Random& random;
     std::function<bool()> take_room;  // for one more usage; false: the journal is full
   };
-  Collection(Dependencies dependencies, std::shared_ptr<const Rules> rules)
-      : deps_(std::move(dependencies)), rules_(std::move(rules)) {}
+  Collection(Dependencies dependencies, std::shared_ptr<const Rules> rules);
+
+  // Commits what callers want changed, until stop(); what comes after that is refused with Code::cancelled.
+  boost::asio::awaitable<void> run();
+  void stop();
   void adopt(std::shared_ptr<const Rules> rules) { rules_ = std::move(rules); }
   const Rules& rules() const { return *rules_; }
 
@@ -50,6 +54,9 @@ class Collection {
   boost::asio::awaitable<Result<std::optional<journal::StoredUsage>>> find(SubscriptionId subscription,
                                                                            UsageId id);
   boost::asio::awaitable<Result<journal::UsagePage>> list(journal::UsageQuery query);
+  // The same as text, made where it is read: a page's records are never moved to the loop.
+  using Print = std::function<std::string(const journal::UsagePage&)>;
+  boost::asio::awaitable<Result<std::string>> list(journal::UsageQuery query, Print print);
 
   // Through all its steps, with an audit of who wanted it. Code::rejected: it may not be, and nothing
   // changed.
@@ -69,10 +76,18 @@ class Collection {
  private:
   using Apply = std::function<Result<Change>(journal::WriteTransaction&, const Surroundings&)>;
   boost::asio::awaitable<Result<Change>> commit(Apply apply, Render render);
+  boost::asio::awaitable<Status> submit(journal::Operation operation);
+  boost::asio::awaitable<void> gather();
   journal::Moment now() const;
 
   Dependencies deps_;
   std::shared_ptr<const Rules> rules_;
+  std::unique_ptr<platform::Alarm> alarm_;
+  std::vector<journal::Committer::Submitted> waiting_;  // for a commit of their own
+  std::size_t gather_ = 0;    // as many as the last commit answered, and those who waited meanwhile
+  std::size_t answered_ = 0;  // of the commit under way
+  std::size_t under_way_ = 0;
+  bool stopping_ = false;
 };
 
 }  // namespace meterd::usages

@@ -32,8 +32,8 @@ Error too_many(std::size_t at_most) {
   return {Code::invalid, "there are more than " + std::to_string(at_most) + " usages"};
 }
 
-Result<std::vector<journal::StoredUsage>> gather(const journal::WriteTransaction& txn,
-                                                 journal::UsageQuery query, std::size_t at_most) {
+Result<std::vector<journal::StoredUsage>> collect(const journal::WriteTransaction& txn,
+                                                  journal::UsageQuery query, std::size_t at_most) {
   std::vector<journal::StoredUsage> out;
   query.limit = kPage;
   for (;;) {
@@ -50,7 +50,7 @@ Result<std::vector<journal::StoredUsage>> gather(const journal::WriteTransaction
 Status gather_open(const journal::WriteTransaction& txn, const Rules& rules, Collection::Content& content,
                    std::size_t at_most) {
   const auto& invoice = content.invoice;
-  auto found = gather(txn, usages_of(invoice, rules), at_most);
+  auto found = collect(txn, usages_of(invoice, rules), at_most);
   if (!found) return found.error();
   for (auto& stored : *found)
     if (is_active(rules, SubscriptionId(invoice.subscription_id()), stored.record.usage_date()))
@@ -113,7 +113,7 @@ asio::awaitable<Result<std::vector<journal::StoredUsage>>> Collection::all(journ
   const auto read = [this, query = std::move(query), at_most]() -> Found {
     auto txn = deps_.journal.begin_read();
     if (!txn) return txn.error();
-    return gather(journal::WriteTransaction(std::move(*txn)), query, at_most);
+    return collect(journal::WriteTransaction(std::move(*txn)), query, at_most);
   };
   co_return co_await platform::run_on(deps_.reader, read);
 }

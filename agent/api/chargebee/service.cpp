@@ -41,11 +41,13 @@ asio::awaitable<Response> Service::retrieve(Retrieve call) {
 }
 
 asio::awaitable<Response> Service::list(List call) {
-  const auto order = call.query.order;
-  auto page = co_await collection_.list(std::move(call.query));
-  if (!page) co_return not_now(page.error());
+  usages::Collection::Print print = [order = call.query.order](const journal::UsagePage& page) {
+    return list_answer(page.usages, page.next ? offset_of(order, *page.next) : "");
+  };
+  auto text = co_await collection_.list(std::move(call.query), std::move(print));
+  if (!text) co_return not_now(text.error());
   Response response;
-  response.body = list_answer(page->usages, page->next ? offset_of(order, *page->next) : "");
+  response.body = std::move(*text);
   co_return response;
 }
 
