@@ -1,6 +1,6 @@
-// Lists of usages. Filters are looked at record by record, and a page gives up after a bounded number of them.
-// In order of creation a walk along the usages, or along those of the subscription; in order of usage_date
-// the dates of each series are merged.
+// Lists of usages. Filters are looked at record by record, and a page gives up after a bounded number of
+// them. In order of creation a walk along the usages, or along those of the subscription; in order of
+// usage_date the dates of each series are merged.
 #include <algorithm>
 
 #include "agent/journal/read.hpp"
@@ -100,7 +100,8 @@ Result<std::vector<meter::SeriesKey>> series_of(const Transaction& txn, const Us
 
 bool comes_before(const UsageQuery& query, const Place& a, const Place& b) {
   const auto ascending = std::pair(a.date, a.sequence) < std::pair(b.date, b.sequence);
-  return query.order == Order::date ? ascending : std::pair(b.date, b.sequence) < std::pair(a.date, a.sequence);
+  return query.order == Order::date ? ascending
+                                    : std::pair(b.date, b.sequence) < std::pair(a.date, a.sequence);
 }
 
 // Of one series, up to `at_most` places behind `after`, in the order of the query.
@@ -116,9 +117,12 @@ Status gather(const Transaction& txn, const meter::SeriesKey& series, const Usag
     out.push_back(place);
     return ++found < at_most;
   };
-  if (query.order == Order::date)
-    return txn.scan(taken_prefix(series), taken_prefix(series, after ? after->date : query.first_date), visit);
-  const auto last = after ? after->date : query.last_date;
+  // `after` may be from a query with other dates.
+  if (query.order == Order::date) {
+    const auto first = after ? std::max(after->date, query.first_date) : query.first_date;
+    return txn.scan(taken_prefix(series), taken_prefix(series, first), visit);
+  }
+  const auto last = after ? std::min(after->date, query.last_date) : query.last_date;
   return txn.scan_back(taken_prefix(series), last < INT64_MAX ? taken_prefix(series, last + 1) : "", visit);
 }
 
@@ -168,8 +172,8 @@ Result<UsagePage> read_usages(const Journal& journal, const UsageQuery& query) {
   if (!txn) return txn.error();
   if (query.id.is) return read_one(*txn, query);
   Pager pager(*txn, query);
-  auto walked = query.order == Order::created ? walk_created(*txn, query, pager)
-                                              : walk_dates(*txn, query, pager);
+  auto walked =
+      query.order == Order::created ? walk_created(*txn, query, pager) : walk_dates(*txn, query, pager);
   if (!walked) return walked.error();
   return pager.page();
 }
