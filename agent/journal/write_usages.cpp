@@ -47,9 +47,9 @@ Result<StoredUsage> WriteTransaction::create_usage(const CallerUsage& created, c
   balance->accepted += usage.quantity;
   balance->waiting += usage.quantity;
   if (auto s = put_balance(bucket, *balance); !s) return s.error();
-  const auto sequence = insert_usage(
-      usage, created.request, now,
-      {.source = created.source, .dated_by_caller = true, .behind = created.behind});
+  const auto sequence =
+      insert_usage(usage, created.request, now,
+                   {.source = created.source, .dated_by_caller = true, .behind = created.behind});
   if (!sequence) return sequence.error();
   if (created.behind != 0) {
     auto before = this->usage(created.behind);

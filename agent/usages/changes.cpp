@@ -53,9 +53,9 @@ Result<std::optional<Refusal>> unlisted(const WriteTransaction& txn, const Draft
   auto was = txn.was_listed(draft.subscription, draft.item_price);
   if (!was) return was.error();
   if (*was) return std::optional<Refusal>{};
-  return std::optional(Refusal{Why::unknown_item_price, "item_price_id",
-                               "the item price " + draft.item_price.value() +
-                                   " is not, and never was, part of the subscription"});
+  return std::optional(Refusal{
+      Why::unknown_item_price, "item_price_id",
+      "the item price " + draft.item_price.value() + " is not, and never was, part of the subscription"});
 }
 
 // Who has that second of the series: a usage that is there refuses it, one that is being deleted is waited
@@ -124,9 +124,10 @@ Result<Change> create(WriteTransaction& txn, const Draft& draft, const Idempoten
   auto second = look_at_second(txn, usage.series, usage.usage_date);
   if (!second) return second.error();
   if (second->taken_by)
-    return refused(Why::date_taken, "usage_date",
-                   "the usage " + *second->taken_by +
-                       " of this subscription and item price has this usage_date; delete it first to correct it");
+    return refused(
+        Why::date_taken, "usage_date",
+        "the usage " + *second->taken_by +
+            " of this subscription and item price has this usage_date; delete it first to correct it");
   auto used = txn.usages_for_life(rules.upstream, draft.subscription);
   if (!used) return used.error();
   if (*used >= rules.lifetime_limit)
@@ -152,7 +153,8 @@ Result<Change> remove(WriteTransaction& txn, const Deletion& deletion, const Ide
   if (!found) return found.error();
   if (!found->has_value() || !is_served((*found)->record, rules) ||
       (*found)->record.subscription_id() != deletion.subscription.value())
-    return refused(Why::not_found, "id", "there is no usage " + deletion.id.value() + " in this subscription");
+    return refused(Why::not_found, "id",
+                   "there is no usage " + deletion.id.value() + " in this subscription");
   const auto& stored = **found;
   if (!stored.record.invoice_id().empty())
     return refused(Why::invoiced, "id",
@@ -161,7 +163,8 @@ Result<Change> remove(WriteTransaction& txn, const Deletion& deletion, const Ide
   if (state == UsageState::in_doubt)
     return refused(Why::in_doubt, "id",
                    "whether the upstream has this usage is not known; resolve it first (meterctl outbox)");
-  const bool never_sent = state == UsageState::waiting && stored.record.attempts() == 0;
+  const bool never_sent =
+      state == UsageState::waiting && stored.record.attempts() == 0 && !txn.needs_reconciling(stored);
   if (never_sent || state == UsageState::parked) {
     if (auto s = txn.withdraw(stored.sequence, around.now); !s) return s.error();
     auto withdrawn = txn.usage(stored.sequence);
