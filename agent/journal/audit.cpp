@@ -67,6 +67,37 @@ std::string describe_source(std::string_view key) {
   }
 }
 
+// The two texts of a key of nothing else, or empty ones.
+std::pair<std::string, std::string> texts_of(std::string_view key) {
+  if (key.size() < 3) return {};
+  const std::size_t second = 2U + static_cast<unsigned char>(key[1]);
+  if (second >= key.size() || second + 1 + static_cast<unsigned char>(key[second]) != key.size()) return {};
+  return {printable(key.substr(2, second - 2)), printable(key.substr(second + 1))};
+}
+
+// What the device's Usages API remembers.
+std::string describe_remembered(std::string_view key) {
+  const auto [first, second] = texts_of(key);
+  switch (static_cast<Kind>(key.front())) {
+    case Kind::idempotency_key:
+      return text_of(key).empty() ? "" : "answer to the request with the key " + text_of(key);
+    case Kind::key_expiry:
+      if (const auto fields = parse_key_expiry_key(key))
+        return "expiry of the answer to the request with the key " + printable(fields->key);
+      return {};
+    case Kind::subscription:
+      return first.empty() ? "" : "number of usages of subscription " + first + "/" + second;
+    case Kind::listed:
+      return first.empty() ? "" : "configured item price " + second + " of subscription " + first;
+    case Kind::by_subscription:
+      if (const auto sequence = parse_by_subscription_key(key))
+        return "place among those of its subscription of usage number " + std::to_string(*sequence);
+      return {};
+    default:
+      return {};
+  }
+}
+
 std::string describe_whole(std::string_view key) {
   if (key.empty()) return "no key";
   switch (static_cast<Kind>(key.front())) {
@@ -95,6 +126,12 @@ std::string describe_whole(std::string_view key) {
     case Kind::producer:
     case Kind::upstream:
       return describe_source(key);
+    case Kind::idempotency_key:
+    case Kind::key_expiry:
+    case Kind::subscription:
+    case Kind::listed:
+    case Kind::by_subscription:
+      return describe_remembered(key);
     default:
       return describe_usage_index(key);
   }

@@ -85,6 +85,8 @@ class Check {
         return check_balance(txn, key, *payload);
       case Kind::outbox:
         return check_outbox_entry(txn, key);
+      case Kind::history:
+        return check_history_entry(txn, key);
       case Kind::taken_date:
         return check_taken_date(txn, key, *payload);
       case Kind::usage_id:
@@ -137,7 +139,13 @@ class Check {
   }
 
   Status check_place(const Transaction& txn, std::uint64_t sequence, const UsageRecord& record) {
-    if (has_ended(state_of(record))) return {};
+    if (has_ended(state_of(record))) {
+      auto kept = txn.get(history_key(record.ended_at_ms() / 1'000, sequence));
+      if (!kept) return kept.error();
+      if (is_in_history(record) && !kept->has_value())
+        problem("usage " + record.id() + " has ended and will never be forgotten");
+      return {};
+    }
     auto entry = txn.get(outbox_key(UpstreamName(record.upstream()), outbox_entry(sequence, record)));
     if (!entry || !entry->has_value())
       problem("usage " + record.id() + " has no end and is not in the outbox");
@@ -210,6 +218,18 @@ class Check {
     if (!record->has_value() || has_ended(state_of(**record)) ||
         outbox_key(fields->upstream, outbox_entry(fields->entry.sequence, **record)) != key)
       problem("an entry of the outbox that is no usage's: " + describe_key(key));
+    return {};
+  }
+
+  Status check_history_entry(const Transaction& txn, std::string_view key) {
+    const auto fields = parse_history_key(key);
+    if (!fields) return unreadable(key);
+    auto record = load<UsageRecord>(txn, usage_key(fields->sequence));
+    if (!record && record.error().code == Code::corrupt) return {};  // named as a usage that cannot be read
+    if (!record) return record.error();
+    if (!record->has_value()) return check_points_at_usage(txn, key, fields->sequence);
+    if (!is_in_history(**record) || history_key((*record)->ended_at_ms() / 1'000, fields->sequence) != key)
+      problem("an entry of the history that is no usage's: " + describe_key(key));
     return {};
   }
 

@@ -150,10 +150,12 @@ Status gather(const Transaction& txn, const meter::SeriesKey& series, const Usag
     out.push_back(place);
     return ++found < at_most;
   };
-  if (query.order == Order::date)
-    return txn.scan(taken_prefix(series), taken_prefix(series, after ? after->date : query.first_date),
-                    visit);
-  const auto last = after ? after->date : query.last_date;
+  // `after` may be from a query with other dates.
+  if (query.order == Order::date) {
+    const auto first = after ? std::max(after->date, query.first_date) : query.first_date;
+    return txn.scan(taken_prefix(series), taken_prefix(series, first), visit);
+  }
+  const auto last = after ? std::min(after->date, query.last_date) : query.last_date;
   return txn.scan_back(taken_prefix(series), last < INT64_MAX ? taken_prefix(series, last + 1) : "", visit);
 }
 

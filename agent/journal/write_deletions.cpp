@@ -17,16 +17,28 @@ Status WriteTransaction::withdraw(std::uint64_t sequence, const Moment& now) {
   to.set_behind(0);
   if (auto s = put_general(*general); !s) return s;
   if (auto s = move(*stored, std::move(to), &now); !s) return s;
-  // It waited for another one, which now has nobody behind it.
-  if (const auto before = stored->record.behind(); before != 0) {
-    auto other = usage(before);
-    if (!other) return other.error();
-    other->record.set_followed_by(0);
-    if (auto s = store(txn_, usage_key(before), other->record); !s) return s;
-  }
   // A deletion that was wanted has nothing left to do, and who waits for that may go.
-  const auto deletion = stored->record.deleted_by();
-  return deletion == 0 ? release_behind(stored->record) : withdraw(deletion, now);
+  if (const auto deletion = stored->record.deleted_by(); deletion != 0)
+    if (auto s = withdraw(deletion, now); !s) return s;
+  return leave_line(sequence, stored->record.behind());
+}
+
+// Who waits behind one that leaves waits for the one before that instead, if it too waited: `behind`.
+Status WriteTransaction::leave_line(std::uint64_t sequence, std::uint64_t behind) {
+  auto left =
+      usage(sequence);  // as it now is: its own deletion has left before it, and handed over who waited
+  if (!left) return left.error();
+  if (behind == 0) return release_behind(left->record);
+  const auto next = left->record.followed_by();
+  auto before = usage(behind);
+  if (!before) return before.error();
+  before->record.set_followed_by(next);
+  if (auto s = store(txn_, usage_key(behind), before->record); !s) return s;
+  if (next == 0) return {};
+  auto follower = usage(next);
+  if (!follower) return follower.error();
+  follower->record.set_behind(behind);  // the same lane: its place in the outbox stays
+  return store(txn_, usage_key(next), follower->record);
 }
 
 Result<StoredUsage> WriteTransaction::request_deletion(std::uint64_t sequence, const RequestRecord& request,
@@ -40,6 +52,8 @@ Result<StoredUsage> WriteTransaction::request_deletion(std::uint64_t sequence, c
   general->set_next_sequence(number + 1);
   const auto version = take_version(*general, now);
   if (auto s = put_general(*general); !s) return s.error();
+
+  if (auto s = end_refused_deletions(name, sequence, now); !s) return s.error();
 
   const bool sent = state_of(stored->record) == UsageState::delivered;
   UsageRecord deletion;
@@ -70,11 +84,31 @@ Result<StoredUsage> WriteTransaction::request_deletion(std::uint64_t sequence, c
   return stored;
 }
 
-// The upstream has deleted it: what was delivered is withdrawn.
+// Of the usage, earlier ones that the upstream refused: the next one takes their place before the operator.
+Status WriteTransaction::end_refused_deletions(const UpstreamName& name, std::uint64_t sequence,
+                                               const Moment& now) {
+  std::vector<std::uint64_t> refused;
+  auto scanned =
+      txn_.scan(outbox_prefix(name, Lane::parked), "", [&](std::string_view key, std::string_view) {
+        const auto fields = parse_outbox_key(key);
+        if (!fields) return true;
+        const auto stored = usage(fields->entry.sequence);
+        if (stored && stored->record.deletes() == sequence) refused.push_back(stored->sequence);
+        return true;
+      });
+  if (!scanned) return scanned;
+  for (const auto one : refused)
+    if (auto s = withdraw(one, now); !s) return s;
+  return {};
+}
+
+// The upstream has deleted it: what was delivered is withdrawn. One whose record was lost has no part of the
+// balance sheet any more but what was set aside.
 Status WriteTransaction::finish_deletion(const StoredUsage& deletion, const Moment& now) {
-  auto target = usage(deletion.record.deletes());
-  if (!target) return target.error();
-  if (state_of(target->record) != UsageState::delivered) return {};
+  auto kept = usage_if_kept(deletion.record.deletes());
+  if (!kept) return kept.error();
+  if (!kept->has_value() || state_of((*kept)->record) != UsageState::delivered) return {};
+  auto* const target = &**kept;
   const auto gone = usage_of(target->record);
   const meter::BucketKey bucket{gone.day, gone.series};
   auto balance = this->balance(bucket);
@@ -82,6 +116,9 @@ Status WriteTransaction::finish_deletion(const StoredUsage& deletion, const Mome
   balance->delivered -= gone.quantity;
   balance->withdrawn += gone.quantity;
   if (auto s = put_balance(bucket, *balance); !s) return s;
+  if (is_in_history(target->record))
+    if (auto s = txn_.erase(history_key(target->record.ended_at_ms() / 1'000, target->sequence)); !s)
+      return s;
   target->record.set_state(v0::WITHDRAWN);
   target->record.set_ended_at_ms(now.wall.since_epoch.count());
   if (auto s = store_empty(txn_, history_key(now.wall.seconds().count(), target->sequence)); !s) return s;
@@ -90,8 +127,10 @@ Status WriteTransaction::finish_deletion(const StoredUsage& deletion, const Mome
 
 // The usage is there as before, and is listed again.
 Status WriteTransaction::refuse_deletion(const StoredUsage& deletion, const Moment& now) {
-  auto target = usage(deletion.record.deletes());
-  if (!target) return target.error();
+  auto kept = usage_if_kept(deletion.record.deletes());
+  if (!kept) return kept.error();
+  if (!kept->has_value()) return {};
+  auto* const target = &**kept;
   auto general = this->general();
   if (!general) return general.error();
   target->record.set_deleted_by(0);
@@ -105,12 +144,12 @@ Status WriteTransaction::refuse_deletion(const StoredUsage& deletion, const Mome
 
 Status WriteTransaction::release_behind(const UsageRecord& ended) {
   if (ended.followed_by() == 0) return {};
-  auto next = usage(ended.followed_by());
+  auto next = usage_if_kept(ended.followed_by());
   if (!next) return next.error();
-  if (state_of(next->record) != UsageState::waiting) return {};
-  auto to = next->record;
+  if (!next->has_value() || (*next)->record.behind() == 0) return {};
+  auto to = (*next)->record;
   to.set_behind(0);
-  return move(*next, std::move(to), nullptr);
+  return move(**next, std::move(to), nullptr);
 }
 
 }  // namespace meterd::journal

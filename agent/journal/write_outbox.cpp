@@ -26,11 +26,23 @@ OutboxEntry outbox_entry(std::uint64_t sequence, const UsageRecord& record) {
   return {Lane::delayed, {record.due_boot(), record.due_ms()}, sequence};
 }
 
+bool is_in_history(const UsageRecord& record) {
+  const auto state = state_of(record);
+  return has_ended(state) && !(state == UsageState::delivered && record.deleted_by() != 0);
+}
+
 Result<StoredUsage> WriteTransaction::usage(std::uint64_t sequence) const {
+  auto stored = usage_if_kept(sequence);
+  if (!stored) return stored.error();
+  if (!stored->has_value()) return Error{Code::corrupt, "an indexed usage is missing"};
+  return std::move(**stored);
+}
+
+Result<std::optional<StoredUsage>> WriteTransaction::usage_if_kept(std::uint64_t sequence) const {
   auto record = load<UsageRecord>(txn_, usage_key(sequence));
   if (!record) return record.error();
-  if (!record->has_value()) return Error{Code::corrupt, "an indexed usage is missing"};
-  return StoredUsage{sequence, std::move(**record)};
+  if (!record->has_value()) return std::optional<StoredUsage>{};
+  return std::optional(StoredUsage{sequence, std::move(**record)});
 }
 
 Result<std::optional<StoredUsage>> WriteTransaction::find_usage(const UsageId& id) const {
@@ -53,7 +65,8 @@ Status WriteTransaction::move(const StoredUsage& from, UsageRecord to, const Mom
     check(ended != nullptr, "an end has a time");
     to.set_ended_at_ms(ended->wall.since_epoch.count());
     to.clear_request();
-    if (auto s = store_empty(txn_, history_key(ended->wall.seconds().count(), from.sequence)); !s) return s;
+    if (is_in_history(to))
+      if (auto s = store_empty(txn_, history_key(to.ended_at_ms() / 1'000, from.sequence)); !s) return s;
   } else if (auto s = store_empty(txn_, outbox_key(upstream, outbox_entry(from.sequence, to))); !s) {
     return s;
   }

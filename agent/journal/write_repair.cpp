@@ -1,4 +1,6 @@
 // Repair: what cannot be read is moved aside and counted, and the rest goes on (invariant 9).
+#include <algorithm>
+
 #include "agent/journal/audit.hpp"
 #include "agent/journal/records.hpp"
 #include "agent/journal/write_transaction.hpp"
@@ -40,7 +42,11 @@ Status WriteTransaction::settle_balance(const meter::BucketKey& bucket) {
   balance->waiting -= missing.waiting;
   balance->in_doubt -= missing.in_doubt;
   balance->parked -= missing.parked;
-  balance->delivered -= missing.ended;
+  // What was pruned is in either of the two, so which of them is short is not always known: delivered, as far
+  // as it goes.
+  const auto delivered = std::min(missing.ended, balance->delivered - sums->parts.delivered);
+  balance->delivered -= delivered;
+  balance->withdrawn -= missing.ended - delivered;
   balance->set_aside += missing.waiting + missing.in_doubt + missing.parked + missing.ended;
   return put_balance(bucket, *balance);
 }
@@ -52,7 +58,55 @@ Status WriteTransaction::lose_usage(const UpstreamName& upstream, const OutboxEn
                    : entry.lane == Lane::in_doubt ? UsageState::in_doubt
                                                   : UsageState::waiting;
   if (auto s = count_states(upstream, was, std::nullopt); !s) return s;
-  return settle_balance_of(entry.sequence);
+  if (auto s = settle_balance_of(entry.sequence); !s) return s;
+  return let_go_of(entry.sequence);
+}
+
+// Who waited for it waits for nothing, and what it was to delete is there as before.
+Status WriteTransaction::let_go_of(std::uint64_t lost) {
+  std::vector<StoredUsage> named_it;
+  auto scanned = txn_.scan(prefix(Kind::usage), "", [&](std::string_view key, std::string_view value) {
+    const auto payload = unwrap(key, value);
+    const auto sequence = parse_usage_key(key);
+    UsageRecord record;
+    if (!payload || !sequence || !record.ParseFromArray(payload->data(), static_cast<int>(payload->size())))
+      return true;
+    if (record.behind() == lost || record.deleted_by() == lost)
+      named_it.push_back({*sequence, std::move(record)});
+    return true;
+  });
+  if (!scanned) return scanned;
+  for (auto& [sequence, record] : named_it) {
+    auto restored = restore_order(sequence, std::move(record));
+    if (!restored) return restored.error();
+    if (auto s = restore_place(sequence, *restored); !s) return s;
+  }
+  return {};
+}
+
+// Of those that it names, the ones that cannot be read: what becomes of it could not be written to them.
+Status WriteTransaction::lose_neighbours(const UpstreamName& upstream, const UsageRecord& record) {
+  for (const auto other : {record.behind(), record.followed_by(), record.deletes(), record.deleted_by()}) {
+    if (other == 0) continue;
+    const auto stored = usage_if_kept(other);
+    if (stored) continue;
+    if (stored.error().code != Code::corrupt) return stored.error();
+    std::optional<OutboxEntry> entry;
+    auto scanned = txn_.scan(outbox_prefix(upstream), "", [&](std::string_view key, std::string_view) {
+      const auto fields = parse_outbox_key(key);
+      if (fields && fields->entry.sequence == other) entry = fields->entry;
+      return !entry;
+    });
+    if (!scanned) return scanned;
+    if (entry) {
+      if (auto s = lose_usage(upstream, *entry); !s) return s;
+      continue;
+    }
+    if (auto s = set_aside(usage_key(other)); !s) return s;
+    if (auto s = settle_balance_of(other); !s) return s;
+    if (auto s = let_go_of(other); !s) return s;
+  }
+  return {};
 }
 
 // Its record is lost, but the second that it holds names its series, and nearly its day.
@@ -89,7 +143,7 @@ Status WriteTransaction::repair_usage(const UpstreamName& name, std::uint64_t se
   auto balance = this->balance(bucket);
   if (!balance && balance.error().code == Code::corrupt) return rebuild_balance(bucket, kZoneOfALostBalance);
   if (!balance) return balance.error();
-  return {};
+  return lose_neighbours(name, stored->record);
 }
 
 Status WriteTransaction::rebuild_balance(const meter::BucketKey& bucket, const std::string& zone) {

@@ -23,6 +23,7 @@ struct Highest {
   std::uint64_t acts = 0;
   std::uint32_t copies = 0;
   std::uint32_t revision = 0;
+  std::int64_t version = 0;
 
   void see(std::string_view key, std::string_view payload) {
     if (const auto number = parse_usage_key(key)) see_usage(*number, payload);
@@ -47,6 +48,7 @@ struct Highest {
     if (!record.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) return;
     boot_number = std::max(boot_number, record.due_boot());
     copies = std::max(copies, record.reconciled_copies());
+    version = std::max(version, record.resource_version());
     wall_ms = std::max({wall_ms, record.created_at_ms(), record.ended_at_ms(), record.last_attempt_ms()});
   }
   void see_upstream(std::string_view payload) {
@@ -184,6 +186,7 @@ Status WriteTransaction::rebuild_general() {
   general.set_set_aside(highest.set_aside);
   general.set_last_trusted_ms(highest.wall_ms);
   general.set_audited(highest.acts);
+  general.set_last_version(highest.version);
   if (highest.copies > 0) {  // which upstreams are still held is not known: all of them
     general.set_copies(highest.copies);
     general.set_first_revision(highest.revision);
@@ -253,9 +256,10 @@ Status WriteTransaction::restore_usage(const std::string& key) {
 }
 
 Status WriteTransaction::restore_place(std::uint64_t sequence, const UsageRecord& record) {
-  const auto place = has_ended(state_of(record))
-                         ? history_key(record.ended_at_ms() / 1'000, sequence)
-                         : outbox_key(UpstreamName(record.upstream()), outbox_entry(sequence, record));
+  const bool ended = has_ended(state_of(record));
+  const auto place = ended ? history_key(record.ended_at_ms() / 1'000, sequence)
+                           : outbox_key(UpstreamName(record.upstream()), outbox_entry(sequence, record));
+  if (ended && !is_in_history(record)) return txn_.erase(place);
   auto entry = txn_.get(place);
   if (!entry) return entry.error();
   return entry->has_value() ? Status() : store_empty(txn_, place);
@@ -263,17 +267,15 @@ Status WriteTransaction::restore_place(std::uint64_t sequence, const UsageRecord
 
 // What it waits for, or is to be deleted by, may be lost: then it waits for nothing.
 Result<UsageRecord> WriteTransaction::restore_order(std::uint64_t sequence, UsageRecord record) {
-  const auto is_open = [&](std::uint64_t other) -> Result<bool> {
-    auto raw = txn_.get(usage_key(other));
-    if (!raw) return raw.error();
-    if (!raw->has_value()) return false;
-    auto stored = usage(other);
+  const auto is_open = [&](std::uint64_t other, auto&& names_it) -> Result<bool> {
+    auto stored = usage_if_kept(other);
+    if (!stored && stored.error().code == Code::corrupt) return true;  // let go of when that is set aside
     if (!stored) return stored.error();
-    return !has_ended(state_of(stored->record));
+    return stored->has_value() && !has_ended(state_of((*stored)->record)) && names_it((*stored)->record);
   };
   bool changed = false;
   if (record.behind() != 0) {
-    auto open = is_open(record.behind());
+    auto open = is_open(record.behind(), [&](const auto& other) { return other.followed_by() == sequence; });
     if (!open) return open.error();
     if (!*open) {
       if (auto s = txn_.erase(outbox_key(UpstreamName(record.upstream()), outbox_entry(sequence, record)));
@@ -283,8 +285,8 @@ Result<UsageRecord> WriteTransaction::restore_order(std::uint64_t sequence, Usag
       changed = true;
     }
   }
-  if (record.deleted_by() != 0 && state_of(record) == UsageState::delivered) {
-    auto open = is_open(record.deleted_by());
+  if (record.deleted_by() != 0 && state_of(record) != UsageState::withdrawn) {
+    auto open = is_open(record.deleted_by(), [&](const auto& other) { return other.deletes() == sequence; });
     if (!open) return open.error();
     if (!*open) {
       record.set_deleted_by(0);

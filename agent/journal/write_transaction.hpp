@@ -171,6 +171,8 @@ class WriteTransaction {
                                                        std::size_t at_most) const;
   // The upstream was asked for it. It is sent, if it waits, once the upstream is not held any more.
   Status mark_reconciled(std::uint64_t sequence);
+  // Whether the original may have sent it: what its record says of that is older than the copy.
+  bool needs_reconciling(const StoredUsage& stored) const;
   // Ends the hold. `configured`: every upstream that meterd is configured with. Once all of them are
   // reconciled, one that is configured later is not held; those that only the journal knows still are.
   Status release(const UpstreamName& upstream, std::span<const UpstreamName> configured);
@@ -301,7 +303,6 @@ class WriteTransaction {
   Status move(const StoredUsage& from, UsageRecord to, const Moment* ended);
   Status wait(std::uint64_t sequence, const Due& due, const std::string& error, bool looked);
   Status hold_back(std::uint64_t sequence, v0::UsageState state, const std::string& error);
-  bool needs_reconciling(const StoredUsage& stored) const;
   Result<v0::General> general() const;
   Status put_general(const v0::General& general);
   Status count_states(const UpstreamName& upstream, std::optional<UsageState> from,
@@ -309,7 +310,12 @@ class WriteTransaction {
   std::int64_t take_version(v0::General& general, const Moment& now) const;
   Status count_for_life(const meter::SeriesKey& series);
   Status forget(const StoredUsage& stored);
+  Result<std::optional<StoredUsage>> usage_if_kept(std::uint64_t sequence) const;
   Status release_behind(const UsageRecord& ended);
+  Status leave_line(std::uint64_t sequence, std::uint64_t behind);
+  Status end_refused_deletions(const UpstreamName& upstream, std::uint64_t sequence, const Moment& now);
+  Status lose_neighbours(const UpstreamName& upstream, const UsageRecord& record);
+  Status let_go_of(std::uint64_t lost);
   Status finish_deletion(const StoredUsage& deletion, const Moment& now);
   Status refuse_deletion(const StoredUsage& deletion, const Moment& now);
   Status keep_aside(const std::string& key, const std::string& value);
@@ -337,5 +343,7 @@ class WriteTransaction {
 
 // The usage's entry in the outbox, while it has one.
 OutboxEntry outbox_entry(std::uint64_t sequence, const UsageRecord& record);
+// Whether it has an entry in the history: it has ended, and no deletion of it is under way.
+bool is_in_history(const UsageRecord& record);
 
 }  // namespace meterd::journal

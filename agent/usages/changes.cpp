@@ -175,7 +175,10 @@ Result<Change> remove(WriteTransaction& txn, const Deletion& deletion, const Ide
   if (state == UsageState::in_doubt)
     return refused(Why::in_doubt, "id",
                    "whether the upstream has this usage is not known; resolve it first (meterctl outbox)");
-  const bool never_sent = state == UsageState::waiting && stored.record.attempts() == 0;
+  auto held = txn.is_held(UpstreamName(stored.record.upstream()));
+  if (!held) return held.error();
+  const bool sent_by_original = *held && txn.needs_reconciling(stored);  // it may be
+  const bool never_sent = state == UsageState::waiting && stored.record.attempts() == 0 && !sent_by_original;
   if (never_sent || state == UsageState::parked) {
     if (auto s = txn.withdraw(stored.sequence, around.now); !s) return s.error();
     auto withdrawn = txn.usage(stored.sequence);

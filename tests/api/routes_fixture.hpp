@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 
 #include "agent/api/routes.hpp"
+#include "agent/upstream/ledger/ledger.hpp"
 #include "tests/ingest/bench.hpp"
 
 namespace meterd::api {
@@ -13,9 +14,26 @@ class RoutesTest : public ::testing::Test {
  protected:
   explicit RoutesTest(test::BenchOptions options = {}) : bench_(std::move(options)) { begin(); }
   void begin() {
-    routes_.emplace(Routes::Dependencies{bench_.batcher(), bench_.journal(), bench_.loop().get_executor(),
-                                         bench_.clock(), [this] { return status(); },
-                                         [this](bool now) { return flush(now); }, key_});
+    collection_.emplace(
+        usages::Collection::Dependencies{bench_.journal(), bench_.committer(), bench_.loop().get_executor(),
+                                         bench_.clock(), random_, [this] { return has_room_; }},
+        rules());
+    routes_.emplace(
+        Routes::Dependencies{bench_.batcher(), bench_.journal(), bench_.loop().get_executor(), bench_.clock(),
+                             [this] { return status(); }, [this](bool now) { return flush(now); }, key_},
+        *collection_);
+  }
+  // The device is its own ledger.
+  static std::shared_ptr<const usages::Rules> rules() {
+    const UpstreamName ledger("ledger");
+    auto context = std::make_shared<flush::SealContext>();
+    context->device = DeviceId("gw-0042");
+    context->targets[ledger] = {ledger, upstream::ledger::make(), {}};
+    auto out = std::make_shared<usages::Rules>();
+    out->upstream = ledger;
+    out->context = std::move(context);
+    out->zone = test::must(meter::TimeZone::load("UTC"));
+    return out;
   }
   void reboot() {
     bench_.reboot("boot-2");
@@ -75,6 +93,9 @@ class RoutesTest : public ::testing::Test {
   bool broken_ = false;
   std::vector<bool> flushed_;
   BasicAuth key_;
+  bool has_room_ = true;  // in the journal, for one more usage
+  journal::FakeRandom random_;
+  std::optional<usages::Collection> collection_;
   std::optional<Routes> routes_;
 };
 

@@ -114,6 +114,26 @@ TEST(AfterCreate, AnUnknownOutcomeWithoutIdempotencyIsHeldAndNeverSentAgain) {
   EXPECT_EQ(after_create(verdict(Outcome::in_doubt), kTwilio, {}).step, Step::hold);
 }
 
+TEST(AfterDelete, AReceiptSettlesAndARefusalParks) {
+  const auto settled = after_delete(verdict(Outcome::accepted), {});
+  EXPECT_EQ(settled.step, Step::settle);
+  EXPECT_TRUE(settled.success);
+  const auto parked = after_delete(verdict(Outcome::rejected), {});
+  EXPECT_EQ(parked.step, Step::park);
+  EXPECT_FALSE(parked.pause);
+}
+
+TEST(AfterDelete, WhateverElseIsAskedAgainLater) {
+  for (const auto outcome : {Outcome::unavailable, Outcome::throttled, Outcome::unauthorised,
+                             Outcome::in_doubt, Outcome::duplicate}) {
+    const auto decision = after_delete(verdict(outcome), {});
+    EXPECT_EQ(decision.step, Step::retry) << upstream::name_of(outcome);
+    EXPECT_TRUE(decision.pause) << upstream::name_of(outcome);
+    EXPECT_EQ(decision.unauthorised, outcome == Outcome::unauthorised);
+  }
+  EXPECT_EQ(after_delete(verdict(Outcome::throttled, Milliseconds(17'000)), {}).pause, Milliseconds(17'000));
+}
+
 TEST(AfterLookUp, TheSameContentIsAReceiptAndOtherContentAConflict) {
   EXPECT_EQ(after_look_up({ReadBack::Found::same, verdict(Outcome::accepted)}, {}).step, Step::settle);
   EXPECT_EQ(after_look_up({ReadBack::Found::different, verdict(Outcome::rejected)}, {}).step, Step::park);

@@ -100,24 +100,20 @@ TEST(FormatDocument, ListsEveryKindOnce) {
   const std::string whole = document();
   const std::string text = whole.substr(0, whole.find("The messages are in"));
   std::size_t rows = 0;
-  for (const auto& row : std::vector<Row>{{"stamp", Kind::stamp},
-                                          {"balance", Kind::balance},
-                                          {"counter", Kind::counter},
-                                          {"seal_due", Kind::seal_due},
-                                          {"id_block", Kind::id_block},
-                                          {"general", Kind::general},
-                                          {"history", Kind::history},
-                                          {"usage_id", Kind::usage_id},
-                                          {"audit", Kind::audit},
-                                          {"slice", Kind::slice},
-                                          {"outbox", Kind::outbox},
-                                          {"producer", Kind::producer},
-                                          {"upstream", Kind::upstream},
-                                          {"taken_date", Kind::taken_date},
-                                          {"usage", Kind::usage},
-                                          {"set_aside", Kind::set_aside}}) {
+  for (const auto& row :
+       std::vector<Row>{{"stamp", Kind::stamp},        {"balance", Kind::balance},
+                        {"counter", Kind::counter},    {"seal_due", Kind::seal_due},
+                        {"id_block", Kind::id_block},  {"key_expiry", Kind::key_expiry},
+                        {"general", Kind::general},    {"history", Kind::history},
+                        {"usage_id", Kind::usage_id},  {"idempotency_key", Kind::idempotency_key},
+                        {"audit", Kind::audit},        {"slice", Kind::slice},
+                        {"outbox", Kind::outbox},      {"producer", Kind::producer},
+                        {"listed", Kind::listed},      {"subscription", Kind::subscription},
+                        {"upstream", Kind::upstream},  {"taken_date", Kind::taken_date},
+                        {"usage", Kind::usage},        {"by_subscription", Kind::by_subscription},
+                        {"set_aside", Kind::set_aside}}) {
     std::string cell = std::string("| ") + row.name;
-    cell.resize(13, ' ');
+    cell.resize(18, ' ');
     EXPECT_THAT(text, HasSubstr(cell + "| `'" + static_cast<char>(row.kind) + "'"));
     ++rows;
   }
@@ -144,7 +140,7 @@ TEST_F(FormatOfARealJournal, HoldsItsRecordsUnderTheDocumentedKeys) {
     kinds.push_back(key.front());
     return true;
   }));
-  EXPECT_EQ(kinds, "ABDGIOSTU");
+  EXPECT_EQ(kinds, "ABDGIORSTUV");
 }
 
 TEST_F(FormatOfARealJournal, BeginsWithStampAndGeneral) {

@@ -80,6 +80,30 @@ TEST(ChargebeeEncode, RetrieveAsksByOurId) {
   EXPECT_EQ(request.body, "");
 }
 
+TEST(ChargebeeEncode, CreateKeepsACallersQuantityAndCustomFieldsAsTheyWereGiven) {
+  auto usage = sample();
+  usage.note.clear();
+  usage.given_quantity = "00.100";
+  usage.custom_fields = {{"cf_b", "2 & 3"}, {"cf_a", ""}};
+  EXPECT_EQ(api()->encode_create(usage).body,
+            "id=u1&item_price_id=silver-usd&usage_date=1601718989&quantity=00.100&cf_b=2+%26+3&cf_a=");
+}
+
+TEST(ChargebeeEncode, DeleteNamesTheUsageAndHasAKeyOfItsOwn) {
+  auto usage = sample();
+  usage.id = UsageId("u 1&x");
+  usage.series.subscription = SubscriptionId("a/b");
+  const HttpRequest request = api()->encode_delete(usage, "key-1");
+  EXPECT_EQ(request.method, "POST");
+  EXPECT_EQ(request.target, "/api/v2/subscriptions/a%2Fb/delete_usage");
+  const std::vector<std::pair<std::string, std::string>> headers{
+      {"content-type", "application/x-www-form-urlencoded; charset=utf-8"},
+      {"accept", "application/json"},
+      {"chargebee-idempotency-key", "key-1"}};
+  EXPECT_EQ(request.headers, headers);
+  EXPECT_EQ(request.body, "id=u+1%26x");
+}
+
 TEST(ChargebeeEncode, TheVendorKnowsIdsAndKeysAndALimit) {
   EXPECT_TRUE(api()->traits().idempotent);
   EXPECT_TRUE(api()->traits().read_back);
@@ -301,6 +325,51 @@ TEST(ChargebeeRetrieve, ARefusedLookIsNeverARefusalOfTheUsage) {
       api()->judge_retrieve(sample(), TransportError{TransportError::Stage::resolve, "no network"});
   EXPECT_EQ(lost.found, Found::unknown);
   EXPECT_EQ(lost.verdict.outcome, Outcome::unavailable);
+}
+
+TEST(ChargebeeDelete, TheDeletedUsageIsAReceipt) {
+  const auto verdict = api()->judge_delete(sample(), response(200, usage_json(R"("7")")));
+  EXPECT_EQ(verdict.outcome, Outcome::accepted) << "whatever its quantity was";
+  EXPECT_EQ(verdict.receipt, "200 deleted");
+}
+
+TEST(ChargebeeDelete, A200OfSomebodyElseTeachesNothing) {
+  for (const auto& body : {std::string("<html>Please log in</html>"), std::string("{}"), std::string(),
+                           usage_json(R"("0.1")", "u2"), R"({"list":[)" + usage_json() + "]}"}) {
+    const auto verdict = api()->judge_delete(sample(), response(200, body));
+    EXPECT_EQ(verdict.outcome, Outcome::unavailable) << body;
+    EXPECT_EQ(verdict.receipt, "");
+  }
+  EXPECT_EQ(api()->judge_delete(sample(), response(204, "")).outcome, Outcome::unavailable);
+}
+
+TEST(ChargebeeDelete, TheVendorsNotFoundIsAReceiptAndNobodyElses) {
+  const auto gone = api()->judge_delete(sample(), response(404, error_json("resource_not_found")));
+  EXPECT_EQ(gone.outcome, Outcome::accepted);
+  EXPECT_NE(gone.receipt, "");
+  EXPECT_EQ(api()->judge_delete(sample(), response(404, "<html>Not found</html>")).outcome,
+            Outcome::unavailable);
+  EXPECT_EQ(api()->judge_delete(sample(), response(404, error_json("site_not_found"))).outcome,
+            Outcome::unauthorised);
+  EXPECT_EQ(api()->judge_delete(sample(), response(400, error_json("resource_not_found"))).outcome,
+            Outcome::rejected);
+}
+
+TEST(ChargebeeDelete, EveryErrorCodeHasItsOutcomeAndNoneIsADuplicate) {
+  for (const auto& c : kCodes) {
+    if (c.status == 404 && std::string_view(c.code) == "resource_not_found") continue;
+    const auto verdict = api()->judge_delete(sample(), response(c.status, error_json(c.code)));
+    const auto expected = c.outcome == Outcome::duplicate ? Outcome::rejected : c.outcome;
+    EXPECT_EQ(name_of(verdict.outcome), name_of(expected)) << c.status << " " << c.code;
+    EXPECT_EQ(verdict.receipt, "");
+  }
+}
+
+TEST(ChargebeeDelete, KeepsTheUpstreamsWordAndALostExchangeForLater) {
+  HttpResponse busy{429, {{"retry-after", "7"}}, error_json("api_request_limit_exceeded")};
+  EXPECT_EQ(api()->judge_delete(sample(), busy).retry_after, Seconds(7));
+  const auto lost = api()->judge_delete(sample(), TransportError{TransportError::Stage::receive, "closed"});
+  EXPECT_EQ(lost.outcome, Outcome::unavailable);
 }
 
 }  // namespace
