@@ -61,7 +61,8 @@ Result<StoredUsage> WriteTransaction::request_deletion(std::uint64_t sequence, c
 
   // Out of the history meanwhile, so that it is not forgotten before its deletion has ended.
   if (sent)
-    if (auto s = txn_.erase(history_key(stored->record.ended_at_ms() / 1'000, sequence)); !s) return s.error();
+    if (auto s = txn_.erase(history_key(stored->record.ended_at_ms() / 1'000, sequence)); !s)
+      return s.error();
   stored->record.set_deleted_by(number);
   if (!sent) stored->record.set_followed_by(number);
   stored->record.set_resource_version(version);
@@ -82,8 +83,8 @@ Status WriteTransaction::finish_deletion(const StoredUsage& deletion, const Mome
   balance->withdrawn += gone.quantity;
   if (auto s = put_balance(bucket, *balance); !s) return s;
   target->record.set_state(v0::WITHDRAWN);
-  target->record.set_ended_at_ms(now.wall.since_epoch.count());
-  if (auto s = store_empty(txn_, history_key(now.wall.seconds().count(), target->sequence)); !s) return s;
+  target->record.set_ended_at_ms(end_of(now));
+  if (auto s = store_empty(txn_, history_key(end_of(now) / 1'000, target->sequence)); !s) return s;
   return store(txn_, usage_key(target->sequence), target->record);
 }
 

@@ -162,6 +162,9 @@ class WriteTransaction {
   Status forget_counters();  // where counter sources were read to: their next reading is a new start
 
   // --- history
+  // Dates what ended under an untrusted clock, now that there is a trusted one; until then none of it is old
+  // enough to be forgotten. Returns how many.
+  Result<std::size_t> date_history(const Moment& now, std::size_t at_most);
   // Forgets, one by one, usages that ended before `before_s`; their sums stay. Returns how many.
   Result<std::size_t> prune_usages(std::int64_t before_s, std::size_t at_most);
   // Moves ids out of the undated partition into today's, now that there is one. Returns how many blocks.
@@ -265,8 +268,8 @@ class WriteTransaction {
     std::uint64_t behind = 0;
   };
   // The sequence that it got.
-  Result<std::uint64_t> insert_usage(const meter::Usage& usage, const RequestRecord& request, const Moment& now,
-                      const Origin& origin);
+  Result<std::uint64_t> insert_usage(const meter::Usage& usage, const RequestRecord& request,
+                                     const Moment& now, const Origin& origin);
   // The only place where a usage changes state, lane or due time.
   Status move(const StoredUsage& from, UsageRecord to, const Moment* ended);
   Status wait(std::uint64_t sequence, const Due& due, const std::string& error, bool looked);
