@@ -118,7 +118,7 @@ std::vector<Act> Workload::next(const Journal& now) {
 }
 
 Act Workload::draw(const Journal& now) {
-  switch (below(random_, 19)) {
+  switch (below(random_, 18)) {
     case 0:
     case 1:
       return report_with_ids();
@@ -142,9 +142,8 @@ Act Workload::draw(const Journal& now) {
     case 12:
       return forget();
     case 13:
-    case 14:
       return create_by_a_caller();
-    case 15:
+    case 14:
       return delete_by_a_caller(now);
     default:
       return settle(now);

@@ -140,7 +140,7 @@ void plan_network(Plan& plan, Draws draws) {
 // it refuses much, or where there is little room.
 void plan_callers(Plan& plan, Draws draws) {
   const bool roomy = plan.config.journal_size_max > kTinyBytes;
-  if (!roomy || plan.upstream.per_day || plan.upstream.lifetime_limit < 5'000 || !draws.percent(35)) return;
+  if (!roomy || plan.upstream.per_day || plan.upstream.lifetime_limit < 5'000 || !draws.percent(30)) return;
   const auto count = draws.between(1, 2);
   for (std::int64_t at = 1; at <= count; ++at) {
     Caller::Habits habits;
@@ -148,8 +148,8 @@ void plan_callers(Plan& plan, Draws draws) {
     habits.series = {{"sub_1", "by-hand-usd"}};  // of callers alone
     if (draws.percent(70)) habits.series.emplace_back("sub_1", "sms-usd");
     if (draws.percent(30)) habits.series.emplace_back("sub_1", "calls-usd");
-    habits.interval = draws.any_span(30 * kMinute, 480 * kMinute);
-    habits.burst = draws.pick(std::vector<std::int64_t>{1, 2, 8});
+    habits.interval = draws.any_span(60 * kMinute, 480 * kMinute);
+    habits.burst = draws.pick(std::vector<std::int64_t>{1, 2, 5});
     habits.long_memory = plan.config.retain_delivered > Seconds(86'400);
     // Without an id, only the second that is taken tells an old repeat from a new usage.
     habits.no_id_percent = habits.long_memory ? draws.pick(std::vector<std::int64_t>{0, 30, 100}) : 0;
