@@ -274,7 +274,18 @@ asio::awaitable<void> Sealer::prune(std::int64_t before_s, Extent extent) {
   std::size_t at_most = kPrunesPerCommit;
   for (int commits = 0; !stopping_ && (extent == Extent::all || commits < kPruneCommitsForRoom); ++commits) {
     auto pruned = std::make_shared<std::size_t>(0);
-    journal::Operation operation = [pruned, before_s, at_most](journal::WriteTransaction& txn) -> Status {
+    const auto wall = deps_.clock.wall();
+    const bool by_age = extent == Extent::all;
+    if (by_age && !wall.trusted) co_return;
+    const journal::Moment now{wall.time, {}, wall.trusted};
+    journal::Operation operation = [pruned, before_s, at_most, by_age,
+                                    now](journal::WriteTransaction& txn) -> Status {
+      if (by_age) {
+        auto dated = txn.date_history(now, at_most);
+        if (!dated) return dated.error();
+        *pruned = at_most;  // and there may be more
+        if (*dated > 0) return {};
+      }
       auto count = txn.prune_usages(before_s, at_most);
       if (!count) return count.error();
       *pruned = *count;

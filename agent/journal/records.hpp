@@ -13,6 +13,8 @@
 
 namespace meterd::journal {
 
+struct Moment;
+
 // Code::invalid: written by a newer meterd, or on another architecture.
 Status check_stamp(const v0::Stamp& stamp);
 v0::Stamp make_stamp(const std::string& epoch, WallTime now);  // of this program's format and machine
@@ -35,6 +37,9 @@ template <class Message>
 Status store(Transaction& txn, const std::string& key, const Message& message) {
   return txn.put(key, wrap(key, message.SerializeAsString()));
 }
+
+// In milliseconds, as a usage's ended_at_ms; 0: the clock was not trusted, date_history() gives it a time.
+std::int64_t end_of(const Moment& now);
 
 inline Status store_number(Transaction& txn, const std::string& key, std::uint64_t number) {
   return txn.put(key, wrap(key, number_value(number)));

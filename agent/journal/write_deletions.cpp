@@ -120,8 +120,8 @@ Status WriteTransaction::finish_deletion(const StoredUsage& deletion, const Mome
     if (auto s = txn_.erase(history_key(target->record.ended_at_ms() / 1'000, target->sequence)); !s)
       return s;
   target->record.set_state(v0::WITHDRAWN);
-  target->record.set_ended_at_ms(now.wall.since_epoch.count());
-  if (auto s = store_empty(txn_, history_key(now.wall.seconds().count(), target->sequence)); !s) return s;
+  target->record.set_ended_at_ms(end_of(now));
+  if (auto s = store_empty(txn_, history_key(end_of(now) / 1'000, target->sequence)); !s) return s;
   return store(txn_, usage_key(target->sequence), target->record);
 }
 

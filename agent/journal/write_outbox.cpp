@@ -63,7 +63,7 @@ Status WriteTransaction::move(const StoredUsage& from, UsageRecord to, const Mom
   if (auto s = txn_.erase(outbox_key(upstream, outbox_entry(from.sequence, from.record))); !s) return s;
   if (has_ended(after)) {
     check(ended != nullptr, "an end has a time");
-    to.set_ended_at_ms(ended->wall.since_epoch.count());
+    to.set_ended_at_ms(end_of(*ended));
     to.clear_request();
     if (is_in_history(to))
       if (auto s = store_empty(txn_, history_key(to.ended_at_ms() / 1'000, from.sequence)); !s) return s;

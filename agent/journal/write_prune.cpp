@@ -6,6 +6,30 @@
 
 namespace meterd::journal {
 
+std::int64_t end_of(const Moment& now) { return now.trusted ? now.wall.since_epoch.count() : 0; }
+
+Result<std::size_t> WriteTransaction::date_history(const Moment& now, std::size_t at_most) {
+  check(now.trusted, "history is dated by a trusted clock");
+  std::vector<std::pair<std::string, std::uint64_t>> undated;
+  auto scanned = txn_.scan(prefix(Kind::history), "", [&](std::string_view key, std::string_view) {
+    auto fields = parse_history_key(key);
+    if (!fields || fields->ended_s > 0) return false;
+    undated.emplace_back(key, fields->sequence);
+    return undated.size() < at_most;
+  });
+  if (!scanned) return scanned.error();
+  for (const auto& [key, sequence] : undated) {
+    if (auto s = txn_.erase(key); !s) return s.error();
+    if (auto s = store_empty(txn_, history_key(end_of(now) / 1'000, sequence)); !s) return s.error();
+    auto stored = usage(sequence);
+    if (!stored && stored.error().code == Code::corrupt) continue;  // pruning sets it aside
+    if (!stored) return stored.error();
+    stored->record.set_ended_at_ms(end_of(now));
+    if (auto s = store(txn_, usage_key(sequence), stored->record); !s) return s.error();
+  }
+  return undated.size();
+}
+
 Result<std::size_t> WriteTransaction::prune_usages(std::int64_t before_s, std::size_t at_most) {
   std::vector<std::pair<std::string, std::uint64_t>> ended;
   auto scanned = txn_.scan(prefix(Kind::history), "", [&](std::string_view key, std::string_view) {

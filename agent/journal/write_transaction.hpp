@@ -179,6 +179,9 @@ class WriteTransaction {
   Status forget_counters();  // where counter sources were read to: their next reading is a new start
 
   // --- history
+  // Dates what ended under an untrusted clock, now that there is a trusted one; until then none of it is old
+  // enough to be forgotten. Returns how many.
+  Result<std::size_t> date_history(const Moment& now, std::size_t at_most);
   // Forgets, one by one, usages that ended before `before_s`; their sums stay. Returns how many.
   Result<std::size_t> prune_usages(std::int64_t before_s, std::size_t at_most);
   // Moves ids out of the undated partition into today's, now that there is one. Returns how many blocks.

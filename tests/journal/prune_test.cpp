@@ -37,6 +37,23 @@ TEST_F(JournalPrune, ForgetsWhatEndedBeforeTheLimitAndKeepsItsSum) {
   EXPECT_EQ(report().usages, 1U);
 }
 
+// A wall clock that was wrong, in 1970 for one, would make all of it look old enough.
+TEST_F(JournalPrune, CountsTheAgeOfWhatEndedUnderAnUntrustedClockFromTheTrustedOne) {
+  const auto sequence = waiting_usage();
+  auto untrusted = now(100'000);
+  untrusted.wall = WallTime::from_seconds(20);
+  untrusted.trusted = false;
+  step([&](WriteTransaction& w) { must(w.deliver(sequence, "r", untrusted)); });
+  EXPECT_EQ(stored(sequence).record.ended_at_ms(), 0);
+  step([&](WriteTransaction& w) {
+    EXPECT_EQ(must(w.date_history(now(200'000), 100)), 1U);
+    EXPECT_EQ(must(w.date_history(now(300'000), 100)), 0U) << "once";
+  });
+  EXPECT_EQ(stored(sequence).record.ended_at_ms(), now(200'000).wall.since_epoch.count());
+  EXPECT_EQ(prune(200), 0U);
+  EXPECT_EQ(prune(201), 1U);
+}
+
 TEST_F(JournalPrune, LeavesNoRecordOfAForgottenUsageBehind) {
   delivered_at(100);
   EXPECT_EQ(prune(999), 1U);

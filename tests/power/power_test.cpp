@@ -11,6 +11,7 @@
 #include "tests/base/seed.hpp"
 #include "tests/journal/fakes.hpp"
 #include "tests/power/campaign.hpp"
+#include "tests/power/workload.hpp"
 
 namespace meterd::power {
 namespace {
@@ -64,6 +65,40 @@ TEST(PowerLoss, LosesAndTearsWhereNothingIsSynced) {
   EXPECT_EQ(outcome.error, "");
   EXPECT_GT(count(outcome, Verdict::lost), 0U);
   EXPECT_GT(count(outcome, Verdict::torn) + count(outcome, Verdict::refused), 0U);
+}
+
+// Without it the cuts would say nothing about callers.
+TEST(PowerLoss, HappensWhileCallersCreateAndDelete) {
+  const journal::TempDirectory directory;
+  journal::FakeDisk disk;
+  journal::FakeRandom random;
+  auto journal = journal::Journal::open({directory / "journal", 16 << 20, 1 << 16, "boot", {}}, disk, random);
+  ASSERT_TRUE(journal.ok());
+  Workload workload(testing::announced_seed("power_test", 1));
+  std::set<std::string> seen;
+  for (int i = 0; i < 600; ++i) {
+    for (const auto& act : workload.next(**journal)) {
+      auto txn = (*journal)->begin_write();
+      ASSERT_TRUE(txn.ok());
+      journal::WriteTransaction write(std::move(*txn), &(*journal)->remembered_ids());
+      ASSERT_TRUE(act.run(**journal, write).ok());
+      ASSERT_TRUE(write.commit().ok());
+    }
+    auto outbox = journal::read_outbox(**journal, 10'000);
+    ASSERT_TRUE(outbox.ok());
+    for (const auto& [sequence, record] : *outbox) {
+      const bool parked = journal::state_of(record) == journal::UsageState::parked;
+      if (record.deletes() != 0) seen.insert(parked ? "deletion refused" : "deletion waits");
+      if (record.deletes() != 0 && record.behind() != 0) seen.insert("deletion behind its usage");
+      if (record.deletes() == 0 && record.behind() != 0) seen.insert("usage behind a deletion");
+    }
+  }
+  EXPECT_THAT(seen, ::testing::ElementsAre("deletion behind its usage", "deletion refused", "deletion waits",
+                                           "usage behind a deletion"));
+  const auto report = journal::check_journal(**journal);
+  ASSERT_TRUE(report.ok());
+  EXPECT_THAT(report->problems, ::testing::IsEmpty());
+  EXPECT_LT(Quantity(), report->withdrawn);
 }
 
 class SyncedDirectories final : public Observer {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/meter/identity.hpp"
+#include "tests/power/calls.hpp"
 
 namespace meterd::power {
 
@@ -50,15 +51,6 @@ Result<meter::Usage> next_usage(const WriteTransaction& write, const std::string
   return usage;
 }
 
-journal::RequestRecord request(const meter::Usage& usage) {
-  journal::RequestRecord out;
-  out.set_method("POST");
-  out.set_target("/api/v2/subscriptions/sub_1/usages");
-  out.set_body("id=" + usage.id.value() + "&usage_date=" + std::to_string(usage.usage_date) + "&quantity=" +
-               usage.quantity.text() + std::string(static_cast<std::size_t>(usage.events) % 200, '+'));
-  return out;
-}
-
 Status supersede(const std::string& epoch, WriteTransaction& write, const StoredUsage& stored,
                  const Moment& at) {
   const auto old = journal::usage_of(stored.record);
@@ -73,6 +65,10 @@ Status supersede(const std::string& epoch, WriteTransaction& write, const Stored
 Status end_attempt(const std::string& epoch, WriteTransaction& write, const StoredUsage& stored,
                    std::size_t what, const Moment& at) {
   const auto sequence = stored.sequence;
+  const auto& record = stored.record;
+  if (record.behind() != 0) return {};  // has not left
+  if (record.deletes() != 0 && journal::state_of(record) == UsageState::parked) return {};
+  if (record.deletes() != 0 && (what == 3 || what == 4)) what = 2;
   const journal::Due later{at.boot.boot_number, at.boot.since_boot_ms + 30'000};
   switch (what) {
     case 0:
@@ -84,6 +80,8 @@ Status end_attempt(const std::string& epoch, WriteTransaction& write, const Stor
     case 3:
       return write.hold_in_doubt(sequence, "connection lost");
     case 4:
+      if (record.deleted_by() != 0) return write.withdraw(sequence, at);
+      if (record.dated_by_caller()) return write.park(sequence, "400", at);
       return supersede(epoch, write, stored, at);
     case 5:
       return write.unsend(sequence);
@@ -120,7 +118,7 @@ std::vector<Act> Workload::next(const Journal& now) {
 }
 
 Act Workload::draw(const Journal& now) {
-  switch (below(random_, 16)) {
+  switch (below(random_, 18)) {
     case 0:
     case 1:
       return report_with_ids();
@@ -143,6 +141,10 @@ Act Workload::draw(const Journal& now) {
       return pause_an_upstream();
     case 12:
       return forget();
+    case 13:
+      return create_by_a_caller();
+    case 14:
+      return delete_by_a_caller(now);
     default:
       return settle(now);
   }

@@ -1,6 +1,7 @@
 // What a device does with its journal, drawn from a seed: events with ids and with sequences, counters,
-// quantities without a day and their dating, seals, intents, outcomes of every kind, pruning. Each act is
-// what a reporter, a sealer or a flusher does: a report that is repeated has the effect of one.
+// quantities without a day and their dating, seals, intents, outcomes of every kind, pruning; usages that
+// callers create and delete, with the answers that are remembered. Each act is what a reporter, a caller, a
+// sealer or a flusher does: a report or a call that is repeated has the effect of one.
 #pragma once
 
 #include <functional>
@@ -17,7 +18,7 @@ namespace meterd::power {
 struct Act {
   // Reads what is committed from the journal, and changes the transaction. Holds values only.
   std::function<Status(const journal::Journal&, journal::WriteTransaction&)> run;
-  bool is_report = false;  // whoever was not answered does it again
+  bool is_report = false;  // or a call: whoever was not answered does it again
 };
 
 // Seals every open bucket.
@@ -51,6 +52,8 @@ class Workload {
   Act settle(const journal::Journal& now);
   Act pause_an_upstream();
   Act forget();
+  Act create_by_a_caller();
+  Act delete_by_a_caller(const journal::Journal& now);
   Report some_report(bool dated);
 
   meter::SeriesKey some_series();
@@ -66,6 +69,8 @@ class Workload {
   std::vector<std::uint32_t> days_of_ids_;  // of each id given so far
   std::uint64_t sequence_ = 0;
   std::uint64_t counter_ = 0;
+  std::uint64_t calls_ = 0;
+  std::vector<std::string> callers_ids_;  // of usages that callers created
   std::uint32_t boot_number_ = 0;
 };
 

@@ -116,17 +116,22 @@ def table(rows):
 
 
 SIM_OWN = {"seeds", "device-days", "process starts", "starts refused (disk full or broken)", "handlers run", "commits",
-           "exchanges", "events", "usages at the upstream", "usages parked (limit, or one a day)", "undated, shown", "lost",
-           "doubled", "misdated", "seeds that broke a promise", "CPU seconds", "device-days a CPU-minute"}
+           "exchanges", "events", "usages at the upstream", "usages parked (limit, or one a day)",
+           "usages created by callers", "usages deleted by callers", "deletions refused (invoiced), shown",
+           "requests of callers repeated", "undated, shown", "lost", "doubled", "misdated", "seeds that broke a promise",
+           "CPU seconds", "device-days a CPU-minute"}
 
 
 def report(campaigns):
     sums = {campaign.name: campaign.sums for campaign in campaigns}
     sim, power = sums["simulator"], sums["power cuts"]
     rows = [("simulated seeds", sim["seeds"]), ("  device-days", sim["device-days"]), ("  events", sim["events"]),
-            ("  exchanges with the upstream", sim["exchanges"])]
+            ("  exchanges with the upstream", sim["exchanges"]),
+            ("  usages created by callers", sim["usages created by callers"]),
+            ("  usages deleted by callers", sim["usages deleted by callers"]),
+            ("  requests of callers repeated", sim["requests of callers repeated"])]
     rows += [(f"  fault: {name}", value) for name, value in sim.items()
-             if name not in SIM_OWN and not name.startswith("event refused")]
+             if name not in SIM_OWN and "refused" not in name]
     rows += [("power cuts, one at each system call", power["cut points"]), ("  disk images opened", power["images opened"]),
              ("  starts refused", power["starts refused"]), ("  torn", power["torn"]),
              ("SIGKILLs of the real programs", sums["kills"]["kills"])]

@@ -15,6 +15,7 @@ namespace {
 constexpr Milliseconds kKeyWindow{30 * 60'000};
 constexpr Milliseconds kMinute{60'000};
 constexpr std::string_view kPrefix = "/api/v2/subscriptions/";
+constexpr std::string_view kDelete = "/delete_usage";
 }  // namespace
 
 std::optional<std::int64_t> thousandths(const std::string& text) {
@@ -43,7 +44,7 @@ HttpResponse ChargebeeModel::answer(const upstream::HttpRequest& request, WallTi
   }
   const auto rest = target.substr(kPrefix.size());
   const auto subscription = percent_decode(rest.substr(0, rest.find('/')), false).value_or("");
-  if (request.method == "POST") return create(request, subscription, now);
+  if (request.method == "POST") return change(request, subscription, now);
   const auto query = target.find("?id=");
   if (query == std::string_view::npos) return vendor_error(400, "param_wrong_value");
   return retrieve(percent_decode(target.substr(query + 4), true).value_or(""));
@@ -61,7 +62,7 @@ std::optional<HttpResponse> ChargebeeModel::admit(WallTime now) {
   return std::nullopt;
 }
 
-HttpResponse ChargebeeModel::create(const upstream::HttpRequest& request, const std::string& subscription,
+HttpResponse ChargebeeModel::change(const upstream::HttpRequest& request, const std::string& subscription,
                                     WallTime now) {
   std::string key;
   std::string content = request.method + " " + request.target + "\n";
@@ -80,18 +81,33 @@ HttpResponse ChargebeeModel::create(const upstream::HttpRequest& request, const 
     replay.headers.emplace_back("chargebee-idempotency-replayed", "true");
     return replay;
   }
-  if (key.empty()) complaints_.push_back("a create without an idempotency key");
-  auto out = apply(testing::form_fields(request.body), subscription);
+  if (key.empty()) complaints_.push_back(request.target + " without an idempotency key");
+  const auto fields = testing::form_fields(request.body);
+  auto out = std::string_view(request.target).ends_with(kDelete) ? remove(fields, subscription)
+                                                                 : create(fields, subscription);
   if (out.status == 200 || rules_.replays_refusals) keys_[key] = {content, out, now};
   return out;
 }
 
-ChargebeeModel::Date ChargebeeModel::date_of(const std::string& subscription, const Fields& fields) const {
-  const auto second = std::stoll(fields.at("usage_date"));
-  return {subscription, fields.at("item_price_id"), rules_.per_day ? second / 86'400 : second};
+ChargebeeModel::Date ChargebeeModel::date_of(const BilledRecord& record) const {
+  return {record.subscription, record.item_price,
+          rules_.per_day ? record.usage_date / 86'400 : record.usage_date};
 }
 
-HttpResponse ChargebeeModel::apply(const Fields& fields, const std::string& subscription) {
+// Another gateway of the same subscription was there first.
+void ChargebeeModel::let_another_in(const Fields& fields, const std::string& subscription, const Date& date) {
+  if (!seen_.insert(fields.at("id")).second || taken_.contains(date) ||
+      !draws_.percent(rules_.others_percent))
+    return;
+  const auto other = "other-" + std::to_string(records_.size() + deleted_.size());
+  records_[other] = {
+      {other, subscription, fields.at("item_price_id"), std::stoll(fields.at("usage_date")), 1'000},
+      "1",
+      true};
+  taken_.insert(date);
+}
+
+HttpResponse ChargebeeModel::create(const Fields& fields, const std::string& subscription) {
   for (const auto* name : {"id", "item_price_id", "usage_date", "quantity"})
     if (!fields.contains(name)) {
       complaints_.push_back(std::string("a create without ") + name);
@@ -103,33 +119,48 @@ HttpResponse ChargebeeModel::apply(const Fields& fields, const std::string& subs
     return vendor_error(400, "param_wrong_value");
   }
   const auto& id = fields.at("id");
-  const auto date = date_of(subscription, fields);
-  // Another gateway of the same subscription was there first.
-  if (seen_.insert(id).second && !taken_.contains(date) && draws_.percent(rules_.others_percent)) {
-    const auto other = "other-" + std::to_string(records_.size());
-    records_[other] = {
-        {other, subscription, fields.at("item_price_id"), std::stoll(fields.at("usage_date")), 1'000},
-        "1",
-        true};
-    taken_.insert(date);
-  }
+  const Stored stored{
+      {id, subscription, fields.at("item_price_id"), std::stoll(fields.at("usage_date")), *quantity},
+      fields.at("quantity"),
+      false};
+  const auto date = date_of(stored.record);
+  let_another_in(fields, subscription, date);
   std::string stored_as = id;
   if (rules_.forgets_ids) {
     if (records_.contains(id)) stored_as += "-again-" + std::to_string(++doubled_);
   } else {
-    if (records_.contains(id)) return vendor_error(400, "duplicate_entry");
+    if (records_.contains(id) || (deleted_.contains(id) && !rules_.frees_ids))
+      return vendor_error(400, "duplicate_entry");
     if (taken_.contains(date)) return vendor_error(400, "duplicate_entry");
   }
   if (++per_subscription_[subscription] > rules_.lifetime_limit)
     return vendor_error(400, "resource_limit_exhausted");
   taken_.insert(date);
-  const Stored stored{
-      {id, subscription, fields.at("item_price_id"), std::stoll(fields.at("usage_date")), *quantity},
-      fields.at("quantity"),
-      false};
   records_[stored_as] = stored;
   ++version_;
   return usage_answer(stored);
+}
+
+HttpResponse ChargebeeModel::remove(const Fields& fields, const std::string& subscription) {
+  const auto id = fields.find("id");
+  if (id == fields.end() || !seen_.contains(id->second)) {
+    complaints_.push_back("a deletion of " + (id == fields.end() ? "nothing" : id->second) +
+                          ", which never came");
+    return vendor_error(404, "resource_not_found");
+  }
+  const auto found = records_.find(id->second);
+  if (found == records_.end() || found->second.record.subscription != subscription)
+    return vendor_error(404, "resource_not_found");
+  auto& stored = found->second;
+  stored.invoiced = stored.invoiced || draws_.percent(rules_.invoiced_percent);
+  if (stored.invoiced) return vendor_error(409, "invalid_state_for_request");
+  ++version_;
+  auto out = usage_answer(stored);
+  if (rules_.forgets_deletions) return out;
+  taken_.erase(date_of(stored.record));
+  deleted_.insert(id->second);
+  records_.erase(found);
+  return out;
 }
 
 HttpResponse ChargebeeModel::retrieve(const std::string& id) const {

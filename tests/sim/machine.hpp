@@ -18,10 +18,27 @@
 #include "agent/ingest/batch.hpp"
 #include "platform/fake/clock.hpp"
 #include "platform/trust.hpp"
+#include "tests/sim/draws.hpp"
 #include "tests/sim/world.hpp"
 #include "tests/support/surroundings.hpp"
 
 namespace meterd::sim {
+
+// Numbers that follow from a seed; bytes that never come twice, as ids are made of them.
+class SeededRandom final : public platform::Random {
+ public:
+  explicit SeededRandom(std::uint64_t seed) : numbers_(seed) {}
+  std::uint64_t next() override { return numbers_.next(); }
+  std::string bytes(std::size_t count) override {
+    Draws draws(numbers_.next());
+    std::string out;
+    while (out.size() < count) out.push_back(static_cast<char>(draws.next() & 0xFFU));
+    return out;
+  }
+
+ private:
+  testing::QuietRandom numbers_;
+};
 
 class Machine {
  public:
@@ -98,7 +115,7 @@ class Machine {
   Dependencies deps_;
   NotedLog log_;
   testing::AnyDisk disk_;
-  testing::QuietRandom random_;
+  SeededRandom random_;
   WallTime wall_;
   BootTime boot_;
   std::int64_t drift_rest_ = 0;  // millionths of a millisecond

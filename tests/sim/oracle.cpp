@@ -5,6 +5,17 @@
 
 namespace meterd::sim {
 
+Oracle::Verdict& Oracle::Verdict::operator+=(const Verdict& other) {
+  lost += other.lost;
+  doubled += other.doubled;
+  misdated += other.misdated;
+  undated += other.undated;
+  claimed += other.claimed;
+  events += other.events;
+  findings.insert(findings.end(), other.findings.begin(), other.findings.end());
+  return *this;
+}
+
 Oracle::Id Oracle::claim(std::vector<std::size_t> series, std::int64_t quantity_milli) {
   claims_.push_back({std::move(series), quantity_milli, {}, false});
   return claims_.size() - 1;

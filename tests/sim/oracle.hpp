@@ -63,6 +63,7 @@ class Oracle {
     std::int64_t undated = 0, claimed = 0;  // certain
     std::uint64_t events = 0;
     std::vector<std::string> findings;
+    Verdict& operator+=(const Verdict& other);
     bool clean() const { return lost == 0 && doubled == 0 && misdated == 0 && findings.empty(); }
   };
   Verdict judge(const Seen& seen) const;

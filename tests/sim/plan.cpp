@@ -72,6 +72,7 @@ void plan_config(Plan& plan, const std::string& zone, Draws draws) {
   upstream.seal =
       Seconds(draws.pick(std::vector<std::int64_t>{86'400, 86'400, 86'400, 21'600, 21'600, 3'600, 900}));
   config.upstreams.push_back(upstream);
+  config.chargebee_upstream = upstream.name;
   const auto other_zone = draws.percent(50) ? zone : draws.pick(zones());
   add_meter(plan, "sms.sent", "sms-usd", zone);
   add_meter(plan, "api.call", "api-usd", zone);
@@ -135,6 +136,34 @@ void plan_network(Plan& plan, Draws draws) {
   plan.upstream.others_percent = draws.pick(std::vector<std::int64_t>{0, 0, 20});
 }
 
+// Most plans have none. What the upstream refuses of theirs stays parked until they delete it, so none where
+// it refuses much, or where there is little room.
+void plan_callers(Plan& plan, Draws draws) {
+  const bool roomy = plan.config.journal_size_max > kTinyBytes;
+  if (!roomy || plan.upstream.per_day || plan.upstream.lifetime_limit < 5'000 || !draws.percent(30)) return;
+  const auto count = draws.between(1, 2);
+  for (std::int64_t at = 1; at <= count; ++at) {
+    Caller::Habits habits;
+    habits.name = "caller" + std::to_string(at);
+    habits.series = {{"sub_1", "by-hand-usd"}};  // of callers alone
+    if (draws.percent(70)) habits.series.emplace_back("sub_1", "sms-usd");
+    if (draws.percent(30)) habits.series.emplace_back("sub_1", "calls-usd");
+    habits.interval = draws.any_span(60 * kMinute, 480 * kMinute);
+    habits.burst = draws.pick(std::vector<std::int64_t>{1, 2, 5});
+    habits.long_memory = plan.config.retain_delivered > Seconds(86'400);
+    // Without an id, only the second that is taken tells an old repeat from a new usage.
+    habits.no_id_percent = habits.long_memory ? draws.pick(std::vector<std::int64_t>{0, 30, 100}) : 0;
+    habits.taken_percent = draws.pick(std::vector<std::int64_t>{0, 10});
+    habits.delete_percent = draws.pick(std::vector<std::int64_t>{20, 60});
+    habits.again_percent = draws.pick(std::vector<std::int64_t>{0, 50, 100});
+    habits.lost_answer_percent = draws.pick(std::vector<std::int64_t>{0, 5, 30});
+    plan.callers.push_back(habits);
+  }
+  plan.upstream.invoiced_percent = draws.pick(std::vector<std::int64_t>{0, 0, 20});
+  // A create that arrives after its usage was deleted would make it again, and nobody could tell.
+  plan.upstream.frees_ids = plan.weather.late == 0 && plan.weather.twice == 0;
+}
+
 void plan_faults(Plan& plan, Draws draws) {
   const auto rare = [&](Milliseconds often) {
     return draws.percent(50) ? Milliseconds(0) : draws.any_span(often, 4 * kDay);
@@ -173,6 +202,7 @@ Plan plan_of(std::uint64_t seed) {
   plan_reporters(plan, draws.fork("reporters"));
   plan_network(plan, draws.fork("network"));
   plan_faults(plan, draws.fork("faults"));
+  plan_callers(plan, draws.fork("callers"));
   return plan;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "agent/app/config.hpp"
+#include "tests/sim/caller.hpp"
 #include "tests/sim/chargebee_model.hpp"
 #include "tests/sim/draws.hpp"
 #include "tests/sim/network.hpp"
@@ -32,6 +33,7 @@ struct Plan {
   std::vector<Kind> kinds;
   std::size_t traffic = 0;  // the series that an interface's bytes are billed as
   std::vector<Reporter::Habits> reporters;
+  std::vector<Caller::Habits> callers;
   ChargebeeModel::Rules upstream;
   Network::Weather weather;
   FaultRates faults;

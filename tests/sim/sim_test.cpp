@@ -43,6 +43,7 @@ class OnceBroken : public ::testing::TestWithParam<Named> {};
 TEST_P(OnceBroken, IsKept) { expect_kept(GetParam().seed); }
 INSTANTIATE_TEST_SUITE_P(Simulation, OnceBroken,
                          ::testing::Values(Named{"a repeat was called a duplicate of what was refused", 11},
+                                           Named{"what ended under a wrong clock was forgotten", 40},
                                            Named{"a taken date was parked by a stepped clock", 55}),
                          [](const auto& one) { return "Seed" + std::to_string(one.param.seed); });
 
@@ -62,7 +63,49 @@ Plan calm_plan(Reporter::Identity identity) {
   habits.identity = identity;
   habits.interval = Milliseconds(600'000);
   plan.reporters = {habits};
+  plan.callers = {};
   return plan;
+}
+
+// The same, and a caller of the device's Usages API.
+Plan calm_plan_with_a_caller() {
+  auto plan = calm_plan(Reporter::Identity::sequence);
+  plan.config.retain_delivered = Seconds(400 * 86'400);
+  Caller::Habits habits;
+  habits.name = "caller";
+  habits.series = {{"sub_1", "by-hand-usd"}, {"sub_1", "sms-usd"}};
+  habits.interval = Milliseconds(900'000);
+  habits.no_id_percent = 30;
+  habits.taken_percent = 10;
+  habits.delete_percent = 60;
+  habits.again_percent = 60;
+  habits.lost_answer_percent = 20;
+  plan.callers = {habits};
+  return plan;
+}
+
+TEST(Callers, AreBilledWhatTheyCreatedAndDidNotDelete) {
+  auto plan = calm_plan_with_a_caller();
+  plan.weather.lost_answer = 20;
+  plan.weather.broken = 20;
+  plan.faults.crash_at_work_percent = 3;
+  plan.faults.outage = Milliseconds(7'200'000);
+  plan.faults.longest_outage = Milliseconds(7'200'000);
+  const auto outcome = run_plan(plan);
+  EXPECT_THAT(outcome.violations, IsEmpty());
+  EXPECT_EQ(outcome.parked, 0U);
+  EXPECT_GT(outcome.created_by_callers, 100U);
+  EXPECT_GT(outcome.deleted_by_callers, 50U);
+  EXPECT_GT(outcome.requests_repeated, 20U);
+}
+
+TEST(Callers, SeeAgainWhatTheUpstreamRefusedToDelete) {
+  auto plan = calm_plan_with_a_caller();
+  plan.upstream.invoiced_percent = 50;
+  const auto outcome = run_plan(plan);
+  EXPECT_THAT(outcome.violations, IsEmpty());
+  EXPECT_GT(outcome.refused_deletions, 10U);
+  EXPECT_GT(outcome.deleted_by_callers, outcome.refused_deletions);
 }
 
 TEST(Oracle, FindsNothingInACalmRun) {
@@ -104,6 +147,23 @@ TEST(Oracle, FindsAReporterThatChangesItsIdentity) {
   plan.reporters.front().renames = true;
   const auto outcome = run_plan(plan);
   EXPECT_GT(outcome.verdict.doubled, 0);
+}
+
+// One that believes its request to be lost, and asks for the usage anew.
+TEST(Oracle, FindsACallerThatRepeatsUnderAnotherKey) {
+  auto plan = calm_plan_with_a_caller();
+  plan.callers.front().renames = true;
+  const auto outcome = run_plan(plan);
+  EXPECT_GT(outcome.verdict.doubled, 0);
+}
+
+TEST(Oracle, FindsWhatAnUpstreamBillsThoughItWasDeleted) {
+  auto plan = calm_plan_with_a_caller();
+  plan.callers.front().again_percent = 0;  // the second would be taken
+  plan.upstream.forgets_deletions = true;
+  const auto outcome = run_plan(plan);
+  EXPECT_GT(outcome.verdict.doubled, 0);
+  EXPECT_EQ(outcome.verdict.lost, 0);
 }
 
 }  // namespace

@@ -48,6 +48,7 @@ struct Totals {
   std::uint64_t seeds = 0, failed = 0, events = 0, usages = 0, parked = 0, commits = 0, exchanges = 0,
                 starts = 0;
   std::uint64_t starts_refused = 0, handlers = 0;
+  std::uint64_t created_by_callers = 0, deleted_by_callers = 0, refused_deletions = 0, requests_repeated = 0;
   std::int64_t lost = 0, doubled = 0, misdated = 0, undated = 0, milliseconds = 0;
   std::map<std::string, std::uint64_t> faults;
 
@@ -62,6 +63,10 @@ struct Totals {
     starts += one.starts;
     starts_refused += one.starts_refused;
     handlers += one.handlers;
+    created_by_callers += one.created_by_callers;
+    deleted_by_callers += one.deleted_by_callers;
+    refused_deletions += one.refused_deletions;
+    requests_repeated += one.requests_repeated;
     lost += one.verdict.lost;
     doubled += one.verdict.doubled;
     misdated += one.verdict.misdated;
@@ -94,6 +99,10 @@ void print(const Totals& totals, std::uint64_t cpu_ms) {
   row("events", totals.events);
   row("usages at the upstream", totals.usages);
   row("usages parked (limit, or one a day)", totals.parked);
+  row("usages created by callers", totals.created_by_callers);
+  row("usages deleted by callers", totals.deleted_by_callers);
+  row("deletions refused (invoiced), shown", totals.refused_deletions);
+  row("requests of callers repeated", totals.requests_repeated);
   quantity_row("undated, shown", totals.undated);
   quantity_row("lost", totals.lost);
   quantity_row("doubled", totals.doubled);

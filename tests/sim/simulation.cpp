@@ -15,9 +15,6 @@ namespace {
 constexpr Milliseconds kSecond{1'000};
 constexpr Milliseconds kHour{3'600'000};
 constexpr Milliseconds kCheckInterval{12 * 3'600'000};
-// A journal that is full of a day's open buckets takes others once that day is sealed and delivered.
-constexpr Milliseconds kReportersEnd{10 * 86'400'000LL};
-constexpr Milliseconds kDeliveryEnd{10 * 86'400'000LL};
 constexpr std::int64_t kDriftSlackMs = 30'000;
 constexpr Milliseconds kSlice{60'000};
 constexpr Milliseconds kStartAgain{60'000};  // a start that was refused
@@ -25,12 +22,6 @@ constexpr Milliseconds kStartAgain{60'000};  // a start that was refused
 app::Config config_in(app::Config config, const std::string& directory) {
   config.journal_directory = directory;
   return config;
-}
-
-// As meterctl flush --now does. Empty, or why it was refused.
-asio::awaitable<std::string> flush_now(app::Core& core) {
-  const auto flushed = co_await core.flush(true);
-  co_return flushed ? std::string() : flushed.error().message;
 }
 }  // namespace
 
@@ -53,13 +44,19 @@ Simulation::Simulation(const Plan& plan, const std::string& directory)
     reporters_.push_back(
         std::make_unique<Reporter>(std::move(dependencies), habits, draws_.fork("reporter " + habits.name)));
   }
+  for (const auto& habits : plan.callers) {
+    Caller::Dependencies dependencies{world_, machine_, book_, [this] { crash_soon(); }};
+    callers_.push_back(std::make_unique<Caller>(std::move(dependencies), habits, draws_.fork(habits.name)));
+  }
   network_.on_exchange = [this] { crash_soon(); };
   machine_.on_start = [this] {
     for (auto& reporter : reporters_) reporter->connect();
+    for (auto& caller : callers_) caller->connect();
   };
   machine_.on_end = [this] {
     outcome_.commits += machine_.core().committer().stats().commits;
     for (auto& reporter : reporters_) reporter->disconnect();
+    for (auto& caller : callers_) caller->disconnect();
   };
   machine_.lie_by(plan.time_server_error);
 }
@@ -69,6 +66,7 @@ Simulation::~Simulation() { DiskFaults::of_process() = {}; }
 Outcome Simulation::run() {
   faults_->boot_device();
   for (auto& reporter : reporters_) reporter->begin();
+  for (auto& caller : callers_) caller->begin();
   traffic_.begin();
   faults_->begin();
   run_until(plan_.begin + plan_.length);
@@ -76,6 +74,7 @@ Outcome Simulation::run() {
   world_.note("the faults end");
   faults_->end_all();
   for (auto& reporter : reporters_) reporter->stop_making();
+  for (auto& caller : callers_) caller->stop_making();
   traffic_.stop_making();
   drain();
   read_end();
@@ -239,74 +238,6 @@ void Simulation::check_journal(const std::string& when) {
   auto report = journal::check_journal(machine_.journal());
   if (!report) return violate("the journal cannot be checked: " + report.error().message);
   for (const auto& problem : report->problems) violate("verify, " + when + ": " + problem);
-}
-
-void Simulation::drain() {
-  const auto all_acknowledged = [this] {
-    return machine_.running() && traffic_.done() &&
-           std::all_of(reporters_.begin(), reporters_.end(),
-                       [](const auto& reporter) { return reporter->done(); });
-  };
-  run_until(world_.now() + kReportersEnd, all_acknowledged);
-  if (!outcome_.violations.empty()) return;
-  if (!all_acknowledged()) violate("a reporter is not answered, with nothing in the way");
-  run_until(world_.now() + plan_.config.commit_interval + 15 * kSecond);
-  if (plan_.flush_at_end && outcome_.violations.empty()) seal_all();
-  WallTime looked_at = world_.now();
-  const auto delivered = [this, looked_at]() mutable {
-    if (world_.now() - looked_at < kHour) return false;
-    looked_at = world_.now();
-    return is_delivered();
-  };
-  run_until(world_.now() + kDeliveryEnd, delivered);
-  if (outcome_.violations.empty() && !is_delivered())
-    violate("not everything is delivered, with nothing in the way");
-}
-
-void Simulation::seal_all() {
-  asio::co_spawn(machine_.loop(), flush_now(machine_.core()),
-                 [this](const std::exception_ptr&, const std::string& refused) {
-                   if (!refused.empty()) violate("flush refused: " + refused);
-                 });
-  settle();
-}
-
-bool Simulation::is_delivered() {
-  auto overview = journal::read_overview(machine_.journal());
-  if (!overview) return false;
-  std::uint64_t waiting = 0;
-  for (const auto& row : overview->upstreams) waiting += row.state.waiting();
-  return overview->open_buckets == 0 && waiting == 0;
-}
-
-void Simulation::read_end() {
-  if (!machine_.running()) return violate("no process at the end");
-  check_journal("at the end");
-  outcome_.commits += machine_.core().committer().stats().commits;
-  Oracle::Seen seen;
-  seen.billed = upstream_->billed();
-  const auto milli = [this](const Quantity& quantity) {
-    const auto parsed = thousandths(quantity.text());
-    if (!parsed) violate("an unreadable quantity: " + quantity.text());
-    return parsed.value_or(0);
-  };
-  if (auto outbox = journal::read_outbox(machine_.journal(), 100'000))
-    for (const auto& stored : *outbox) {
-      const auto usage = journal::usage_of(stored.record);
-      seen.parked.push_back({usage.id.value(), usage.series.subscription.value(),
-                             usage.series.item_price.value(), usage.usage_date, milli(usage.quantity)});
-    }
-  if (auto undated = journal::read_undated(machine_.journal(), 100'000))
-    for (const auto& row : *undated)
-      seen.undated[{row.series.subscription.value(), row.series.item_price.value()}] +=
-          milli(row.tally.quantity);
-  outcome_.usages = seen.billed.size();
-  outcome_.parked = seen.parked.size();
-  if (!seen.parked.empty() && !plan_.upstream.per_day && plan_.upstream.lifetime_limit >= 5'000)
-    violate("parked without need: " + seen.parked.front().id);
-  for (const auto& complaint : upstream_->complaints()) violate("the upstream complains: " + complaint);
-  outcome_.verdict = oracle_.judge(seen);
-  for (const auto& finding : outcome_.verdict.findings) violate(finding);
 }
 
 void Simulation::violate(const std::string& what) {

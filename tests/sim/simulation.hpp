@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "tests/sim/oracle.hpp"
 #include "tests/sim/plan.hpp"
 #include "tests/sim/traffic.hpp"
+#include "tests/sim/usage_book.hpp"
 #include "tests/sim/world.hpp"
 
 namespace meterd::sim {
@@ -24,6 +26,7 @@ struct Outcome {
   std::map<std::string, std::uint64_t> faults;
   std::uint64_t handlers = 0, starts = 0, starts_refused = 0, exchanges = 0, commits = 0, usages = 0,
                 parked = 0;
+  std::uint64_t created_by_callers = 0, deleted_by_callers = 0, refused_deletions = 0, requests_repeated = 0;
   Milliseconds simulated{};
 };
 
@@ -51,7 +54,11 @@ class Simulation {
   void crash_soon();
   Place here() const;
   void drain();
+  bool all_answered() const;
   void read_end();
+  void read_outbox(Oracle::Seen& seen);
+  void judge_callers(Oracle::Seen& seen);
+  std::int64_t thousandths_of(const Quantity& quantity);
   void check_journal(const std::string& when);
   bool is_delivered();
   void seal_all();
@@ -64,7 +71,10 @@ class Simulation {
   Network network_;
   Machine machine_;
   Oracle oracle_;
+  UsageBook book_;
   std::vector<std::unique_ptr<Reporter>> reporters_;
+  std::vector<std::unique_ptr<Caller>> callers_;
+  std::set<std::string> kept_;  // ids whose deletion the upstream refused for good
   Traffic traffic_;
   std::optional<std::int64_t> crash_after_;  // handlers
   std::optional<WallTime> healthy_since_;    // at work, with a clock that dates
