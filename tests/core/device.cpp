@@ -41,7 +41,11 @@ class BillingClient final : public upstream::HttpClient {
 }  // namespace
 
 upstream::Exchange Billing::answer(const upstream::HttpRequest& request) {
-  const bool is_create = request.method == "POST";
+  const bool is_delete = request.target.ends_with("/delete_usage");
+  const bool is_create = request.method == "POST" && !is_delete;
+  if (is_delete)
+    for (const auto& [name, value] : request.headers)
+      if (name == "chargebee-idempotency-key") deletes.push_back(value + " " + request.body);
   if (is_create) bodies.push_back(request.body);
   if (!script.empty()) {
     auto first = std::move(script.front());
@@ -53,6 +57,7 @@ upstream::Exchange Billing::answer(const upstream::HttpRequest& request) {
   const auto subscription = percent_decode(rest.substr(0, rest.find('/')), false).value_or("");
   if (is_create && subscription == poisoned) return vendor_error(500, "internal_error");
   if (is_create) return create(request, subscription);
+  if (is_delete) return remove(request);
   const auto query = request.target.find("?id=");
   const auto id = percent_decode(std::string_view(request.target).substr(query + 4), true).value_or("");
   const auto found = records.find(id);
@@ -71,6 +76,17 @@ upstream::Exchange Billing::create(const upstream::HttpRequest& request, const s
         taken.usage_date == record.usage_date)
       return vendor_error(400, "duplicate_entry");
   records[id] = record;
+  if (std::exchange(apply_then_lose, false))
+    return upstream::TransportError{upstream::TransportError::Stage::receive, "the answer was lost"};
+  return usage_answer(id, record);
+}
+
+upstream::Exchange Billing::remove(const upstream::HttpRequest& request) {
+  const auto& id = form_fields(request.body).at("id");
+  const auto found = records.find(id);
+  if (found == records.end()) return vendor_error(404, "resource_not_found");
+  const auto record = found->second;
+  records.erase(found);
   if (std::exchange(apply_then_lose, false))
     return upstream::TransportError{upstream::TransportError::Stage::receive, "the answer was lost"};
   return usage_answer(id, record);

@@ -29,6 +29,7 @@ struct Billing {
   };
   std::map<std::string, Record> records;
   std::vector<std::string> bodies;          // of creates, as they arrived
+  std::vector<std::string> deletes;         // the idempotency key and the body of each, as they arrived
   std::deque<upstream::Exchange> script;    // answers that come first, in order; nothing is applied for them
   std::string poisoned;                     // creates of this subscription give a 500
   bool apply_then_lose = false;             // the next create is applied and its answer lost
@@ -38,6 +39,7 @@ struct Billing {
 
  private:
   upstream::Exchange create(const upstream::HttpRequest& request, const std::string& subscription);
+  upstream::Exchange remove(const upstream::HttpRequest& request);
 };
 
 // What the tests configure: one Chargebee upstream, a meter for sms.sent and one for data.bytes.
