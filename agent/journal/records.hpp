@@ -41,6 +41,8 @@ Status store(Transaction& txn, const std::string& key, const Message& message) {
 // In milliseconds, as a usage's ended_at_ms; 0: the clock was not trusted, date_history() gives it a time.
 std::int64_t end_of(const Moment& now);
 
+bool is_history(const v0::Usage& record);  // has a place there: pruning may forget it one day
+
 inline Status store_number(Transaction& txn, const std::string& key, std::uint64_t number) {
   return txn.put(key, wrap(key, number_value(number)));
 }

@@ -26,6 +26,12 @@ OutboxEntry outbox_entry(std::uint64_t sequence, const UsageRecord& record) {
   return {Lane::delayed, {record.due_boot(), record.due_ms()}, sequence};
 }
 
+// A usage that is to be deleted is not forgotten before its deletion has ended.
+bool is_history(const UsageRecord& record) {
+  return has_ended(state_of(record)) &&
+         !(state_of(record) == UsageState::delivered && record.deleted_by() != 0);
+}
+
 Result<StoredUsage> WriteTransaction::usage(std::uint64_t sequence) const {
   auto record = load<UsageRecord>(txn_, usage_key(sequence));
   if (!record) return record.error();
@@ -53,7 +59,8 @@ Status WriteTransaction::move(const StoredUsage& from, UsageRecord to, const Mom
     check(ended != nullptr, "an end has a time");
     to.set_ended_at_ms(end_of(*ended));
     to.clear_request();
-    if (auto s = store_empty(txn_, history_key(to.ended_at_ms() / 1'000, from.sequence)); !s) return s;
+    if (is_history(to))
+      if (auto s = store_empty(txn_, history_key(to.ended_at_ms() / 1'000, from.sequence)); !s) return s;
   } else if (auto s = store_empty(txn_, outbox_key(upstream, outbox_entry(from.sequence, to))); !s) {
     return s;
   }

@@ -253,6 +253,7 @@ Status WriteTransaction::restore_usage(const std::string& key) {
 }
 
 Status WriteTransaction::restore_place(std::uint64_t sequence, const UsageRecord& record) {
+  if (has_ended(state_of(record)) && !is_history(record)) return {};
   const auto place = has_ended(state_of(record))
                          ? history_key(record.ended_at_ms() / 1'000, sequence)
                          : outbox_key(UpstreamName(record.upstream()), outbox_entry(sequence, record));
