@@ -174,7 +174,7 @@ Result<std::vector<StoredUsage>> read_outbox(const Journal& journal, std::size_t
   });
   if (!s) return s.error();
   std::vector<std::uint64_t> sequences;
-  for (const Lane lane : {Lane::parked, Lane::in_doubt, Lane::delayed, Lane::ready}) {
+  for (const Lane lane : {Lane::parked, Lane::in_doubt, Lane::delayed, Lane::ready, Lane::behind}) {
     for (const auto& upstream : upstreams) {
       s = each(*txn, outbox_prefix(upstream, lane), [&](std::string_view key, std::string_view) {
         if (auto fields = parse_outbox_key(key)) sequences.push_back(fields->entry.sequence);
