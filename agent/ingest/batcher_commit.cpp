@@ -80,10 +80,12 @@ WindowContext Batcher::context_for(const platform::WallReading& now) {
   context.ids.today = static_cast<std::uint32_t>(std::max<std::int64_t>(day, 0));
   context.ids.dated = now.trusted;
   context.ids.oldest = static_cast<std::uint32_t>(std::max<std::int64_t>(day - kept_days, 0));
+  // What was given its day before the clock lost its trust is not due by what the clock says since.
+  const auto opened = now.trusted ? now.time : last_trusted_stored_;
   for (std::size_t i = 0; i < settings_.catalog->size(); ++i) {
     const auto& zone = settings_.catalog->rule(i).zone;
-    const auto due = meter::seal_due(zone, settings_.seal_rules[i], deps_.device, now.time);
-    context.openings.push_back({now.time, due.seconds().count(), zone.name()});
+    const auto due = meter::seal_due(zone, settings_.seal_rules[i], deps_.device, opened);
+    context.openings.push_back({opened, due.seconds().count(), zone.name()});
     context.zones.push_back(zone.name());
   }
   context.note_trusted_time = now.trusted && (now.time - last_trusted_stored_ > kTrustedTimeStep ||

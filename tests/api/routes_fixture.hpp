@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/json.hpp>
 
 #include "agent/api/routes.hpp"
@@ -18,6 +19,7 @@ class RoutesTest : public ::testing::Test {
         usages::Collection::Dependencies{bench_.journal(), bench_.committer(), bench_.loop().get_executor(),
                                          bench_.clock(), random_, [this] { return has_room_; }},
         rules());
+    boost::asio::co_spawn(bench_.loop(), collection_->run(), boost::asio::detached);
     routes_.emplace(
         Routes::Dependencies{bench_.batcher(), bench_.journal(), bench_.loop().get_executor(), bench_.clock(),
                              [this] { return status(); }, [this](bool now) { return flush(now); }, key_},

@@ -54,6 +54,21 @@ TEST_F(JournalPrune, CountsTheAgeOfWhatEndedUnderAnUntrustedClockFromTheTrustedO
   EXPECT_EQ(prune(201), 1U);
 }
 
+TEST_F(JournalPrune, KeepsAUsageUntilItsDeletionHasEnded) {
+  const auto sequence = waiting_usage();
+  std::uint64_t deletion = 0;
+  step([&](WriteTransaction& w) {
+    must(w.begin_attempts(UpstreamName("billing"), now(), 1));
+    deletion = must(w.request_deletion(sequence, request(), now())).record.deleted_by();
+  });
+  step([&](WriteTransaction& w) { must(w.deliver(sequence, "r", now(100'000))); });
+  EXPECT_EQ(prune(999), 0U) << "delivered, and still to be deleted";
+  step([&](WriteTransaction& w) { must(w.deliver(deletion, "r", now(200'000))); });
+  EXPECT_EQ(count(prefix(Kind::history)), 2U) << "once each";
+  EXPECT_EQ(prune(201), 2U);
+  EXPECT_EQ(balance_of(bucket()).withdrawn, q("1"));
+}
+
 TEST_F(JournalPrune, LeavesNoRecordOfAForgottenUsageBehind) {
   delivered_at(100);
   EXPECT_EQ(prune(999), 1U);

@@ -67,6 +67,16 @@ Result<std::string> give_up(WriteTransaction& write, const UsageId& id, const Mo
   return "asked to delete " + asked->record.id();
 }
 
+template <class Wanted>
+std::vector<journal::UsageRecord> waiting(const Journal& now, Wanted wanted) {
+  auto outbox = journal::read_outbox(now, 1'000);
+  check(outbox.ok(), "the outbox can be read");
+  std::vector<journal::UsageRecord> out;
+  for (const auto& [sequence, record] : *outbox)
+    if (journal::state_of(record) == UsageState::waiting && wanted(record)) out.push_back(record);
+  return out;
+}
+
 }  // namespace
 
 journal::RequestRecord request(const meter::Usage& usage, bool deletes) {
@@ -105,15 +115,18 @@ Status delete_once(WriteTransaction& write, const UsageId& id, const std::string
   return remember(write, key, *answer);
 }
 
-// Its second is one of few, so that some are corrected on the second of one that is being deleted.
-Act Workload::create_by_a_caller() {
+// Half of them correct a usage: on the second of one that is being deleted, if there is one.
+Act Workload::create_by_a_caller(const Journal& now) {
   const auto number = std::to_string(++calls_);
   meter::Usage usage;
-  usage.id = UsageId("called-" + number);
   usage.series = some_series();
   usage.day = UsageDay(static_cast<std::int32_t>(today_ - below(random_, 2)));
-  usage.usage_date =
-      std::int64_t{usage.day.days_since_epoch()} * kDaySeconds + 40'000 + std::int64_t(below(random_, 10));
+  usage.usage_date = std::int64_t{usage.day.days_since_epoch()} * kDaySeconds + 40'000;
+  const auto deletions =
+      waiting(now, [](const journal::UsageRecord& record) { return record.deletes() != 0; });
+  if (!deletions.empty() && below(random_, 2) == 0)
+    usage = journal::usage_of(deletions[below(random_, deletions.size())]);
+  usage.id = UsageId("called-" + number);
   usage.quantity = some_quantity();
   given_ += usage.quantity;
   callers_ids_.push_back(usage.id.value());
@@ -122,16 +135,18 @@ Act Workload::create_by_a_caller() {
           true};
 }
 
-// One of what is on its way, sealed buckets too, or of what callers created, whatever became of it.
+// One that is being sent, sealed buckets too, or one of the last that callers created, whatever became of it.
 Act Workload::delete_by_a_caller(const Journal& now) {
-  auto outbox = journal::read_outbox(now, 1'000);
-  check(outbox.ok(), "the outbox can be read");
+  const auto sent = waiting(now, [](const journal::UsageRecord& record) {
+    return record.deletes() == 0 && record.attempts() != 0;
+  });
   UsageId id("called-0");
-  if (!outbox->empty() && below(random_, 2) == 0)
-    id = UsageId((*outbox)[below(random_, outbox->size())].record.id());
-  else if (!callers_ids_.empty())
-    id = UsageId(callers_ids_[callers_ids_.size() - 1 -
-                              below(random_, std::min<std::size_t>(callers_ids_.size(), 30))]);
+  if (!sent.empty() && below(random_, 2) == 0) {
+    id = UsageId(sent[below(random_, sent.size())].id());
+  } else if (!callers_ids_.empty()) {
+    const auto back = below(random_, std::min<std::size_t>(callers_ids_.size(), 8));
+    id = UsageId(callers_ids_[callers_ids_.size() - 1 - back]);
+  }
   return {[id, key = "delete " + std::to_string(++calls_), at = moment(boot_number_)](
               const Journal&, WriteTransaction& write) { return delete_once(write, id, key, at); },
           true};

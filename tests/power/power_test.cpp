@@ -81,7 +81,8 @@ TEST(PowerLoss, HappensWhileCallersCreateAndDelete) {
       auto txn = (*journal)->begin_write();
       ASSERT_TRUE(txn.ok());
       journal::WriteTransaction write(std::move(*txn), &(*journal)->remembered_ids());
-      ASSERT_TRUE(act.run(**journal, write).ok());
+      const auto done = act.run(**journal, write);
+      ASSERT_TRUE(done.ok()) << done.error().message;
       ASSERT_TRUE(write.commit().ok());
     }
     auto outbox = journal::read_outbox(**journal, 10'000);

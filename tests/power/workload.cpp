@@ -142,7 +142,7 @@ Act Workload::draw(const Journal& now) {
     case 12:
       return forget();
     case 13:
-      return create_by_a_caller();
+      return create_by_a_caller(now);
     case 14:
       return delete_by_a_caller(now);
     default:

@@ -52,7 +52,7 @@ class Workload {
   Act settle(const journal::Journal& now);
   Act pause_an_upstream();
   Act forget();
-  Act create_by_a_caller();
+  Act create_by_a_caller(const journal::Journal& now);
   Act delete_by_a_caller(const journal::Journal& now);
   Report some_report(bool dated);
 

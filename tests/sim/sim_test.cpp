@@ -44,6 +44,8 @@ TEST_P(OnceBroken, IsKept) { expect_kept(GetParam().seed); }
 INSTANTIATE_TEST_SUITE_P(Simulation, OnceBroken,
                          ::testing::Values(Named{"a repeat was called a duplicate of what was refused", 11},
                                            Named{"what ended under a wrong clock was forgotten", 40},
+                                           Named{"a bucket was due years after the clock was wrong", 20267},
+                                           Named{"a boot was dated just before it fell asleep", 20473},
                                            Named{"a taken date was parked by a stepped clock", 55}),
                          [](const auto& one) { return "Seed" + std::to_string(one.param.seed); });
 

@@ -115,7 +115,10 @@ void Simulation::step_to(WallTime next) {
     machine_.pass(next - world_.now());
     world_.pass(next - world_.now());
   }
-  while (!asleep_until_ && world_.run_next()) settle();
+  while (!asleep_until_ && world_.run_next()) {
+    settle();
+    note_trust();  // it may fall asleep within the same moment
+  }
 }
 
 void Simulation::settle() {
@@ -217,6 +220,10 @@ Place Simulation::here() const {
   return place;
 }
 
+void Simulation::note_trust() {
+  if (machine_.running() && machine_.wall().trusted) oracle_.note_trusted(machine_.boots(), world_.now());
+}
+
 // Since when the device could commit and date what it counts, without anything in the way.
 void Simulation::note_health() {
   const auto enough = plan_.config.commit_interval + 10 * kSecond;
@@ -227,7 +234,7 @@ void Simulation::note_health() {
   const bool dates = works && machine_.wall().trusted;
   if (!dates) healthy_since_.reset();
   if (dates && !healthy_since_) healthy_since_ = world_.now();
-  if (machine_.running() && machine_.wall().trusted) oracle_.note_trusted(machine_.boots(), world_.now());
+  note_trust();
   if (dates && world_.now() - *healthy_since_ > enough) oracle_.note_settled(machine_.boots(), world_.now());
   traffic_.look(works && world_.now() - *working_since_ > enough && traffic_.waited(enough));
   if (works && world_.now() - checked_at_ > kCheckInterval) check_journal("while running");
