@@ -274,7 +274,8 @@ Verdict judge_delete(const meter::Usage& usage, const Exchange& exchange) {
     const std::string* id = answer ? text_of(answer->usage, "id") : nullptr;
     if (id != nullptr && *id == usage.id.value())
       return {Outcome::accepted, std::nullopt, "200", "200 deleted"};
-    return {Outcome::unavailable, std::nullopt, "200, but not the deleted usage: captive portal or proxy?", {}};
+    return {
+        Outcome::unavailable, std::nullopt, "200, but not the deleted usage: captive portal or proxy?", {}};
   }
   auto verdict = judge_error(response, answer);
   const std::string* code = answer ? text_of(answer->root, "api_error_code") : nullptr;
