@@ -38,6 +38,8 @@ class RoutesTest : public ::testing::Test {
     return out;
   }
   void reboot() {
+    routes_.reset();
+    collection_.reset();  // its alarm is the old clock's
     bench_.reboot("boot-2");
     begin();
   }
