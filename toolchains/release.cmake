@@ -1,6 +1,6 @@
 # cmake -C toolchains/release.cmake -B build/release: what ships. What nothing calls is left out.
 set(CMAKE_BUILD_TYPE Release CACHE STRING "")
-set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1 -ffunction-sections -fdata-sections -D_FORTIFY_SOURCE=2 -fstack-protector-strong"
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1 -ffunction-sections -fdata-sections -D_FORTIFY_SOURCE=2 -fstack-protector-strong -Wno-mismatched-new-delete"
     CACHE STRING "")
 include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
 set(CMAKE_EXE_LINKER_FLAGS "${CMAKE_EXE_LINKER_FLAGS} -Wl,--gc-sections" CACHE STRING "" FORCE)
