@@ -119,6 +119,8 @@ void Simulation::step_to(WallTime next) {
 }
 
 void Simulation::settle() {
+  // Also when the clock is stepped again within the same instant: whoever ran between has dated by it.
+  if (machine_.running() && machine_.wall().trusted) oracle_.note_trusted(machine_.boots(), world_.now());
   while (machine_.running() && machine_.run_handler()) {
     ++outcome_.handlers;
     after_handler();
@@ -227,7 +229,6 @@ void Simulation::note_health() {
   const bool dates = works && machine_.wall().trusted;
   if (!dates) healthy_since_.reset();
   if (dates && !healthy_since_) healthy_since_ = world_.now();
-  if (machine_.running() && machine_.wall().trusted) oracle_.note_trusted(machine_.boots(), world_.now());
   if (dates && world_.now() - *healthy_since_ > enough) oracle_.note_settled(machine_.boots(), world_.now());
   traffic_.look(works && world_.now() - *working_since_ > enough && traffic_.waited(enough));
   if (works && world_.now() - checked_at_ > kCheckInterval) check_journal("while running");
