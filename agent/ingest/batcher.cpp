@@ -115,6 +115,7 @@ std::optional<std::uint32_t> Batcher::open_sum(Route& route, WallTime at, const 
   route.seal_generation = seal_generation_;
   route.sum = static_cast<std::uint32_t>(window_.sums.size());
   open_places_ += legs.size();
+  if (now.trusted) window_.dated_at = now.time;
   window_.sums.push_back({std::move(legs), {}});
   return route.sum;
 }

@@ -122,8 +122,8 @@ class Batcher {
   IngestStats& stats() { return stats_; }
   std::uint64_t remembered_ids() const { return remembered_ids_; }  // committed
   bool holds_uncommitted() const { return !window_.empty() || in_flight_ || stuck_ != nullptr; }
-  // How long the journal has been refusing a window: so much longer is the loss window. Meanwhile `received`
-  // cannot be promised and is refused as full.
+  // How long the journal has been refusing a window, until what was counted behind it is committed, too: so
+  // much longer is the loss window. Meanwhile `received` cannot be promised and is refused as full.
   Milliseconds stuck_for() const {
     if (stuck_since_ == BootTime{}) return Milliseconds(0);
     return std::max(Milliseconds(1), deps_.clock.boot() - stuck_since_);
@@ -149,7 +149,7 @@ class Batcher {
   bool is_open(const Route& route, const Span& span) const;
   bool may_open(const std::vector<PlacedSum::Leg>& legs, bool open, bool is_reading) const;
   Window close_window();
-  WindowContext context_for(const platform::WallReading& now);
+  WindowContext context_for(const platform::WallReading& now, std::optional<WallTime> dated_at = {});
   boost::asio::awaitable<void> gather();
   boost::asio::awaitable<void> commit_window();
   boost::asio::awaitable<void> date_slices(const platform::WallReading& now);

@@ -63,7 +63,8 @@ asio::awaitable<void> Batcher::gather() {
     co_await alarm_->wait_for(kGatherFor);
 }
 
-WindowContext Batcher::context_for(const platform::WallReading& now) {
+// `dated_at`: see Window::dated_at.
+WindowContext Batcher::context_for(const platform::WallReading& now, std::optional<WallTime> dated_at) {
   WindowContext context;
   context.now = now.time;
   context.trusted = now.trusted;
@@ -80,12 +81,12 @@ WindowContext Batcher::context_for(const platform::WallReading& now) {
   context.ids.today = static_cast<std::uint32_t>(std::max<std::int64_t>(day, 0));
   context.ids.dated = now.trusted;
   context.ids.oldest = static_cast<std::uint32_t>(std::max<std::int64_t>(day - kept_days, 0));
-  // What was given its day before the clock lost its trust is not due by what the clock says since.
-  const auto opened = now.trusted ? now.time : last_trusted_stored_;
+  // A clock that was stepped since must not put the seal of what it dated off for years.
+  const auto opened_at = now.trusted ? now.time : dated_at.value_or(last_trusted_stored_);
   for (std::size_t i = 0; i < settings_.catalog->size(); ++i) {
     const auto& zone = settings_.catalog->rule(i).zone;
-    const auto due = meter::seal_due(zone, settings_.seal_rules[i], deps_.device, opened);
-    context.openings.push_back({opened, due.seconds().count(), zone.name()});
+    const auto due = meter::seal_due(zone, settings_.seal_rules[i], deps_.device, opened_at);
+    context.openings.push_back({opened_at, due.seconds().count(), zone.name()});
     context.zones.push_back(zone.name());
   }
   context.note_trusted_time = now.trusted && (now.time - last_trusted_stored_ > kTrustedTimeStep ||
@@ -114,12 +115,13 @@ void Batcher::take_turns() {
 
 asio::awaitable<void> Batcher::commit_window() {
   std::unique_ptr<Closed> closed = std::move(stuck_);
-  if (!closed) {
+  const bool was_stuck = closed != nullptr;
+  if (!was_stuck) {
     closed = std::make_unique<Closed>();
     closed->window = close_window();
     closed->waiting = std::move(waiting_);
     closed->opened_places = opened_places_;
-    closed->context = context_for(deps_.clock.wall());
+    closed->context = context_for(deps_.clock.wall(), closed->window.dated_at);
     waiting_.clear();
     take_turns();
   }
@@ -158,7 +160,10 @@ asio::awaitable<void> Batcher::commit_window() {
     waiting_.clear();
   }
   for (const auto& done : waiting) done(committed, closed->outcome);
-  if (committed && stuck_since_ != BootTime{}) {
+  // What was received just before is in the window behind it, and as old: that one follows at once.
+  const bool another_behind = was_stuck && !window_.empty();
+  if (committed && another_behind) urgent_ = true;
+  if (committed && !another_behind && stuck_since_ != BootTime{}) {
     deps_.log.info("journal_has_room_again");
     stuck_since_ = {};
   }

@@ -45,6 +45,7 @@ struct Window {
   std::vector<meter::EventHash> ids;  // of `identified`, in the same order
   std::map<std::string, journal::ProducerCursor> producers;
   std::map<std::string, journal::CounterCursor> counters;  // source -> cursor
+  std::optional<WallTime> dated_at;  // by the clock that was trusted then, when its last dated sum was opened
   bool empty() const { return sums.empty() && producers.empty() && counters.empty(); }
 };
 

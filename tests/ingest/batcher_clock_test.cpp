@@ -33,6 +33,20 @@ class UntrustedClock : public ::testing::Test {
   Bench bench_;
 };
 
+// Counted under a trusted clock, committed under one that somebody has stepped meanwhile.
+TEST(SteppedClock, DoesNotPutOffTheSealOfWhatWasDatedBefore) {
+  Bench bench;
+  bench.at("2027-01-15T12:00:00Z");
+  EXPECT_FALSE(bench.sms("5").refusal);
+  bench.clock().set_trusted(false);
+  bench.at("2090-01-01T00:00:00Z");
+  bench.advance(2 * kInterval);
+  EXPECT_THAT(bench.open(), ElementsAre(Pair("2027-01-15 sub_1 sms-usd", "5")));
+  const auto due = test::must(journal::read_next_seal(bench.journal()));
+  ASSERT_TRUE(due.has_value());
+  EXPECT_LT(WallTime::from_seconds(*due), utc("2027-01-17T00:00:00Z"));
+}
+
 TEST_F(UntrustedClock, DatesNothing) {
   EXPECT_FALSE(bench_.sms().refusal);
   bench_.advance(10 * kMinute);

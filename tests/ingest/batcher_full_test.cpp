@@ -111,6 +111,19 @@ TEST_F(FullJournal, AnswersAtOnceOnceThereIsRoomAgain) {
   EXPECT_EQ(bench_.accepted(), Quantity::of(kManyKeys + 1));
 }
 
+// It was received before anybody could know that there is no room, and is as old as what was refused.
+TEST_F(FullJournal, CommitsWhatIsBehindTheStuckWindowTogetherWithIt) {
+  fill();
+  count_many_keys();
+  ASSERT_FALSE(bench_.commit().ok());
+  EXPECT_FALSE(bench_.sms("1", "behind").refusal);
+  bench_.advance(Milliseconds(60'000));
+  free_again();
+  bench_.advance(kInterval);
+  EXPECT_EQ(bench_.accepted(), Quantity::of(kManyKeys + 1)) << "the repeat, and no interval after it";
+  EXPECT_EQ(bench_.batcher().stuck_for(), Milliseconds(0));
+}
+
 TEST_F(FullJournal, CountsAnIdOnceThatWasReportedAgainMeanwhile) {
   fill();
   EXPECT_FALSE(bench_.with_id("a").refusal);

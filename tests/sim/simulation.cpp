@@ -115,13 +115,12 @@ void Simulation::step_to(WallTime next) {
     machine_.pass(next - world_.now());
     world_.pass(next - world_.now());
   }
-  while (!asleep_until_ && world_.run_next()) {
-    settle();
-    note_trust();  // it may fall asleep within the same moment
-  }
+  while (!asleep_until_ && world_.run_next()) settle();
 }
 
 void Simulation::settle() {
+  // Also when the clock is stepped again within the same instant: whoever ran between has dated by it.
+  if (machine_.running() && machine_.wall().trusted) oracle_.note_trusted(machine_.boots(), world_.now());
   while (machine_.running() && machine_.run_handler()) {
     ++outcome_.handlers;
     after_handler();
@@ -220,10 +219,6 @@ Place Simulation::here() const {
   return place;
 }
 
-void Simulation::note_trust() {
-  if (machine_.running() && machine_.wall().trusted) oracle_.note_trusted(machine_.boots(), world_.now());
-}
-
 // Since when the device could commit and date what it counts, without anything in the way.
 void Simulation::note_health() {
   const auto enough = plan_.config.commit_interval + 10 * kSecond;
@@ -234,7 +229,6 @@ void Simulation::note_health() {
   const bool dates = works && machine_.wall().trusted;
   if (!dates) healthy_since_.reset();
   if (dates && !healthy_since_) healthy_since_ = world_.now();
-  note_trust();
   if (dates && world_.now() - *healthy_since_ > enough) oracle_.note_settled(machine_.boots(), world_.now());
   traffic_.look(works && world_.now() - *working_since_ > enough && traffic_.waited(enough));
   if (works && world_.now() - checked_at_ > kCheckInterval) check_journal("while running");

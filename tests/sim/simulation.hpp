@@ -47,7 +47,6 @@ class Simulation {
   void after_handler();
   void step_to(WallTime next);
   void note_health();
-  void note_trust();
   void start_process();
   void start_again_in(Milliseconds wait);
   void end_process(const std::string& why);
