@@ -1,5 +1,6 @@
 #include "tests/sim/chargebee_model.hpp"
 
+#include <algorithm>
 #include <boost/json.hpp>
 
 #include "agent/base/text.hpp"
@@ -186,6 +187,14 @@ std::vector<BilledRecord> ChargebeeModel::billed() const {
   for (const auto& [id, stored] : records_)
     if (!stored.of_another) out.push_back(stored.record);
   return out;
+}
+
+std::size_t ChargebeeModel::of_others(const std::string& subscription, const std::string& item_price) const {
+  const auto is_one = [&](const auto& entry) {
+    const auto& record = entry.second.record;
+    return entry.second.of_another && record.subscription == subscription && record.item_price == item_price;
+  };
+  return static_cast<std::size_t>(std::count_if(records_.begin(), records_.end(), is_one));
 }
 
 }  // namespace meterd::sim

@@ -34,6 +34,7 @@ class ChargebeeModel final : public UpstreamModel {
 
   upstream::HttpResponse answer(const upstream::HttpRequest& request, WallTime now) override;
   std::vector<BilledRecord> billed() const override;
+  std::size_t of_others(const std::string& subscription, const std::string& item_price) const override;
   std::vector<std::string> complaints() const override { return complaints_; }
   void set_credentials_valid(bool valid) override { credentials_valid_ = valid; }
   void set_storm(bool storm, bool with_retry_after) override {

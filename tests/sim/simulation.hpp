@@ -57,6 +57,7 @@ class Simulation {
   bool all_answered() const;
   void read_end();
   void read_outbox(Oracle::Seen& seen);
+  bool is_crowded_out(const journal::UsageRecord& record) const;
   void judge_callers(Oracle::Seen& seen);
   std::int64_t thousandths_of(const Quantity& quantity);
   void check_journal(const std::string& when);
@@ -74,7 +75,8 @@ class Simulation {
   UsageBook book_;
   std::vector<std::unique_ptr<Reporter>> reporters_;
   std::vector<std::unique_ptr<Caller>> callers_;
-  std::set<std::string> kept_;  // ids whose deletion the upstream refused for good
+  std::set<std::string> kept_;         // ids whose deletion the upstream refused for good
+  std::set<std::string> crowded_out_;  // ids that ran out of dates, as others took them all
   Traffic traffic_;
   std::optional<std::int64_t> crash_after_;  // handlers
   std::optional<WallTime> healthy_since_;    // at work, with a clock that dates

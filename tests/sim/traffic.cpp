@@ -19,13 +19,12 @@ void Traffic::grow() {
   if (!links.contains(kInterface) || draws_.once_in(50)) {
     if (links.contains(kInterface)) deps_.world.count("interface made anew");
     links[kInterface] = {++index_, 0, 0};
-    pending_.clear();  // what was not read by now is gone, or will be found read
+    leave();
   }
   const auto bytes = draws_.between(1, 1'000'000);
   auto& link = links[kInterface];
   (draws_.percent(50) ? link.rx_bytes : link.tx_bytes) += static_cast<std::uint64_t>(bytes);
-  Chunk chunk{
-      deps_.oracle.claim({deps_.series}, bytes * 1'000), deps_.machine.boots(), deps_.world.now(), {}, false};
+  Chunk chunk{deps_.oracle.claim({deps_.series}, bytes * 1'000), deps_.world.now(), {}, false};
   place(chunk);
   pending_.push_back(chunk);
 }
@@ -37,10 +36,15 @@ void Traffic::place(Chunk& chunk) {
   chunk.untrusted = here.untrusted;
 }
 
+// Of the last moments some may have been read, on another day than they came; the rest is gone.
+void Traffic::leave() {
+  for (auto& chunk : pending_) place(chunk);
+  pending_.clear();
+}
+
 void Traffic::look(bool read_by_now) {
   if (pending_.empty()) return;
   const bool untrusted = !deps_.machine.wall().trusted;
-  while (!pending_.empty() && pending_.front().boot != deps_.machine.boots()) pending_.pop_front();
   for (auto& chunk : pending_)
     if (chunk.untrusted != untrusted || deps_.world.now() - chunk.placed > kPlaceAgain || read_by_now)
       place(chunk);

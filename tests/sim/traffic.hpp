@@ -27,6 +27,7 @@ class Traffic {
   void begin();
   // After each step of the world: for how long a process has been at work without a gap, long enough or not.
   void look(bool read_by_now);
+  void leave();  // these counters end
   void stop_making() { making_ = false; }
   bool done() const { return pending_.empty(); }
   // Nothing has been added for that long.
@@ -37,7 +38,6 @@ class Traffic {
  private:
   struct Chunk {
     Oracle::Id claim = 0;
-    std::uint32_t boot = 0;
     WallTime made, placed;
     bool untrusted = false;
   };

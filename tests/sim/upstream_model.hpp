@@ -25,6 +25,8 @@ class UpstreamModel {
   virtual upstream::HttpResponse answer(const upstream::HttpRequest& request, WallTime now) = 0;
   // Everything that came from the device under test; records of others are left out.
   virtual std::vector<BilledRecord> billed() const = 0;
+  // How many usages others have there of the same series.
+  virtual std::size_t of_others(const std::string& subscription, const std::string& item_price) const = 0;
   // Which of its rules were broken by the device (a request that no correct client sends), one line each.
   virtual std::vector<std::string> complaints() const = 0;
   // What a fault schedule may set.
