@@ -328,16 +328,21 @@ asio::awaitable<Result<api::Routes::Dependencies::Flushed>> Core::flush(bool sea
 }
 
 asio::awaitable<Status> Core::clear_backoff(UpstreamName name) {
+  std::size_t at_most = kClearedPerCommit;
   for (;;) {
     auto cleared = std::make_shared<std::size_t>(0);
-    journal::Operation operation = [cleared, name](journal::WriteTransaction& txn) -> Status {
-      auto count = txn.clear_backoff(name, kClearedPerCommit);
+    journal::Operation operation = [cleared, name, at_most](journal::WriteTransaction& txn) -> Status {
+      auto count = txn.clear_backoff(name, at_most);
       if (!count) return count.error();
       *cleared = *count;
       return {};
     };
     const Status committed = co_await committer_.submit(std::move(operation));
-    if (!committed || *cleared < kClearedPerCommit) co_return committed;
+    if (!committed && committed.error().code == Code::full && at_most > 1) {
+      at_most /= 2;  // on a full map a large transaction may not fit where a small one does
+      continue;
+    }
+    if (!committed || *cleared < at_most) co_return committed;
   }
 }
 

@@ -63,7 +63,7 @@ asio::awaitable<void> Batcher::gather() {
     co_await alarm_->wait_for(kGatherFor);
 }
 
-// `dated_at`: see Window::dated_at.
+// `dated_at`: a time of what is dated already, for when the clock is not trusted.
 WindowContext Batcher::context_for(const platform::WallReading& now, std::optional<WallTime> dated_at) {
   WindowContext context;
   context.now = now.time;

@@ -102,8 +102,10 @@ asio::awaitable<Result<Batcher::Dated>> Batcher::date_boot(std::uint32_t boot, U
     SliceDating::Moved moved;
   };
   Dated out;
+  const auto dated_at = WallTime::from_seconds(day.days_since_epoch() * kDaySeconds);
   for (bool more = true; more;) {
-    auto shared = std::make_shared<Shared>(Shared{{context_for(deps_.clock.wall()), settings_.catalog}, {}});
+    auto shared =
+        std::make_shared<Shared>(Shared{{context_for(deps_.clock.wall(), dated_at), settings_.catalog}, {}});
     journal::Operation operation = [shared, boot, day, by,
                                     at_once = slices_at_once_](WriteTransaction& txn) -> Status {
       const DayOfSlice that_day = [day](const meter::TimeZone&, std::uint32_t) { return day; };

@@ -10,7 +10,22 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using upstream::TransportError;
 
-class SpaceTest : public CoreTest {};
+class SpaceTest : public CoreTest {
+ protected:
+  // As after many failures of its own.
+  void put_off(std::uint64_t sequence) {
+    const journal::Due tomorrow{device.journal->boot_number(),
+                                device.clock->boot().since_boot.count() + 86'400'000};
+    journal::Operation operation = [sequence, tomorrow](journal::WriteTransaction& txn) {
+      return txn.retry(sequence, tomorrow, "no answer");
+    };
+    Status told = Error{Code::retry, "not told"};
+    device.core->committer().submit(std::move(operation),
+                                    [&told](Status status) { told = std::move(status); });
+    device.advance(Milliseconds(1));
+    ASSERT_TRUE(told.ok()) << told.error().message;
+  }
+};
 
 TEST_F(SpaceTest, AFullMapForgetsDeliveredHistoryBeforeItRefusesNewBuckets) {
   device.crash();
@@ -56,6 +71,31 @@ TEST_F(SpaceTest, AboveTheWatermarkOpenBucketsCountOnAndNewOnesAreRefused) {
   device.advance(Seconds(3'600));
   EXPECT_EQ(billed("sms-usd"), Quantity::of(static_cast<std::uint64_t>(stored) + 1));
   EXPECT_FALSE(device.report("sms.sent", "sub_new", "1").refusal) << "recovered without a restart";
+  expect_balanced();
+}
+
+// That is what an operator is told to do when the map is full.
+TEST_F(SpaceTest, AFlushTriesEverythingAgainOnAMapThatIsFullOfWhatWaits) {
+  device.crash();
+  device.config.journal_size_max = 1 << 20;
+  device.config.journal_reserve = 256 << 10;
+  device.start();
+  for (int i = 0; i < 20'000; ++i)
+    device.billing.script.push_back(TransportError{TransportError::Stage::connect, "no route"});
+  int stored = 0;
+  for (int round = 0; round < 20; ++round) {
+    while (!device.report("sms.sent", "sub_" + std::to_string(stored), "1").refusal) {
+      ++stored;
+      ASSERT_TRUE(device.commit());
+    }
+    ASSERT_TRUE(device.flush(true));
+    device.advance(Seconds(10));
+  }
+  for (const auto& waiting : device.outbox()) put_off(waiting.sequence);
+  ASSERT_TRUE(device.flush(false));
+  device.billing.script.clear();
+  device.advance(Seconds(3'600));
+  EXPECT_EQ(billed("sms-usd"), Quantity::of(static_cast<std::uint64_t>(stored)));
   expect_balanced();
 }
 

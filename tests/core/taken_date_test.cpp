@@ -29,23 +29,31 @@ class TakenDateTest : public CoreTest {
     ASSERT_EQ(device.outbox().size(), 1U);
     EXPECT_EQ(journal::state_of(device.outbox().front().record), journal::UsageState::waiting);
   }
+  void expect_no_date_from(WallTime stepped) {
+    device.billing.meanwhile = [this, stepped] {
+      device.clock->set_trusted(false);
+      device.clock->set_wall(stepped);
+    };
+    (void)device.flush(true);
+    device.advance(Seconds(1'800));
+    expect_waiting();
+    EXPECT_EQ(device.billing.records.size(), 1U);
+    device.billing.meanwhile = [] {};
+    device.clock->set_trusted(true);
+    device.clock->set_wall(kMidnight + Seconds(1'800));
+    device.advance(Seconds(1'800));
+    expect_billed();
+  }
   static constexpr WallTime kMidnight{Seconds(20'000 * 86'400)};
 };
 
-TEST_F(TakenDateTest, IsNotReplacedByTheWordOfAnUntrustedClock) {
-  device.billing.meanwhile = [this] {
-    device.clock->set_trusted(false);
-    device.clock->set_wall(kMidnight - Seconds(90 * 86'400));
-  };
-  (void)device.flush(true);
-  device.advance(Seconds(1'800));
-  expect_waiting();
-  EXPECT_EQ(device.billing.records.size(), 1U);
-  device.billing.meanwhile = [] {};
-  device.clock->set_trusted(true);
-  device.clock->set_wall(kMidnight + Seconds(1'800));
-  device.advance(Seconds(1'800));
-  expect_billed();
+// By a clock that is behind the day has no other second yet; by one that is ahead it has all of them.
+TEST_F(TakenDateTest, IsNotReplacedByTheWordOfAnUntrustedClockThatIsBehind) {
+  expect_no_date_from(kMidnight - Seconds(90 * 86'400));
+}
+
+TEST_F(TakenDateTest, IsNotReplacedByTheWordOfAnUntrustedClockThatIsAhead) {
+  expect_no_date_from(kMidnight + Seconds(90 * 86'400));
 }
 
 TEST_F(TakenDateTest, IsReplacedOnceTheDayHasAnotherSecond) {

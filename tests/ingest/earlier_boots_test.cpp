@@ -176,5 +176,15 @@ TEST_F(DatedAtTheBootsEnd, ByPiecesAllOfABootGetsOneEstimate) {
               ElementsAre(Pair("2027-01-15 sub_1 berlin", "61"), Pair("2027-01-16 sub_1 berlin", "1439")));
 }
 
+TEST_F(EarlierBoots, AreSealedInTheirTimeIfDatedUnderAClockThatIsAhead) {
+  count_for(kHour, "5");
+  reboot();
+  bench_.at("2090-01-01T00:00:00Z");
+  ASSERT_TRUE(date(1, day_of("2027-01-15")).ok());
+  const auto due = must(journal::read_next_seal(bench_.journal()));
+  ASSERT_TRUE(due.has_value());
+  EXPECT_LT(WallTime::from_seconds(*due), test::utc("2027-01-17T00:00:00Z"));
+}
+
 }  // namespace
 }  // namespace meterd::ingest

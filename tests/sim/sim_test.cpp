@@ -46,7 +46,13 @@ INSTANTIATE_TEST_SUITE_P(Simulation, OnceBroken,
                                            Named{"what ended under a wrong clock was forgotten", 40},
                                            Named{"a bucket was due years after the clock was wrong", 20267},
                                            Named{"a boot was dated just before it fell asleep", 20473},
-                                           Named{"a taken date was parked by a stepped clock", 55}),
+                                           Named{"a taken date was parked by a stepped clock", 55},
+                                           Named{"what was behind a stuck window waited once more", 4186},
+                                           Named{"a counter ended just after midnight", 6091},
+                                           Named{"others had taken nine dates in a row", 6782},
+                                           Named{"a stepped clock put a seal off for months", 7621},
+                                           Named{"a moment of trust was over in the same instant", 9873},
+                                           Named{"a flush was refused on a full map", 11185}),
                          [](const auto& one) { return "Seed" + std::to_string(one.param.seed); });
 
 // --- negative controls: each breaks one thing around the agent, and the oracle must name it

@@ -104,8 +104,8 @@ TEST_F(Create, KnowsEverySubscriptionWhereNoneIsListed) {
 }
 
 TEST_F(Create, KnowsOnlyTheListedSubscriptionsAndTheirItemPrices) {
-  rules_.subscriptions[SubscriptionId("sub_1")] = {{ItemPriceId("sms-usd"), ItemPriceId("plan")},
-                                                   {ItemPriceId("plan")}};
+  rules_.subscriptions[SubscriptionId("sub_1")] = {
+      {ItemPriceId("sms-usd"), ItemPriceId("plan")}, {ItemPriceId("plan")}, {}};
   EXPECT_EQ(created(draft()), "done");
   auto wanted = draft("u2");
   wanted.subscription = SubscriptionId("sub_2");
@@ -118,7 +118,7 @@ TEST_F(Create, KnowsOnlyTheListedSubscriptionsAndTheirItemPrices) {
 }
 
 TEST_F(Create, AcceptsAnItemPriceThatTheSubscriptionHadOnce) {
-  rules_.subscriptions[SubscriptionId("sub_1")] = {{ItemPriceId("new-usd")}, {}};
+  rules_.subscriptions[SubscriptionId("sub_1")] = {{ItemPriceId("new-usd")}, {}, {}};
   EXPECT_EQ(created(draft()), "unknown_item_price item_price_id");
   step([&](WriteTransaction& w) { must(w.put_listed(SubscriptionId("sub_1"), ItemPriceId("sms-usd"))); });
   EXPECT_EQ(created(draft()), "done");
