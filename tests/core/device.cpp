@@ -82,7 +82,7 @@ upstream::Exchange Billing::create(const upstream::HttpRequest& request, const s
 }
 
 upstream::Exchange Billing::remove(const upstream::HttpRequest& request) {
-  const auto& id = form_fields(request.body).at("id");
+  const auto id = form_fields(request.body).at("id");
   const auto found = records.find(id);
   if (found == records.end()) return vendor_error(404, "resource_not_found");
   const auto record = found->second;
