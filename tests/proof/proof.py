@@ -3,7 +3,7 @@
 
 Four campaigns: the simulator's seeds, power cuts at every system call, SIGKILLs of the real programs, and mutants (the
 agent broken on purpose, which the tests must notice). Without --minutes: 10,000 seeds, 100,000 cut points, 500 kills and
-all mutants; this takes hours. With --minutes each gets its share of the time, and the mutants are left out.
+all mutants; this takes over an hour. With --minutes each gets its share of the time, and the mutants are left out.
 
     proof.py --release DIR --dev DIR [--minutes N] [--seed S]
 """
