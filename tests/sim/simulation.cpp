@@ -13,7 +13,6 @@ namespace asio = boost::asio;
 
 namespace {
 constexpr Milliseconds kSecond{1'000};
-constexpr Milliseconds kHour{3'600'000};
 constexpr Milliseconds kCheckInterval{12 * 3'600'000};
 constexpr std::int64_t kDriftSlackMs = 30'000;
 constexpr Milliseconds kSlice{60'000};
