@@ -11,16 +11,19 @@ Status WriteTransaction::withdraw(std::uint64_t sequence, const Moment& now) {
   if (!stored) return stored.error();
   auto general = this->general();
   if (!general) return general.error();
-  auto to = stored->record;
-  to.set_state(v0::WITHDRAWN);
-  to.set_resource_version(take_version(*general, now));
-  to.set_behind(0);
+  const auto version = take_version(*general, now);
   if (auto s = put_general(*general); !s) return s;
-  if (auto s = move(*stored, std::move(to), &now); !s) return s;
+  const auto behind = stored->record.behind();
+  const auto withdrawn = [&](UsageRecord& to) {
+    to.set_state(v0::WITHDRAWN);
+    to.set_resource_version(version);
+    to.set_behind(0);
+  };
+  if (auto s = move(*stored, &now, withdrawn); !s) return s;
   // A deletion that was wanted has nothing left to do, and who waits for that may go.
   if (const auto deletion = stored->record.deleted_by(); deletion != 0)
     if (auto s = withdraw(deletion, now); !s) return s;
-  return leave_line(sequence, stored->record.behind());
+  return leave_line(sequence, behind);
 }
 
 // Who waits behind one that leaves waits for the one before that instead, if it too waited: `behind`.
@@ -147,9 +150,7 @@ Status WriteTransaction::release_behind(const UsageRecord& ended) {
   auto next = usage_if_kept(ended.followed_by());
   if (!next) return next.error();
   if (!next->has_value() || (*next)->record.behind() == 0) return {};
-  auto to = (*next)->record;
-  to.set_behind(0);
-  return move(**next, std::move(to), nullptr);
+  return move(**next, nullptr, [](UsageRecord& to) { to.set_behind(0); });
 }
 
 }  // namespace meterd::journal

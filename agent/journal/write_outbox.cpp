@@ -54,27 +54,30 @@ Result<std::optional<StoredUsage>> WriteTransaction::find_usage(const UsageId& i
   return std::optional<StoredUsage>(std::move(*found));
 }
 
-Status WriteTransaction::move(const StoredUsage& from, UsageRecord to, const Moment* ended) {
-  const auto before = state_of(from.record);
-  const auto after = state_of(to);
-  const UpstreamName upstream(from.record.upstream());
+Status WriteTransaction::move(StoredUsage& stored, const Moment* ended, const Edit& edit) {
+  auto& record = stored.record;
+  const auto before = state_of(record);
+  const UpstreamName upstream(record.upstream());
   if (has_ended(before)) return Error{Code::corrupt, "a usage that has ended stands in the outbox"};
 
-  if (auto s = txn_.erase(outbox_key(upstream, outbox_entry(from.sequence, from.record))); !s) return s;
+  if (auto s = txn_.erase(outbox_key(upstream, outbox_entry(stored.sequence, record))); !s) return s;
+  edit(record);
+  const auto after = state_of(record);
   if (has_ended(after)) {
     check(ended != nullptr, "an end has a time");
-    to.set_ended_at_ms(end_of(*ended));
-    to.clear_request();
-    if (is_in_history(to))
-      if (auto s = store_empty(txn_, history_key(to.ended_at_ms() / 1'000, from.sequence)); !s) return s;
-  } else if (auto s = store_empty(txn_, outbox_key(upstream, outbox_entry(from.sequence, to))); !s) {
+    record.set_ended_at_ms(end_of(*ended));
+    record.clear_request();
+    if (is_in_history(record))
+      if (auto s = store_empty(txn_, history_key(record.ended_at_ms() / 1'000, stored.sequence)); !s)
+        return s;
+  } else if (auto s = store_empty(txn_, outbox_key(upstream, outbox_entry(stored.sequence, record))); !s) {
     return s;
   }
-  if (auto s = store(txn_, usage_key(from.sequence), to); !s) return s;
+  if (auto s = store(txn_, usage_key(stored.sequence), record); !s) return s;
   if (before == after) return {};
 
-  if (after != UsageState::superseded && to.deletes() == 0) {
-    const auto usage = usage_of(from.record);
+  if (after != UsageState::superseded && record.deletes() == 0) {
+    const auto usage = usage_of(record);
     const meter::BucketKey bucket{usage.day, usage.series};
     auto balance = this->balance(bucket);
     if (!balance) return balance.error();
@@ -82,7 +85,7 @@ Status WriteTransaction::move(const StoredUsage& from, UsageRecord to, const Mom
     *balance->part(after) += usage.quantity;
     if (auto s = put_balance(bucket, *balance); !s) return s;
   }
-  const bool is_receipt = to.deletes() != 0 && after == UsageState::delivered;  // and no usage
+  const bool is_receipt = record.deletes() != 0 && after == UsageState::delivered;  // and no usage
   return count_states(upstream, before, is_receipt ? std::nullopt : std::optional(after));
 }
 
@@ -158,11 +161,12 @@ Status WriteTransaction::unsend(std::uint64_t sequence) {
 Status WriteTransaction::deliver(std::uint64_t sequence, const std::string& receipt, const Moment& now) {
   auto stored = usage(sequence);
   if (!stored) return stored.error();
-  auto to = stored->record;
-  to.set_state(v0::DELIVERED);
-  to.set_receipt(receipt);
-  to.clear_last_error();
-  if (auto s = move(*stored, std::move(to), &now); !s) return s;
+  const auto delivered = [&](UsageRecord& to) {
+    to.set_state(v0::DELIVERED);
+    to.set_receipt(receipt);
+    to.clear_last_error();
+  };
+  if (auto s = move(*stored, &now, delivered); !s) return s;
   if (stored->record.deletes() != 0)
     if (auto s = finish_deletion(*stored, now); !s) return s;
   if (auto s = release_behind(stored->record); !s) return s;
@@ -184,13 +188,13 @@ Status WriteTransaction::look_again(std::uint64_t sequence, const Due& due, cons
 Status WriteTransaction::wait(std::uint64_t sequence, const Due& due, const std::string& error, bool looked) {
   auto stored = usage(sequence);
   if (!stored) return stored.error();
-  auto to = stored->record;
-  to.set_state(v0::WAITING);
-  to.set_due_boot(due.boot_number);
-  to.set_due_ms(due.since_boot_ms);
-  to.set_absent_looks(to.absent_looks() + (looked ? 1 : 0));
-  to.set_last_error(error);
-  return move(*stored, std::move(to), nullptr);
+  return move(*stored, nullptr, [&](UsageRecord& to) {
+    to.set_state(v0::WAITING);
+    to.set_due_boot(due.boot_number);
+    to.set_due_ms(due.since_boot_ms);
+    to.set_absent_looks(to.absent_looks() + (looked ? 1 : 0));
+    to.set_last_error(error);
+  });
 }
 
 Status WriteTransaction::park(std::uint64_t sequence, const std::string& error, const Moment& now) {
@@ -212,10 +216,10 @@ Status WriteTransaction::hold_in_doubt(std::uint64_t sequence, const std::string
 Status WriteTransaction::hold_back(std::uint64_t sequence, v0::UsageState state, const std::string& error) {
   auto stored = usage(sequence);
   if (!stored) return stored.error();
-  auto to = stored->record;
-  to.set_state(state);
-  to.set_last_error(error);
-  return move(*stored, std::move(to), nullptr);
+  return move(*stored, nullptr, [&](UsageRecord& to) {
+    to.set_state(state);
+    to.set_last_error(error);
+  });
 }
 
 Status WriteTransaction::supersede(std::uint64_t sequence, const meter::Usage& successor,
@@ -235,9 +239,8 @@ Status WriteTransaction::supersede(std::uint64_t sequence, const meter::Usage& s
   balance->waiting += old.quantity;
   if (auto s = put_balance(bucket, *balance); !s) return s;
 
-  auto to = stored->record;
-  to.set_state(v0::SUPERSEDED);
-  if (auto s = move(*stored, std::move(to), &now); !s) return s;
+  const auto superseded = [](UsageRecord& to) { to.set_state(v0::SUPERSEDED); };
+  if (auto s = move(*stored, &now, superseded); !s) return s;
   const auto inserted =
       insert_usage(successor, request, now, {.supersedes = stored->record.supersedes() + 1});
   return inserted ? Status() : inserted.error();

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -303,7 +304,8 @@ class WriteTransaction {
   Result<std::uint64_t> insert_usage(const meter::Usage& usage, const RequestRecord& request,
                                      const Moment& now, const Origin& origin);
   // The only place where a usage changes state, lane or due time.
-  Status move(const StoredUsage& from, UsageRecord to, const Moment* ended);
+  using Edit = std::function<void(UsageRecord&)>;
+  Status move(StoredUsage& stored, const Moment* ended, const Edit& edit);
   Status wait(std::uint64_t sequence, const Due& due, const std::string& error, bool looked);
   Status hold_back(std::uint64_t sequence, v0::UsageState state, const std::string& error);
   Result<v0::General> general() const;
