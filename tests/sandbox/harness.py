@@ -70,6 +70,20 @@ class Sandbox:
     def advance(self, seconds):
         return self.control("POST", f"advance?seconds={seconds}")
 
+    def invoice(self, usage_id, invoice, line_item=None):
+        """Puts a usage on an invoice; "" takes it off. Like alter and forget, it answers the record."""
+        given = {} if line_item is None else {"line_item": line_item}
+        return self._at_the_console("invoice", usage=usage_id, invoice=invoice, **given)
+
+    def alter(self, usage_id, quantity):
+        return self._at_the_console("alter", usage=usage_id, quantity=quantity)
+
+    def forget(self, usage_id):
+        return self._at_the_console("forget", usage=usage_id)
+
+    def _at_the_console(self, name, **query):
+        return self.control("POST", f"{name}?{urllib.parse.urlencode(query)}")["usage"]
+
     def api(self, **options):
         return Api(self.port, **options)
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The sandbox keeps the vendor's rules: the operations, their validation, idempotency.
 
-Run directly, it runs all of the sandbox's tests: chance_test.py, faults_test.py and process_test.py too.
+Run directly, it runs all of the sandbox's tests: those of the other *_test.py beside it too.
 """
 
 import pathlib
@@ -11,6 +11,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from chance_test import FaultSpec, RandomFaults  # noqa: E402, F401
+from console_test import Console, Reconciling  # noqa: E402, F401
 from faults_test import FaultsOnTheWire, FaultsOverTls  # noqa: E402, F401
 from harness import DAY, KEY, Raw, SandboxTest, basic, usage  # noqa: E402
 from process_test import LedgerAndControl, Process, RateLimit  # noqa: E402, F401

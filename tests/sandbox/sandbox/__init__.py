@@ -10,5 +10,5 @@ silent it takes the answer that is hardest on a client, and a comment says so ("
     ledger, totals     what was charged, exactly; the file it survives in
     faults, canned     which fault hits a request; the answers that some of them give
     wire               what each fault does to the connection
-    control            /_sandbox/: looking into the sandbox and steering it
+    control, console   /_sandbox/: looking into the sandbox and steering it; a person's changes behind the client
 """

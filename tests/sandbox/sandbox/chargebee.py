@@ -126,7 +126,7 @@ class Site:
         return answer
 
     def _delete(self, request, subscription, stored):
-        usage = usages.find(self.ledger, subscription, params.parse_form(request))
+        usage = usages.find_deletable(self.ledger, subscription, params.parse_form(request))
         answer = {"usage": usage}
         self.ledger.delete(usage["id"], stored(answer))
         return answer

@@ -4,6 +4,7 @@ import collections
 import math
 
 from . import faults, params
+from .console import Console
 from .errors import ApiError, json_response, method_not_supported, not_found
 from .idempotency import KEY_HEADER
 
@@ -18,12 +19,16 @@ class Control:
         self._clock = clock
         self._requests = 0
         self._log = collections.deque(maxlen=REQUESTS_KEPT)
+        console = Console(site.ledger, clock)
         self._routes = {
             ("GET", "ledger"): self._ledger,
             ("GET", "requests"): lambda request: {"requests": list(self._log)},
             ("GET", "faults"): lambda request: self._plan.report(),
             ("POST", "faults"): self._set_faults,
             ("POST", "advance"): self._advance,
+            ("POST", "invoice"): lambda request: console.invoice(params.parse_query(request)),
+            ("POST", "alter"): lambda request: console.alter(params.parse_query(request)),
+            ("POST", "forget"): lambda request: console.forget(params.parse_query(request)),
         }
 
     def handle(self, request):

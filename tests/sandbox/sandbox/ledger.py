@@ -1,8 +1,9 @@
 """What was charged: the usages that exist, the rules that tie them together, and the file they survive in.
 
-The file has one JSON line for each charge, delete and clock advance, flushed before the answer leaves (to the
-system, not to the disk: the sandbox survives being killed, not a power cut). The idempotency key that came with a
-charge stands in its line, so that a restarted sandbox still replays: the vendor's memory does not restart either.
+The file has one JSON line for each charge, delete, change at the console and clock advance, flushed before the answer
+leaves (to the system, not to the disk: the sandbox survives being killed, not a power cut). The idempotency key that
+came with a charge stands in its line, so that a restarted sandbox still replays: the vendor's memory does not restart
+either.
 """
 
 import collections
@@ -57,7 +58,19 @@ class Ledger:
     def delete(self, usage_id, stored=None):
         """The usage that no longer exists."""
         usage = self._remove(usage_id)
+        self.deleted += 1
         self._write({"op": "delete", "usage": usage, "stored": stored})
+        return usage
+
+    def amend(self, usage):
+        """Puts a changed record in the place of the one with its id. Its slot of time stays as it is."""
+        self._replace(usage)
+        self._write({"op": "amend", "usage": usage})
+
+    def forget(self, usage_id):
+        """Like delete, but nobody called the API for it: not counted."""
+        usage = self._remove(usage_id)
+        self._write({"op": "forget", "usage": usage})
         return usage
 
     def advanced(self, seconds):
@@ -83,8 +96,12 @@ class Ledger:
         del self.sequence[usage_id]
         self._slots.pop(self._slot(usage), None)
         self.totals.remove(usage)
-        self.deleted += 1
         return usage
+
+    def _replace(self, usage):
+        self.totals.remove(self.usages[usage["id"]])
+        self.usages[usage["id"]] = usage  # another object: the answers that are remembered under keys stay as they were
+        self.totals.add(usage)
 
     # The file.
 
@@ -111,6 +128,11 @@ class Ledger:
             if entry["op"] == "create":
                 self._insert(entry["usage"])
             elif entry["op"] == "delete":
+                self._remove(entry["usage"]["id"])
+                self.deleted += 1
+            elif entry["op"] == "amend":
+                self._replace(entry["usage"])
+            elif entry["op"] == "forget":
                 self._remove(entry["usage"]["id"])
             return entry
         except (ValueError, KeyError, TypeError, ArithmeticError) as error:

@@ -45,3 +45,11 @@ def find(ledger, subscription, values):
     if usage is None or usage["subscription_id"] != subscription:
         raise not_found(f"{usage_id} not found")
     return usage
+
+
+def find_deletable(ledger, subscription, values):
+    usage = find(ledger, subscription, values)
+    if "invoice_id" in usage:
+        # "cannot be invoked for a usage record that has been invoiced". The code is undocumented: 409 has no other.
+        raise ApiError(409, "invalid_state_for_request", f"{usage['id']} has been invoiced")
+    return usage
