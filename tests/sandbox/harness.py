@@ -1,6 +1,7 @@
 """Starts a billing sandbox for a test and talks to it, politely (Api) or byte by byte (Raw)."""
 
 import base64
+import contextlib
 import http.client
 import json
 import pathlib
@@ -50,7 +51,7 @@ class Sandbox:
 
     def control(self, method, path, value=None):
         if self._control is None:
-            self._control = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_SECONDS)
+            self._control = _connection("127.0.0.1", self.port)
         self._control.request(method, "/_sandbox/" + path, None if value is None else json.dumps(value))
         answer = self._control.getresponse()
         body = json.loads(answer.read())
@@ -80,6 +81,10 @@ class Sandbox:
 
     def forget(self, usage_id):
         return self._at_the_console("forget", usage=usage_id)
+
+    def redirect(self, times):
+        """The next so many downloads answer 302 to another link."""
+        return self.control("POST", f"redirect?times={times}")["redirects_left"]
 
     def _at_the_console(self, name, **query):
         return self.control("POST", f"{name}?{urllib.parse.urlencode(query)}")["usage"]
@@ -112,10 +117,10 @@ class Answer:
 
 
 class Api:
-    """The vendor's operations over one keep-alive connection."""
+    """The vendor's operations over one keep-alive connection; over TLS with a client's context."""
 
-    def __init__(self, port, authorization=basic(KEY)):
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
+    def __init__(self, port, authorization=basic(KEY), tls=None):
+        self._connection = _connection("localhost" if tls else "127.0.0.1", port, tls)
         self._authorization = authorization
 
     def close(self):
@@ -144,6 +149,24 @@ class Api:
 
     def list(self, **query):
         return self.call("GET", "/api/v2/usages?" + urllib.parse.urlencode(query))
+
+    def pdf(self, invoice, key=None, **form):
+        body = urllib.parse.urlencode({"invoice[id]": invoice} | form)
+        return self.call("POST", "/api/v2/usages/pdf", body, key)
+
+
+def download(url, headers=(), method="GET", tls=None):
+    """Follows a link as a browser would, over a connection of its own and without credentials; no redirect is taken."""
+    parts = urllib.parse.urlsplit(url)
+    with contextlib.closing(_connection(parts.hostname, parts.port, tls)) as connection:
+        connection.request(method, parts.path, headers=dict(headers))
+        return Answer(connection.getresponse())
+
+
+def _connection(host, port, tls=None):
+    if tls:
+        return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_SECONDS, context=tls)
+    return http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
 
 
 def usage(number=0, **changes):

@@ -14,6 +14,7 @@ from chance_test import FaultSpec, RandomFaults  # noqa: E402, F401
 from console_test import Console, Reconciling  # noqa: E402, F401
 from faults_test import FaultsOnTheWire, FaultsOverTls  # noqa: E402, F401
 from harness import DAY, KEY, Raw, SandboxTest, basic, usage  # noqa: E402
+from pdf_test import Downloads, DownloadsOfAProcess, Pdf  # noqa: E402, F401
 from process_test import LedgerAndControl, Process, RateLimit  # noqa: E402, F401
 
 

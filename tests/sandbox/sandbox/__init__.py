@@ -5,8 +5,9 @@ silent it takes the answer that is hardest on a client, and a comment says so ("
 
     options, main      the command line; start and stop
     http, server       requests in, answers out, one task for each connection
-    chargebee          authentication, routes, idempotency      -> usages, listing (the operations)
+    chargebee          authentication, routes, idempotency      -> usages, listing, downloads (the operations)
     params, errors     reading forms; the vendor's error shape
+    pdf                a page of text, for downloads
     ledger, totals     what was charged, exactly; the file it survives in
     faults, canned     which fault hits a request; the answers that some of them give
     wire               what each fault does to the connection

@@ -5,12 +5,13 @@ import binascii
 import hmac
 import urllib.parse
 
-from . import listing, params, usages
+from . import downloads, listing, params, usages
 from .errors import ApiError, json_response, method_not_supported, not_found
 from .idempotency import IdempotencyMemory
 from .ledger import Ledger
 
 _LIST = "/api/v2/usages"
+_PDF = "/api/v2/usages/pdf"
 _SUBSCRIPTIONS = "/api/v2/subscriptions/"
 _RATE_WINDOW_SECONDS = 60
 
@@ -42,6 +43,7 @@ class Site:
     def __init__(self, options, clock):
         self.ledger = Ledger(options.unique, options.lifetime_limit)
         self.memory = IdempotencyMemory(clock, options.key_window)
+        self.downloads = downloads.Downloads(self.ledger, clock, "https" if options.tls_cert else "http")
         self._clock = clock
         self._rate = RateLimit(clock, options.rate_per_minute)
         self._key = options.key
@@ -49,8 +51,10 @@ class Site:
             self._restore(self.ledger.open(options.ledger))
 
     def handle(self, request, remember=True):
-        """Answers one API request. Without `remember` a change is made but its idempotency key is not kept."""
+        """Answers one API request or download. Without `remember` a change's idempotency key is not kept."""
         try:
+            if request.path.startswith(downloads.PREFIX):
+                return self.downloads.serve(request)
             self._rate.take()
             self._authenticate(request)
             return self._route(request, remember)
@@ -65,7 +69,9 @@ class Site:
         for line in lines:
             if line["op"] == "advance":
                 self._clock.advance(line["seconds"])
-            elif line.get("stored"):
+            elif line["op"] == "link":
+                self.downloads.restore(line["link"])
+            if line.get("stored"):
                 self.memory.remember(line["stored"])
 
     def _authenticate(self, request):
@@ -85,6 +91,9 @@ class Site:
         if request.path == _LIST:
             _expect_method(request, "GET")
             return listing.list_usages(self.ledger, params.parse_query(request))
+        if request.path == _PDF:
+            _expect_method(request, "POST")
+            return self._change(request, remember, lambda stored: self._pdf(request, stored))
         if not request.path.startswith(_SUBSCRIPTIONS):
             raise not_found("No such resource")
         # Split from the right: the vendor's own SDK leaves a "/" in an id as it is.
@@ -129,6 +138,13 @@ class Site:
         usage = usages.find_deletable(self.ledger, subscription, params.parse_form(request))
         answer = {"usage": usage}
         self.ledger.delete(usage["id"], stored(answer))
+        return answer
+
+    def _pdf(self, request, stored):
+        # A replay repeats the first link, which its key may outlive by 20 minutes (undocumented): see valid_till.
+        link = self.downloads.prepare(params.parse_form(request))
+        answer = self.downloads.answer(request, link)
+        self.downloads.publish(link, stored(answer))
         return answer
 
 

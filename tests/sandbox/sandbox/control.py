@@ -29,6 +29,7 @@ class Control:
             ("POST", "invoice"): lambda request: console.invoice(params.parse_query(request)),
             ("POST", "alter"): lambda request: console.alter(params.parse_query(request)),
             ("POST", "forget"): lambda request: console.forget(params.parse_query(request)),
+            ("POST", "redirect"): lambda request: site.downloads.redirect(params.parse_query(request)),
         }
 
     def handle(self, request):

@@ -1,4 +1,4 @@
-"""Which fault hits the next API request: a script first, then chance from a seeded generator."""
+"""Which fault hits the next API request or download: a script first, then chance from a seeded generator."""
 
 import collections
 import dataclasses

@@ -1,9 +1,9 @@
 """What was charged: the usages that exist, the rules that tie them together, and the file they survive in.
 
-The file has one JSON line for each charge, delete, change at the console and clock advance, flushed before the answer
-leaves (to the system, not to the disk: the sandbox survives being killed, not a power cut). The idempotency key that
-came with a charge stands in its line, so that a restarted sandbox still replays: the vendor's memory does not restart
-either.
+The file has one JSON line for each charge, delete, change at the console, link to a PDF and clock advance, flushed
+before the answer leaves (to the system, not to the disk: the sandbox survives being killed, not a power cut). The
+idempotency key that came with a charge stands in its line, so that a restarted sandbox still replays: the vendor's
+memory does not restart either.
 """
 
 import collections
@@ -75,6 +75,9 @@ class Ledger:
 
     def advanced(self, seconds):
         self._write({"op": "advance", "seconds": seconds})
+
+    def linked(self, link, stored=None):
+        self._write({"op": "link", "link": link, "stored": stored})
 
     def report(self):
         usages = [dict(usage, sequence=self.sequence[usage["id"]]) for usage in self.usages.values()]
