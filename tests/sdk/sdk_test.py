@@ -22,7 +22,7 @@ from npm_client import install  # noqa: E402
 
 CHECKS_SECONDS = 180
 DRAIN_SECONDS = 30
-# Checks of what the sandbox does not serve: `source` and the filters beyond those that meterd itself needs, the PDF.
+# Checks of what the sandbox does not serve: `source` and the filters beyond those that meterd itself needs.
 # And it compares every header of a repeated key, where the client changes two from one attempt to the next.
 SANDBOX_LACKS = [
     "create says that its source is api",
@@ -39,7 +39,6 @@ SANDBOX_LACKS = [
     'list: source[in]=["bulk_operation"]',
     'list: source[not_in]=["api","admin_console"]',
     "with retryConfig a create whose answer was lost is not created twice",
-    "pdf of an unknown invoice is a resource_not_found, of none at all a param_wrong_value",
 ]
 
 
