@@ -2,7 +2,6 @@
 
 #include <boost/json.hpp>
 
-#include "agent/api/routes.hpp"
 #include "agent/base/limits.hpp"
 
 namespace meterd::api {
@@ -105,22 +104,6 @@ std::string outbox_json(const std::vector<journal::StoredUsage>& rows, const std
   return json::serialize(json::object{{"outbox", std::move(out)},
                                       {"held", std::move(names)},
                                       {"truncated", rows.size() >= limits::kListRowsMax}});
-}
-
-std::string reconciled_json(const std::vector<ReconciledUpstream>& upstreams) {
-  json::array out;
-  for (const auto& one : upstreams)
-    out.push_back(json::object{{"upstream", one.upstream},
-                               {"held", one.held},
-                               {"more", one.more},
-                               {"looked_up", one.looked_up},
-                               {"delivered", one.delivered},
-                               {"waiting", one.waiting},
-                               {"parked", one.parked},
-                               {"in_doubt", one.in_doubt},
-                               {"error", one.error},
-                               {"retry_after_ms", one.retry_after.count()}});
-  return json::serialize(json::object{{"upstreams", std::move(out)}});
 }
 
 std::string verify_json(const journal::CheckReport& report) {

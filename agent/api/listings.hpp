@@ -9,8 +9,6 @@
 
 namespace meterd::api {
 
-struct ReconciledUpstream;
-
 std::string buckets_json(const std::vector<journal::BucketRow>& rows,
                          const std::vector<journal::UndatedRow>& undated);
 std::string audit_json(const std::vector<journal::AuditRecord>& rows);
@@ -19,7 +17,6 @@ std::string balances_json(const std::vector<journal::BalanceRow>& rows);
 // `held`: the upstreams to which nothing is sent until they are reconciled.
 std::string outbox_json(const std::vector<journal::StoredUsage>& rows, const std::vector<UpstreamName>& held,
                         const journal::Moment& now);
-std::string reconciled_json(const std::vector<ReconciledUpstream>& upstreams);
 std::string verify_json(const journal::CheckReport& report);
 
 }  // namespace meterd::api

@@ -15,8 +15,6 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr Milliseconds kReconcileTime{3'000};  // an answer comes soon, and the operator's program asks on
-
 Response ok(std::string body) { return {200, std::move(body), "application/json", {}}; }
 
 Response not_allowed(std::string_view allow) {
@@ -43,7 +41,8 @@ bool is_get(const Request& request) { return request.method == "GET" || request.
 // The one method of a path; empty: there is nothing.
 std::string_view method_of(std::string_view path) {
   if (path == "/events" || path == "/operator/flush" || path == "/operator/date" ||
-      path == "/operator/reconcile" || path == "/operator/invoice" || path == "/operator/withdraw")
+      path == "/operator/reconcile" || path == "/operator/compare" || path == "/operator/invoice" ||
+      path == "/operator/withdraw")
     return "POST";
   for (const auto* known :
        {"/healthz", "/status", "/metrics", "/operator/buckets", "/operator/balances", "/operator/outbox",
@@ -145,8 +144,8 @@ asio::awaitable<Response> Routes::metrics() {
 asio::awaitable<Response> Routes::operators(const Request& request) {
   if (request.path == "/operator/flush") co_return co_await flush(request);
   if (request.path == "/operator/date") co_return co_await date(request);
-  if (request.path == "/operator/reconcile") co_return co_await reconcile(request);
   if (request.path == "/operator/backup") co_return co_await backup();
+  if (OperatorUpstreams::has(request)) co_return co_await operator_upstreams_.answer(request);
   if (OperatorUsages::has(request.path)) co_return co_await operator_usages_.answer(request);
   const auto& journal = deps_.journal;
   if (request.path == "/operator/audit") {
@@ -179,15 +178,6 @@ asio::awaitable<Response> Routes::operators(const Request& request) {
   const auto read = [&journal] { return check_journal(journal); };  // /operator/verify
   auto report = co_await platform::run_on(deps_.reader, read);
   co_return report ? ok(verify_json(*report)) : from_error(report.error());
-}
-
-asio::awaitable<Response> Routes::reconcile(const Request& request) {
-  std::optional<UpstreamName> only;
-  if (const auto name = request.parameter("upstream")) only = UpstreamName(*name);
-  auto done = co_await deps_.reconcile(std::move(only), kReconcileTime);
-  if (!done && done.error().code == Code::rejected)
-    co_return error_response(404, "not_found", done.error().message);
-  co_return done ? ok(reconciled_json(*done)) : from_error(done.error());
 }
 
 asio::awaitable<Response> Routes::backup() {

@@ -13,22 +13,12 @@
 #include "agent/api/chargebee/service.hpp"
 #include "agent/api/events.hpp"
 #include "agent/api/http.hpp"
+#include "agent/api/operator_upstreams.hpp"
 #include "agent/api/operator_usages.hpp"
 #include "agent/api/status.hpp"
 #include "agent/ingest/batcher.hpp"
 
 namespace meterd::api {
-
-// What one run of reconciling did with an upstream.
-struct ReconciledUpstream {
-  std::string upstream;
-  bool held = false;  // still
-  bool more = false;  // only time is missing: ask again
-  std::size_t looked_up = 0;
-  std::size_t delivered = 0, waiting = 0, parked = 0, in_doubt = 0;
-  std::string error;  // why it is still held
-  Milliseconds retry_after{};
-};
 
 class Routes {
  public:
@@ -49,10 +39,7 @@ class Routes {
     const BasicAuth& tcp_key;  // its owner may replace the key at any time
     // A copy of the journal, one at a time; see backup.hpp.
     std::function<Result<std::shared_ptr<BodyStream>>()> backup = {};
-    // Of one upstream, or of all that are held; for about `at_most`.
-    std::function<boost::asio::awaitable<Result<std::vector<ReconciledUpstream>>>(
-        std::optional<UpstreamName> only, Milliseconds at_most)>
-        reconcile = {};
+    OperatorUpstreams::Dependencies upstreams = {};
   };
   // `collection`: what the Usages API serves.
   Routes(Dependencies dependencies, usages::Collection& collection)
@@ -60,7 +47,8 @@ class Routes {
         events_(deps_.batcher),
         downloads_(collection, deps_.reader, deps_.clock),
         usages_(collection, downloads_),
-        operator_usages_(collection, downloads_) {}
+        operator_usages_(collection, downloads_),
+        operator_upstreams_(deps_.upstreams) {}
 
   // From the header of a request with a body, before any of it is read: why it is refused. Only reports and
   // calls of the Usages API have one.
@@ -80,13 +68,13 @@ class Routes {
   boost::asio::awaitable<Response> flush(const Request& request);
   boost::asio::awaitable<Response> date(const Request& request);
   boost::asio::awaitable<Response> backup();
-  boost::asio::awaitable<Response> reconcile(const Request& request);
 
   Dependencies deps_;
   Events events_;
   chargebee::Downloads downloads_;
   chargebee::Service usages_;
   OperatorUsages operator_usages_;
+  OperatorUpstreams operator_upstreams_;
 };
 
 }  // namespace meterd::api

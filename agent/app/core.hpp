@@ -13,9 +13,9 @@
 #include "agent/api/status.hpp"
 #include "agent/app/config.hpp"
 #include "agent/app/deliveries.hpp"
+#include "agent/app/inquiries.hpp"
 #include "agent/app/surroundings.hpp"
 #include "agent/app/wiring.hpp"
-#include "agent/flush/reconcile.hpp"
 #include "agent/flush/sealer.hpp"
 #include "agent/ingest/batcher.hpp"
 #include "agent/ingest/interface_source.hpp"
@@ -45,11 +45,8 @@ class Core {
   // `flush` of the contract: returns once the journal has committed it.
   boost::asio::awaitable<Result<api::Routes::Dependencies::Flushed>> flush(bool seal_now);
 
-  // Asks the upstreams that are held, or the one of that name, what they have (flush/reconcile.hpp), for
-  // about as long as given. Code::retry while another is under way, Code::rejected for an unknown name.
-  boost::asio::awaitable<Result<std::vector<api::ReconciledUpstream>>> reconcile(
-      std::optional<UpstreamName> only, Milliseconds at_most);
-  void stop_reconciling();  // it ends soon, and none begins
+  // What operators have upstreams asked.
+  Inquiries& inquiries() { return inquiries_; }
 
   // The core's part of the status: everything but the sockets.
   boost::asio::awaitable<Result<api::Status>> status();
@@ -88,6 +85,7 @@ class Core {
   std::unique_ptr<flush::Sealer> sealer_;
   std::unique_ptr<usages::Collection> collection_;
   Deliveries deliveries_;
+  Inquiries inquiries_;
   std::vector<std::shared_ptr<ingest::InterfaceSource>> interfaces_;
   Cursors last_cursors_;  // of all sources since the start, as of the last reload
   std::unique_ptr<platform::Alarm> space_alarm_;
@@ -102,8 +100,6 @@ class Core {
   bool space_is_quiet_ = false;  // nothing was committed since it was read
   bool refusing_new_ = false;    // new keys: above the watermark, or without a reserve
   bool stopping_ = false;
-  flush::Reconciler* reconciler_ = nullptr;  // at work, in a coroutine that owns it
-  bool stopping_reconciling_ = false;
 };
 
 }  // namespace meterd::app

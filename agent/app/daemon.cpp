@@ -151,7 +151,10 @@ class Daemon {
           exit_ = kExitFailed;
           loop_.stop();
         },
-        process_.get()};
+        process_.get(),
+        [this](const upstream::HttpClientOptions& options) {
+          return upstream::make_http_client(loop_.get_executor(), options);
+        }};
     auto core = Core::make(config_, *journal_, surroundings);
     if (!core)
       return refuse("not_started", core.error(),
@@ -211,9 +214,7 @@ class Daemon {
                                            [this](bool seal_now) { return core_->flush(seal_now); },
                                            api_key_,
                                            [this] { return backups_->begin(); },
-                                           [this](std::optional<UpstreamName> only, Milliseconds at_most) {
-                                             return core_->reconcile(std::move(only), at_most);
-                                           }};
+                                           operator_upstreams()};
     routes_ = std::make_unique<api::Routes>(std::move(dependencies), core_->collection());
     http_ = std::make_unique<api::HttpServer>(
         api::HttpServer::Dependencies{
@@ -222,6 +223,18 @@ class Daemon {
             [this](const api::Request& request) { return routes_->answer(request); }, api::Routes::shape},
         std::move(listeners));
     return 0;
+  }
+
+  api::OperatorUpstreams::Dependencies operator_upstreams() {
+    return {[this](std::optional<UpstreamName> only, Milliseconds at_most) {
+              return core_->inquiries().reconcile(std::move(only), at_most);
+            },
+            [this](UpstreamName upstream, std::uint64_t run, Milliseconds at_most) {
+              return core_->inquiries().compare(std::move(upstream), run, at_most);
+            },
+            [this](UpstreamName upstream, std::string invoice) {
+              return core_->inquiries().statement(std::move(upstream), std::move(invoice));
+            }};
   }
 
   asio::awaitable<Result<api::Status>> status() {
@@ -289,7 +302,7 @@ class Daemon {
     for (auto& input : datagrams_) input->stop();
     framed_->stop();
     backups_->close();
-    core_->stop_reconciling();
+    core_->inquiries().stop();
     http_->stop();
     // The inputs end while the batcher still commits: what they take in their last moment is answered truly.
     if (!co_await tasks_->join(kStopDeadline)) {

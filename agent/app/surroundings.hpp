@@ -27,6 +27,9 @@ struct Surroundings {
   std::function<std::unique_ptr<upstream::HttpClient>(const UpstreamConfig&)> make_client;
   std::function<void(const Error&)> on_fatal;
   const platform::Process* process = nullptr;  // for the status; without one it says that it does not know
+  // For a document at a place that an upstream names.
+  std::function<std::unique_ptr<upstream::HttpClient>(const upstream::HttpClientOptions&)>
+      make_download_client = {};
 };
 
 }  // namespace meterd::app

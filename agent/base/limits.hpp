@@ -40,6 +40,7 @@ inline constexpr std::size_t kHttpConnectionsMax = 256;
 // Answers of an upstream.
 inline constexpr std::size_t kUpstreamHeaderBytesMax = 32 * 1024;
 inline constexpr std::size_t kUpstreamBodyBytesMax = 1 << 20;
+inline constexpr std::size_t kDocumentBytesMax = 8 << 20;
 
 // Delivery.
 inline constexpr std::size_t kUsagesPerRound = 16;  // intents in one commit

@@ -92,7 +92,7 @@ void add_verbs(CLI::App& app, Options& options, Verb& verb) {
       [&](Session& session) { return backup(session, options.file, offline::check_copy); })
       ->add_option("FILE", options.file, "Replaced once the copy is whole; keep it on another disk")
       ->required();
-  add("reconcile", "After a restore: ask the upstreams what they have", [&](Session& session) {
+  add("reconcile", "Ask the upstreams what they have, and tell differences", [&](Session& session) {
     return reconcile(session, options.upstream);
   })->add_option("UPSTREAM", options.upstream, "Only this one; default: all that are held");
   add("verify", "Check the whole journal: does everything add up", verify);
@@ -150,6 +150,9 @@ void add_statement(CLI::App& app, Options& options, Verb& verb) {
   auto* from = sub->add_option("--from", order.from, "Or from this day on: 2026-11-22");
   auto* to = sub->add_option("--to", order.to, "Until the end of this day");
   auto* subscription = sub->add_option("--subscription", order.subscription, "Only of this one");
+  sub->add_option("--upstream", order.upstream, "The document that this upstream prints of the invoice")
+      ->check(not_empty)
+      ->needs(of_invoice);
   from->check(not_empty)->needs(to)->excludes(of_invoice);
   to->check(not_empty)->needs(from)->excludes(of_invoice);
   subscription->check(not_empty)->excludes(of_invoice);

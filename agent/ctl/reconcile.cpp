@@ -1,4 +1,5 @@
-// meterctl reconcile: the daemon answers every few seconds, and is asked on until it is done.
+// meterctl reconcile: the daemon answers every few seconds, and is asked on until it is done. First what a
+// restored journal holds, then what each upstream has beside what was delivered to it.
 #include <algorithm>
 #include <boost/json.hpp>
 #include <chrono>
@@ -8,8 +9,10 @@
 #include <vector>
 
 #include "agent/base/text.hpp"
+#include "agent/ctl/comparison.hpp"
 #include "agent/ctl/fields.hpp"
 #include "agent/ctl/layout.hpp"
+#include "agent/ctl/show.hpp"
 #include "agent/ctl/verbs.hpp"
 
 namespace meterd::ctl {
@@ -17,9 +20,9 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr unsigned kOk = 200;
 constexpr std::int64_t kLongestWaitMs =
-    120'000;  // for an upstream that is throttled; longer is an operator's time
+    120'000;                   // for an upstream that is throttled; longer is an operator's time
+constexpr int kWaitsMax = 20;  // in a row
 constexpr const char* kCounts[] = {"looked_up", "delivered", "waiting", "parked", "in_doubt"};
 
 // An upstream's numbers over all answers, and what the last one says.
@@ -27,6 +30,7 @@ struct Sum {
   std::map<std::string, std::int64_t> counts;
   bool held = false;
   std::string error;
+  Comparison compared;
 };
 using Sums = std::map<std::string, Sum>;
 
@@ -49,7 +53,8 @@ std::int64_t add_answer(Sums& sums, const json::object& answer) {
 bool needs_attention(const Sums& sums) {
   return std::any_of(sums.begin(), sums.end(), [](const auto& entry) {
     const auto& sum = entry.second;
-    return sum.held || sum.counts.at("parked") + sum.counts.at("in_doubt") > 0;
+    return sum.held || sum.counts.at("parked") + sum.counts.at("in_doubt") > 0 ||
+           needs_attention(sum.compared);
   });
 }
 
@@ -65,6 +70,7 @@ std::string text_of(const Sums& sums) {
     if (sum.held && !sum.error.empty())
       for (auto& line : wrap_words("error: " + sum.error + "; run meterctl reconcile again", {2, 4}))
         lines.push_back(std::move(line));
+    for (auto& line : lines_of(sum.compared)) lines.push_back(std::move(line));
   }
   return join(lines);
 }
@@ -74,9 +80,36 @@ std::string json_of(const Sums& sums) {
   for (const auto& [name, sum] : sums) {
     json::object one{{"upstream", name}, {"held", sum.held}, {"error", sum.error}};
     for (const auto& [what, count] : sum.counts) one[what] = count;
+    one["compared"] = json_of(sum.compared);
     out.push_back(std::move(one));
   }
   return json::serialize(json::object{{"upstreams", std::move(out)}}) + "\n";
+}
+
+// Asks until `add` wants no more, which it says by -1; else after so many milliseconds.
+template <class NextTarget, class Add>
+Exit ask_on(Session& session, const NextTarget& target, const Add& add) {
+  int waits = 0;
+  for (std::int64_t wait = 0; wait >= 0 && waits <= kWaitsMax;) {
+    waits = wait > 0 ? waits + 1 : 0;
+    if (wait > 0)
+      complain(session.err, "the upstream asks to wait " + std::to_string(wait / 1'000 + 1) + " s");
+    std::this_thread::sleep_for(std::chrono::milliseconds(wait));
+    auto exit = Exit::fine;
+    const auto answer = ask(session, {"POST", target(), {}, {}}, exit);
+    if (!answer) return exit;
+    wait = add(as_object(answer->value));
+    if (wait > kLongestWaitMs) wait = -1;
+  }
+  return Exit::fine;
+}
+
+Exit compare(Session& session, const std::string& upstream, Comparison& out) {
+  const auto target = [&] {
+    const auto run = out.run == 0 ? std::string() : "&run=" + std::to_string(out.run);
+    return "/operator/compare?upstream=" + percent_encode(upstream) + run;
+  };
+  return ask_on(session, target, [&](const json::object& answer) { return add_answer(out, answer); });
 }
 
 }  // namespace
@@ -85,24 +118,14 @@ Exit reconcile(Session& session, const std::string& upstream) {
   const std::string target =
       "/operator/reconcile" + (upstream.empty() ? "" : "?upstream=" + percent_encode(upstream));
   Sums sums;
-  for (std::int64_t wait = 0; wait >= 0;) {
-    if (wait > 0)
-      complain(session.err, "the upstream asks to wait " + std::to_string(wait / 1'000 + 1) + " s");
-    std::this_thread::sleep_for(std::chrono::milliseconds(wait));
-    const auto answer = exchange(session.daemon, {"POST", target, {}, {}});
-    if (!answer) {
-      complain(session.err, answer.error().message);
-      return exit_for(answer.error().code);
-    }
-    boost::system::error_code error;
-    const auto value = json::parse(answer->body, error);
-    if (answer->status != kOk || error) {
-      complain(session.err, reason_in(*answer));
-      return Exit::failed;
-    }
-    wait = add_answer(sums, as_object(value));
-  }
+  const auto asked = ask_on(
+      session, [&] { return target; }, [&](const json::object& answer) { return add_answer(sums, answer); });
+  if (asked != Exit::fine) return asked;
+  auto compared = Exit::fine;
+  for (auto& [name, sum] : sums)
+    if (!sum.held && compared == Exit::fine) compared = compare(session, name, sum.compared);
   session.out << (session.json ? json_of(sums) : text_of(sums));
+  if (compared != Exit::fine) return compared;
   return needs_attention(sums) ? Exit::attention : Exit::fine;
 }
 

@@ -38,8 +38,8 @@ struct Dating {
 };
 Exit date(Session& session, const Dating& dating);
 
-// Until the upstream, or every one, is reconciled or cannot be for now. Attention: one is still held, or
-// something is parked or in doubt.
+// Until the upstream, or every one, is reconciled and compared, or cannot be for now. Attention: one is still
+// held, something is parked or in doubt, or what it has differs from what was delivered.
 Exit reconcile(Session& session, const std::string& upstream);
 
 // Writes a copy of the journal to `file`, which is replaced once the copy is whole, on the disk and checked.
@@ -67,6 +67,7 @@ Exit invoice(Session& session, const InvoiceOrder& order);
 struct StatementOrder {
   std::string invoice;
   std::string from, to, subscription;
+  std::string upstream;  // that prints it; empty: meterd does
 };
 Exit statement(Session& session, const StatementOrder& order, const std::string& file);
 

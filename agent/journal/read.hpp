@@ -77,6 +77,24 @@ Result<std::vector<StoredUsage>> read_invoiced(const Journal& journal, const std
                                                std::size_t at_most);
 
 Result<std::optional<StoredUsage>> read_usage(const Journal& journal, const UsageId& id);
+
+// The first subscription behind `after` that ever had a usage for the upstream; nullopt: there is none.
+Result<std::optional<SubscriptionId>> read_next_subscription(const Journal& journal,
+                                                             const UpstreamName& upstream,
+                                                             const SubscriptionId& after);
+// What the journal knows of a usage that somebody else names.
+struct NamedUsage {
+  UsageId id;
+  meter::SeriesKey series;
+  std::int64_t usage_date = 0;
+};
+struct KnownUsage {
+  std::optional<StoredUsage> stored;
+  bool forgotten = false;  // not stored any more, as far as the sums of its day tell
+  bool damaged = false;    // it cannot be read
+};
+// In the order of `named`.
+Result<std::vector<KnownUsage>> read_known(const Journal& journal, const std::vector<NamedUsage>& named);
 // Of one that was never seen: sequence 0.
 Result<ProducerCursor> read_producer(const Journal& journal, std::string_view producer);
 Result<std::optional<CounterCursor>> read_counter(const Journal& journal, std::string_view source);

@@ -196,6 +196,9 @@ std::string key_expiry_prefix() { return prefix(Kind::key_expiry); }
 std::string key_expiry_key(std::int64_t version, std::string_view key) {
   return KeyWriter(Kind::key_expiry).i64(version).text(key).take();
 }
+std::string subscription_prefix(const UpstreamName& upstream) {
+  return KeyWriter(Kind::subscription).text(upstream.value()).take();
+}
 std::string subscription_key(const UpstreamName& upstream, const SubscriptionId& subscription) {
   return KeyWriter(Kind::subscription).text(upstream.value()).text(subscription.value()).take();
 }

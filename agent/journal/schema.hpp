@@ -86,6 +86,7 @@ std::string by_subscription_key(const SubscriptionId& subscription, std::uint64_
 std::string idempotency_key(std::string_view key);
 std::string key_expiry_prefix();
 std::string key_expiry_key(std::int64_t version, std::string_view key);
+std::string subscription_prefix(const UpstreamName& upstream);
 std::string subscription_key(const UpstreamName& upstream, const SubscriptionId& subscription);
 std::string invoice_key(std::string_view invoice);
 std::string invoiced_prefix(std::string_view invoice);

@@ -13,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include "agent/base/limits.hpp"
 #include "agent/base/result.hpp"
 #include "agent/base/usage_day.hpp"
 
@@ -69,6 +70,7 @@ struct HttpClientOptions {
   std::string authorization;              // the whole header value; a secret
   Milliseconds connect_deadline{10'000};  // name lookup, then again for TCP connect, then again for TLS
   Milliseconds exchange_deadline{30'000};
+  std::size_t answer_bytes_max = limits::kUpstreamBodyBytesMax;  // of its body
 };
 
 // Verifies certificates against the system's store (SSL_CERT_FILE and SSL_CERT_DIR are honoured) and the host

@@ -76,7 +76,7 @@ std::string serialise(const HttpRequest& request, const HttpClientOptions& optio
 // Reads one answer, fed piece by piece. Interim answers ("100 Continue" and its like) are passed over.
 class AnswerReader {
  public:
-  AnswerReader() { restart(); }
+  explicit AnswerReader(std::size_t body_bytes_max) : body_bytes_max_(body_bytes_max) { restart(); }
 
   bool done() const { return done_; }
   bool began() const { return parser_->got_some() || interim_ > 0; }
@@ -124,7 +124,7 @@ class AnswerReader {
   void restart() {
     parser_.emplace();
     parser_->header_limit(limits::kUpstreamHeaderBytesMax);
-    parser_->body_limit(limits::kUpstreamBodyBytesMax);
+    parser_->body_limit(body_bytes_max_);
     parser_->eager(true);
     done_ = false;
   }
@@ -143,17 +143,19 @@ class AnswerReader {
     done_ = parser_->is_done();
   }
 
+  std::size_t body_bytes_max_;
   std::optional<Parser> parser_;
   boost::beast::flat_buffer rest_;
   int interim_ = 0;
   bool done_ = false;
 };
 
-asio::awaitable<Attempt> attempt_on(Stream& stream, const std::string& wire, Milliseconds deadline) {
-  stream.set_deadline(deadline);
+asio::awaitable<Attempt> attempt_on(Stream& stream, const std::string& wire,
+                                    const HttpClientOptions& options) {
+  stream.set_deadline(options.exchange_deadline);
   const Stream::Done sent = co_await stream.write_all(wire);
   if (sent.error) co_return failure(Stage::send, sent.error, false);
-  AnswerReader reader;
+  AnswerReader reader(options.answer_bytes_max);
   while (!reader.done()) {
     Stream::Done read = co_await stream.read_some(reader.space(), kReadBytes);
     if (read.error == asio::error::eof) reader.end(read.error);
@@ -178,7 +180,7 @@ class BeastClient final : public HttpClient {
       co_return TransportError{Stage::resolve, "the request is not one HTTP request"};
     const std::string wire = serialise(request, options_);
     if (const StreamPtr kept = take_kept(repeatable)) {
-      Attempt attempt = co_await attempt_on(*kept, wire, options_.exchange_deadline);
+      Attempt attempt = co_await attempt_on(*kept, wire, options_);
       const bool was_stale = attempt.dropped && !attempt.answer_began && stream_ == kept;
       Exchange result = settle(kept, attempt);
       if (!was_stale) co_return result;
@@ -187,7 +189,7 @@ class BeastClient final : public HttpClient {
     if (auto* failed = std::get_if<TransportError>(&dialed)) co_return std::move(*failed);
     const StreamPtr fresh = std::get<StreamPtr>(dialed);
     stream_ = fresh;
-    Attempt attempt = co_await attempt_on(*fresh, wire, options_.exchange_deadline);
+    Attempt attempt = co_await attempt_on(*fresh, wire, options_);
     co_return settle(fresh, attempt);
   }
 

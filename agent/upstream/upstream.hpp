@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "agent/meter/usage.hpp"
 #include "agent/upstream/http.hpp"
@@ -18,6 +19,8 @@ struct Traits {
   bool read_back = false;            // a usage can be looked up by our id
   std::uint32_t lifetime_limit = 0;  // usages per subscription for ever; 0: none known
   bool local = false;                // it is this journal itself: there is nobody to bill anything twice
+  bool lists = false;       // a subscription's usages can be listed, with the invoices that they are on
+  bool statements = false;  // it prints an invoice's usages as a document
 };
 
 // The closed set of what an answer can mean (spec, delivery rules).
@@ -49,6 +52,27 @@ struct ReadBack {
   std::optional<Quantity> quantity = {};
 };
 
+// A usage as the upstream lists it.
+struct ListedUsage {
+  UsageId id;
+  ItemPriceId item_price;
+  std::int64_t usage_date = 0;     // seconds since the epoch
+  std::string quantity;            // as it stood there
+  std::string invoice, line_item;  // empty: it is on none
+};
+
+struct ListPage {
+  std::vector<ListedUsage> usages;
+  std::string next_offset;  // empty: there is no more
+};
+
+// What was asked for, or why not (verdict, never accepted).
+template <class Wanted>
+struct Answered {
+  std::optional<Wanted> wanted;
+  Verdict verdict = {};
+};
+
 // Stateless; any thread.
 class Upstream {
  public:
@@ -63,6 +87,14 @@ class Upstream {
   virtual ReadBack judge_retrieve(const meter::Usage& usage, const Exchange& exchange) const = 0;
   // Accepted: it is not there any more, or never was. `usage` has its id and series.
   virtual Verdict judge_delete(const meter::Usage& usage, const Exchange& exchange) const = 0;
+
+  // Only with traits().lists: a page of the subscription's usages, by usage_date, all within one exchange.
+  // The offset is the page's before; empty: the first page.
+  virtual HttpRequest encode_list(const SubscriptionId& subscription, const std::string& offset) const;
+  virtual Answered<ListPage> judge_list(const SubscriptionId& subscription, const Exchange& exchange) const;
+  // Only with traits().statements: the URL of the document, which is fetched without our credentials.
+  virtual HttpRequest encode_statement(const std::string& invoice) const;
+  virtual Answered<std::string> judge_statement(const Exchange& exchange) const;
 };
 
 }  // namespace meterd::upstream

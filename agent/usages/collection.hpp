@@ -65,7 +65,8 @@ class Collection {
   // What is on the invoice, or would be if it is open; nullopt: there is no such invoice. Code::invalid: more
   // than `at_most` usages.
   struct Content {
-    journal::v0::Invoice invoice;
+    std::optional<journal::v0::Invoice>
+        invoice;  // nullopt: the upstream made it, and has usages of ours on it
     std::vector<journal::StoredUsage> usages;
   };
   boost::asio::awaitable<Result<std::optional<Content>>> content(std::string invoice, std::size_t at_most);

@@ -49,7 +49,7 @@ Result<std::vector<journal::StoredUsage>> collect(const journal::WriteTransactio
 // An open invoice has nothing yet: what it would take if it were closed now.
 Status gather_open(const journal::WriteTransaction& txn, const Rules& rules, Collection::Content& content,
                    std::size_t at_most) {
-  const auto& invoice = content.invoice;
+  const auto& invoice = *content.invoice;
   auto found = collect(txn, usages_of(invoice, rules), at_most);
   if (!found) return found.error();
   for (auto& stored : *found)
@@ -65,15 +65,15 @@ Result<std::optional<Collection::Content>> read_content(const journal::Journal& 
   const journal::WriteTransaction txn(std::move(*read));
   auto invoice = txn.invoice(id);
   if (!invoice) return invoice.error();
-  if (!invoice->has_value()) return std::optional<Collection::Content>{};
-  Collection::Content content{std::move(**invoice), {}};
-  if (content.invoice.state() == journal::v0::OPEN) {
+  Collection::Content content{std::move(*invoice), {}};
+  if (content.invoice && content.invoice->state() == journal::v0::OPEN) {
     if (auto s = gather_open(txn, rules, content, at_most); !s) return s.error();
     return std::optional(std::move(content));
   }
   auto usages = txn.usages_of_invoice(id, 0, at_most + 1);
   if (!usages) return usages.error();
   if (usages->size() > at_most) return too_many(at_most);
+  if (!content.invoice && usages->empty()) return std::optional<Collection::Content>{};
   content.usages = std::move(*usages);
   return std::optional(std::move(content));
 }

@@ -139,6 +139,8 @@ UsageQuery usages_of(const Invoice& invoice, const Rules& rules) {
   query.has_invoice = false;
   query.order = UsageQuery::Order::date;
   query.hidden = rules.hidden;
+  for (const auto& [name, target] : rules.context->targets)  // who has an upstream is invoiced there
+    if (!target.vendor->traits().local) query.hidden.insert(name);
   return query;
 }
 

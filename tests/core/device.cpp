@@ -241,8 +241,8 @@ Status Device::date(std::uint32_t boot, UsageDay day) {
   return *dated ? Status() : Status(dated->error());
 }
 
-Result<api::ReconciledUpstream> Device::reconcile() {
-  auto done = run_now(*this, wrapped(core->reconcile(std::nullopt, Milliseconds(3'000))));
+Result<flush::Reconciled> Device::reconcile() {
+  auto done = run_now(*this, wrapped(core->inquiries().reconcile(std::nullopt, Milliseconds(3'000))));
   if (!*done) return done->error();
   return (**done).at(0);
 }

@@ -67,7 +67,7 @@ class Device {
   Status flush(bool seal_now);
   Status date(std::uint32_t boot, UsageDay day);  // as an operator
   // meterctl reconcile: what became of the one upstream.
-  Result<api::ReconciledUpstream> reconcile();
+  Result<flush::Reconciled> reconcile();
   void back_up(
       const std::string& directory) const;  // its journal, as meterctl backup has it, becomes a journal there
   Status reload_both(const app::Config& first, const app::Config& second);  // without a pause between them

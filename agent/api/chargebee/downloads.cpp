@@ -71,12 +71,17 @@ statement::Statement statement_of(const std::string& id, const usages::Collectio
                                   const DeviceId& device) {
   statement::Statement out;
   out.title = "Usages of invoice " + id;
-  const auto& invoice = content.invoice;
-  out.facts.emplace_back("Subscription", invoice.subscription_id());
-  if (!invoice.item_price_id().empty()) out.facts.emplace_back("Item price", invoice.item_price_id());
-  out.facts.emplace_back("Term", (invoice.from() > 0 ? "from " + utc(invoice.from()) + " " : "") + "until " +
-                                     utc(invoice.until()));
-  out.facts.emplace_back("State", name_of(invoice.state()));
+  if (content.invoice) {
+    const auto& invoice = *content.invoice;
+    out.facts.emplace_back("Subscription", invoice.subscription_id());
+    if (!invoice.item_price_id().empty()) out.facts.emplace_back("Item price", invoice.item_price_id());
+    out.facts.emplace_back("Term", (invoice.from() > 0 ? "from " + utc(invoice.from()) + " " : "") +
+                                       "until " + utc(invoice.until()));
+    out.facts.emplace_back("State", name_of(invoice.state()));
+  } else {
+    out.facts.emplace_back("Invoiced by",
+                           content.usages.front().record.upstream() + ", as far as known here");
+  }
   out.facts.emplace_back("Device", device.value());
   out.lines = lines_of(content.usages);
   return out;

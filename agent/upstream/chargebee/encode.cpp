@@ -9,6 +9,7 @@ namespace {
 
 // The vendor's documented limit of usages in the life of a subscription; its support may raise it.
 constexpr std::uint32_t kLifetimeLimit = 5'000;
+constexpr int kListRows = 100;  // the most that the vendor gives at once
 
 // application/x-www-form-urlencoded: percent-encoding with a space as "+". "%20" can only stem from a space.
 std::string form_value(std::string_view text) {
@@ -23,7 +24,11 @@ class Chargebee final : public Upstream {
   explicit Chargebee(std::string base_path) : base_path_(std::move(base_path)) {}
 
   Traits traits() const override {
-    return {.idempotent = true, .read_back = true, .lifetime_limit = kLifetimeLimit};
+    return {.idempotent = true,
+            .read_back = true,
+            .lifetime_limit = kLifetimeLimit,
+            .lists = true,
+            .statements = true};
   }
 
   HttpRequest encode_create(const meter::Usage& usage) const override {
@@ -60,6 +65,35 @@ class Chargebee final : public Upstream {
     request.target = path_of(usage) + "?id=" + percent_encode(usage.id.value());
     request.headers = {{"accept", "application/json"}};
     return request;
+  }
+
+  HttpRequest encode_list(const SubscriptionId& subscription, const std::string& offset) const override {
+    HttpRequest request;
+    request.method = "GET";
+    request.target =
+        base_path_ + "/usages?limit=" + std::to_string(kListRows) +
+        "&sort_by%5Basc%5D=usage_date&subscription_id%5Bis%5D=" + percent_encode(subscription.value());
+    if (!offset.empty()) request.target += "&offset=" + percent_encode(offset);
+    request.headers = {{"accept", "application/json"}};
+    return request;
+  }
+
+  HttpRequest encode_statement(const std::string& invoice) const override {
+    HttpRequest request;
+    request.method = "POST";
+    request.target = base_path_ + "/usages/pdf";
+    request.headers = {{"content-type", "application/x-www-form-urlencoded; charset=utf-8"},
+                       {"accept", "application/json"}};
+    request.body = "disposition_type=attachment&invoice%5Bid%5D=" + form_value(invoice);
+    return request;
+  }
+
+  Answered<ListPage> judge_list(const SubscriptionId& subscription, const Exchange& exchange) const override {
+    return chargebee::judge_list(subscription, exchange);
+  }
+
+  Answered<std::string> judge_statement(const Exchange& exchange) const override {
+    return chargebee::judge_statement(exchange);
   }
 
   Verdict judge_create(const meter::Usage& usage, const Exchange& exchange) const override {

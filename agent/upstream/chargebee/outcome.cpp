@@ -5,117 +5,9 @@
 #include "agent/upstream/chargebee/outcome.hpp"
 
 #include <array>
-#include <boost/json/basic_parser_impl.hpp>
-#include <map>
 
 namespace meterd::upstream::chargebee {
 namespace {
-
-namespace json = boost::json;
-
-struct Scalar {
-  enum class Kind : std::uint8_t { string, number, other };
-  Kind kind = Kind::other;
-  std::string text;  // of a number: as it stood in the answer, so that no double touches it
-};
-using Members = std::map<std::string, Scalar, std::less<>>;
-
-// The scalars of an answer's root object and of its member "usage". A name that appears twice makes the
-// answer unreadable: which of the two would count is not ours to guess.
-struct Answer {
-  bool has_usage = false;
-  Members root;
-  Members usage;
-};
-
-// Boost.JSON's handler (its documentation names the members): collects an Answer without building a tree.
-class Reader {
- public:
-  static constexpr std::size_t max_object_size = std::size_t(-1);
-  static constexpr std::size_t max_array_size = std::size_t(-1);
-  static constexpr std::size_t max_key_size = std::size_t(-1);
-  static constexpr std::size_t max_string_size = std::size_t(-1);
-  using Ec = json::error_code;
-  using Text = json::string_view;
-
-  Answer answer;
-
-  bool on_document_begin(Ec&) { return true; }
-  bool on_document_end(Ec&) { return true; }
-  bool on_object_begin(Ec& ec) {
-    if (depth_ == 1 && key_ == "usage") {
-      if (answer.has_usage) return refuse(ec);
-      answer.has_usage = in_usage_ = true;
-    }
-    ++depth_;
-    return true;
-  }
-  bool on_object_end(std::size_t, Ec&) { return leave(); }
-  bool on_array_begin(Ec& ec) {
-    if (depth_ == 0) return refuse(ec);
-    ++depth_;
-    return true;
-  }
-  bool on_array_end(std::size_t, Ec&) { return leave(); }
-  bool on_key_part(Text part, std::size_t, Ec&) { return gather(part); }
-  bool on_key(Text part, std::size_t, Ec&) {
-    gather(part);
-    if (depth_ <= 2) key_ = text_;
-    text_.clear();
-    return true;
-  }
-  bool on_string_part(Text part, std::size_t, Ec&) { return gather(part); }
-  bool on_string(Text part, std::size_t, Ec& ec) { return scalar(Scalar::Kind::string, part, ec); }
-  bool on_number_part(Text part, Ec&) { return gather(part); }
-  bool on_int64(std::int64_t, Text part, Ec& ec) { return scalar(Scalar::Kind::number, part, ec); }
-  bool on_uint64(std::uint64_t, Text part, Ec& ec) { return scalar(Scalar::Kind::number, part, ec); }
-  bool on_double(auto, Text part, Ec& ec) { return scalar(Scalar::Kind::number, part, ec); }
-  bool on_bool(bool, Ec& ec) { return scalar(Scalar::Kind::other, {}, ec); }
-  bool on_null(Ec& ec) { return scalar(Scalar::Kind::other, {}, ec); }
-  bool on_comment_part(Text, Ec&) { return true; }
-  bool on_comment(Text, Ec&) { return true; }
-
- private:
-  static bool refuse(Ec& ec) {
-    ec = make_error_code(json::error::syntax);
-    return false;
-  }
-  bool gather(Text part) {
-    text_.append(part.data(), part.size());
-    return true;
-  }
-  bool leave() {
-    if (--depth_ == 1) in_usage_ = false;
-    return true;
-  }
-  bool scalar(Scalar::Kind kind, Text last_part, Ec& ec) {
-    gather(last_part);
-    const std::string text = std::exchange(text_, {});
-    if (depth_ == 0) return refuse(ec);
-    if (depth_ > 2 || (depth_ == 2 && !in_usage_)) return true;
-    Members& members = depth_ == 1 ? answer.root : answer.usage;
-    return members.emplace(key_, Scalar{kind, text}).second || refuse(ec);
-  }
-
-  int depth_ = 0;
-  bool in_usage_ = false;
-  std::string key_;   // of the member being read, down to the usage's own
-  std::string text_;  // parts of a key or scalar so far
-};
-
-std::optional<Answer> read_answer(const std::string& body) {
-  json::basic_parser<Reader> parser{json::parse_options{}};  // strict, at most 32 levels deep
-  json::error_code ec;
-  const std::size_t used = parser.write_some(false, body.data(), body.size(), ec);
-  if (ec || used != body.size()) return std::nullopt;
-  return std::move(parser.handler().answer);
-}
-
-const std::string* text_of(const Members& members, std::string_view name,
-                           Scalar::Kind kind = Scalar::Kind::string) {
-  const auto found = members.find(name);
-  return found != members.end() && found->second.kind == kind ? &found->second.text : nullptr;
-}
 
 // A vendor's free text for an operator's screen: printable, one line, never cut inside a UTF-8 sequence.
 std::string clean(std::string_view text, std::size_t length_max) {
@@ -139,13 +31,13 @@ struct Comparison {
 
 Comparison compare(const meter::Usage& ours, const Answer& answer) {
   using Content = Comparison::Content;
-  const std::string* id = text_of(answer.usage, "id");
-  const std::string* subscription = text_of(answer.usage, "subscription_id");
-  const std::string* item_price = text_of(answer.usage, "item_price_id");
-  const std::string* usage_date = text_of(answer.usage, "usage_date", Scalar::Kind::number);
-  const std::string* quantity = text_of(answer.usage, "quantity");
-  if (quantity == nullptr) quantity = text_of(answer.usage, "quantity", Scalar::Kind::number);
-  if (!answer.has_usage || !id || !subscription || !item_price || !usage_date || !quantity)
+  const std::string* id = text_of(answer.usage(), "id");
+  const std::string* subscription = text_of(answer.usage(), "subscription_id");
+  const std::string* item_price = text_of(answer.usage(), "item_price_id");
+  const std::string* usage_date = text_of(answer.usage(), "usage_date", Scalar::Kind::number);
+  const std::string* quantity = text_of(answer.usage(), "quantity");
+  if (quantity == nullptr) quantity = text_of(answer.usage(), "quantity", Scalar::Kind::number);
+  if (!answer.has_usage() || !id || !subscription || !item_price || !usage_date || !quantity)
     return {Content::not_ours, "not a usage: captive portal or proxy?", {}};
   if (*id != ours.id.value())
     return {Content::not_ours, "a usage with another id: captive portal or proxy?", {}};
@@ -166,7 +58,7 @@ Comparison compare(const meter::Usage& ours, const Answer& answer) {
     comparable = *theirs;
   if (!differs.empty())
     return {Content::different, "conflict: the upstream's usage differs in " + differs, {}, comparable};
-  const std::string* version = text_of(answer.usage, "resource_version", Scalar::Kind::number);
+  const std::string* version = text_of(answer.usage(), "resource_version", Scalar::Kind::number);
   return {Content::same, {}, version == nullptr ? std::string() : clean(*version, 40), comparable};
 }
 
@@ -210,6 +102,12 @@ Outcome outcome_of(unsigned status, std::string_view code) {
   }
 }
 
+std::string receipt_of(const Comparison& comparison) {
+  return comparison.resource_version.empty() ? "200" : "200 resource_version=" + comparison.resource_version;
+}
+
+}  // namespace
+
 Verdict judge_error(const HttpResponse& response, const std::optional<Answer>& answer) {
   Verdict verdict;
   verdict.detail = std::to_string(response.status);
@@ -238,12 +136,6 @@ Verdict judge_lost(const TransportError& lost) {
   return {Outcome::unavailable, std::nullopt, std::string(name_of(lost.stage)) + ": " + lost.detail, {}};
 }
 
-std::string receipt_of(const Comparison& comparison) {
-  return comparison.resource_version.empty() ? "200" : "200 resource_version=" + comparison.resource_version;
-}
-
-}  // namespace
-
 Verdict judge_create(const meter::Usage& usage, const Exchange& exchange) {
   if (const auto* lost = std::get_if<TransportError>(&exchange)) return judge_lost(*lost);
   const auto& response = std::get<HttpResponse>(exchange);
@@ -271,7 +163,7 @@ Verdict judge_delete(const meter::Usage& usage, const Exchange& exchange) {
   const auto& response = std::get<HttpResponse>(exchange);
   const auto answer = read_answer(response.body);
   if (response.status == 200) {
-    const std::string* id = answer ? text_of(answer->usage, "id") : nullptr;
+    const std::string* id = answer ? text_of(answer->usage(), "id") : nullptr;
     if (id != nullptr && *id == usage.id.value())
       return {Outcome::accepted, std::nullopt, "200", "200 deleted"};
     return {

@@ -2,6 +2,7 @@
 // nobody else.
 #pragma once
 
+#include "agent/upstream/chargebee/answer.hpp"
 #include "agent/upstream/upstream.hpp"
 
 namespace meterd::upstream::chargebee {
@@ -9,5 +10,11 @@ namespace meterd::upstream::chargebee {
 Verdict judge_create(const meter::Usage& usage, const Exchange& exchange);
 Verdict judge_delete(const meter::Usage& usage, const Exchange& exchange);
 ReadBack judge_retrieve(const meter::Usage& usage, const Exchange& exchange);
+Answered<ListPage> judge_list(const SubscriptionId& subscription, const Exchange& exchange);
+Answered<std::string> judge_statement(const Exchange& exchange);
+
+// Of an answer that is not 200: what the vendor's error means. Never accepted.
+Verdict judge_error(const HttpResponse& response, const std::optional<Answer>& answer);
+Verdict judge_lost(const TransportError& lost);
 
 }  // namespace meterd::upstream::chargebee
