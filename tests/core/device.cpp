@@ -14,15 +14,17 @@ namespace json = boost::json;
 
 namespace {
 
+json::object usage_object(const std::string& id, const Billing::Record& record) {
+  return {{"id", id},
+          {"subscription_id", record.subscription},
+          {"item_price_id", record.item_price},
+          {"usage_date", std::stoll(record.usage_date)},
+          {"quantity", record.quantity},
+          {"resource_version", 1'601'708'189'381},
+          {"object", "usage"}};
+}
 upstream::HttpResponse usage_answer(const std::string& id, const Billing::Record& record) {
-  return json_answer(200, json::serialize(json::object{{"usage",
-                                                        {{"id", id},
-                                                         {"subscription_id", record.subscription},
-                                                         {"item_price_id", record.item_price},
-                                                         {"usage_date", std::stoll(record.usage_date)},
-                                                         {"quantity", record.quantity},
-                                                         {"resource_version", 1'601'708'189'381},
-                                                         {"object", "usage"}}}}));
+  return json_answer(200, json::serialize(json::object{{"usage", usage_object(id, record)}}));
 }
 
 class BillingClient final : public upstream::HttpClient {
@@ -36,6 +38,26 @@ class BillingClient final : public upstream::HttpClient {
 
  private:
   Billing& billing_;
+};
+
+class DownloadClient final : public upstream::HttpClient {
+ public:
+  DownloadClient(Billing& billing, upstream::HttpClientOptions options)
+      : billing_(billing), options_(std::move(options)) {}
+  asio::awaitable<upstream::Exchange> exchange(const upstream::HttpRequest& request, bool) override {
+    billing_.fetched.push_back((options_.authorization.empty() ? "" : "credentials ") +
+                               std::string(options_.tls ? "https://" : "http://") + options_.host + ":" +
+                               options_.port + request.target);
+    check(!billing_.downloads.empty(), "the test has an answer to each download");
+    auto answer = std::move(billing_.downloads.front());
+    billing_.downloads.pop_front();
+    co_return answer;
+  }
+  void close() override {}
+
+ private:
+  Billing& billing_;
+  upstream::HttpClientOptions options_;
 };
 
 }  // namespace
@@ -52,6 +74,7 @@ upstream::Exchange Billing::answer(const upstream::HttpRequest& request) {
     script.pop_front();
     return first;
   }
+  if (request.target.starts_with("/api/v2/usages?")) return list(request);
   const std::string_view prefix = "/api/v2/subscriptions/";
   const auto rest = std::string_view(request.target).substr(prefix.size());
   const auto subscription = percent_decode(rest.substr(0, rest.find('/')), false).value_or("");
@@ -90,6 +113,29 @@ upstream::Exchange Billing::remove(const upstream::HttpRequest& request) {
   if (std::exchange(apply_then_lose, false))
     return upstream::TransportError{upstream::TransportError::Stage::receive, "the answer was lost"};
   return usage_answer(id, record);
+}
+
+upstream::Exchange Billing::list(const upstream::HttpRequest& request) {
+  constexpr std::size_t kPage = 2;
+  ++lists;
+  const auto fields = form_fields(request.target.substr(request.target.find('?') + 1));
+  const auto& subscription = fields.at("subscription_id%5Bis%5D");
+  std::map<std::pair<std::string, std::string>, json::object> found;  // by date and id
+  for (const auto& [id, record] : records) {
+    if (record.subscription != subscription || unlisted.contains(id)) continue;
+    auto usage = usage_object(id, record);
+    if (!record.invoice.empty()) usage["invoice_id"] = record.invoice;
+    if (!record.line_item.empty()) usage["line_item_id"] = record.line_item;
+    found.emplace(std::pair(record.usage_date, id), json::object{{"usage", std::move(usage)}});
+  }
+  const auto offset = fields.contains("offset") ? std::stoul(fields.at("offset")) : 0;
+  json::object out{{"list", json::array()}};
+  std::size_t number = 0;
+  for (auto& [place, element] : found)
+    if (const auto at = number++; at >= offset && at < offset + kPage)
+      out["list"].as_array().push_back(std::move(element));
+  if (offset + kPage < number) out["next_offset"] = std::to_string(offset + kPage);
+  return json_answer(200, json::serialize(out));
 }
 
 app::Config small_config(const std::string& directory) {
@@ -145,7 +191,10 @@ void Device::start() {
         return std::make_unique<BillingClient>(billing);
       },
       [](const Error&) { check(false, "the test's disk does not fail"); },
-      &process};
+      &process,
+      [this](const upstream::HttpClientOptions& options) {
+        return std::make_unique<DownloadClient>(billing, options);
+      }};
   auto made = app::Core::make(config, *journal, surroundings);
   check(made.ok(), "the test's configuration is right");
   core = std::move(*made);
@@ -245,6 +294,18 @@ Result<flush::Reconciled> Device::reconcile() {
   auto done = run_now(*this, wrapped(core->inquiries().reconcile(std::nullopt, Milliseconds(3'000))));
   if (!*done) return done->error();
   return (**done).at(0);
+}
+
+Result<flush::Compared> Device::compare(std::uint64_t run, Milliseconds at_most) {
+  auto compared =
+      run_now(*this, wrapped(core->inquiries().compare(config.upstreams.front().name, run, at_most)));
+  return std::move(*compared);
+}
+
+Result<std::string> Device::statement(const std::string& invoice) {
+  auto document =
+      run_now(*this, wrapped(core->inquiries().statement(config.upstreams.front().name, invoice)));
+  return std::move(*document);
 }
 
 void Device::back_up(const std::string& directory) const {

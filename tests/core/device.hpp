@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -26,13 +27,19 @@ namespace meterd::testing {
 struct Billing {
   struct Record {
     std::string subscription, item_price, usage_date, quantity;
+    std::string invoice = {}, line_item = {};
   };
   std::map<std::string, Record> records;
-  std::vector<std::string> bodies;          // of creates, as they arrived
-  std::vector<std::string> deletes;         // the idempotency key and the body of each, as they arrived
-  std::deque<upstream::Exchange> script;    // answers that come first, in order; nothing is applied for them
-  std::string poisoned;                     // creates of this subscription give a 500
-  bool apply_then_lose = false;             // the next create is applied and its answer lost
+  std::vector<std::string> bodies;        // of creates, as they arrived
+  std::vector<std::string> deletes;       // the idempotency key and the body of each, as they arrived
+  std::deque<upstream::Exchange> script;  // answers that come first, in order; nothing is applied for them
+  std::string poisoned;                   // creates of this subscription give a 500
+  bool apply_then_lose = false;           // the next create is applied and its answer lost
+  std::set<std::string> unlisted;         // ids that lists leave out
+  std::size_t lists = 0;                  // answered; two usages a page
+  std::deque<upstream::Exchange>
+      downloads;                            // answers of whatever places documents are fetched from, in order
+  std::vector<std::string> fetched;         // their URLs, with "credentials " before one that was given some
   std::function<void()> meanwhile = [] {};  // called in each exchange: what happens while it lasts
 
   upstream::Exchange answer(const upstream::HttpRequest& request);
@@ -40,6 +47,7 @@ struct Billing {
  private:
   upstream::Exchange create(const upstream::HttpRequest& request, const std::string& subscription);
   upstream::Exchange remove(const upstream::HttpRequest& request);
+  upstream::Exchange list(const upstream::HttpRequest& request);
 };
 
 // What the tests configure: one Chargebee upstream, a meter for sms.sent and one for data.bytes.
@@ -68,6 +76,9 @@ class Device {
   Status date(std::uint32_t boot, UsageDay day);  // as an operator
   // meterctl reconcile: what became of the one upstream.
   Result<flush::Reconciled> reconcile();
+  Result<std::string> statement(const std::string& invoice);  // meterctl statement --upstream
+  // meterctl reconcile's second half, for as long as given.
+  Result<flush::Compared> compare(std::uint64_t run = 0, Milliseconds at_most = Milliseconds(3'000));
   void back_up(
       const std::string& directory) const;  // its journal, as meterctl backup has it, becomes a journal there
   Status reload_both(const app::Config& first, const app::Config& second);  // without a pause between them

@@ -1,5 +1,5 @@
-// The built meterctl: backup into a file that is whole or not there, restore that refuses what is no backup,
-// and reconcile that asks on.
+// The built meterctl: backup into a file that is whole or not there, and restore that refuses what is no
+// backup.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -99,36 +99,6 @@ TEST_F(MeterctlBackup, IsNotRestoredOverAJournal) {
   EXPECT_EQ(done.exit_code, 1);
   EXPECT_THAT(done.err, HasSubstr("there already"));
   EXPECT_EQ(read(to + "/data.mdb"), "a journal");
-}
-
-class MeterctlReconcile : public MeterctlBackup {
- protected:
-  static FakeDaemon::Reply answer(const std::string& members) {
-    return FakeDaemon::json(
-        R"({"upstreams":[{"upstream":"billing","error":"","retry_after_ms":0,"looked_up":2,)"
-        R"("delivered":1,"waiting":1,"parked":0,)" +
-        members + "}]}");
-  }
-};
-
-TEST_F(MeterctlReconcile, AsksOnWhileOnlyTimeIsMissingAndAddsUp) {
-  const auto done = run({answer(R"("in_doubt":0,"held":true,"more":true)"),
-                         answer(R"("in_doubt":0,"held":false,"more":false)")},
-                        {"reconcile"});
-  EXPECT_EQ(done.exit_code, 0) << done.err;
-  EXPECT_THAT(requests_, SizeIs(2));
-  EXPECT_THAT(requests_.at(0), StartsWith("POST /operator/reconcile HTTP"));
-  EXPECT_THAT(done.out, HasSubstr("4 looked up: 2 had been billed"));
-}
-
-TEST_F(MeterctlReconcile, IsFourWhileHeldOrInDoubt) {
-  auto done = run({answer(R"("in_doubt":0,"held":true,"more":false)")}, {"reconcile", "billing"});
-  EXPECT_EQ(done.exit_code, 4);
-  EXPECT_THAT(done.out, HasSubstr("STILL HELD"));
-  EXPECT_THAT(requests_.at(0), StartsWith("POST /operator/reconcile?upstream=billing HTTP"));
-  done = run({answer(R"("in_doubt":1,"held":false,"more":false)")}, {"reconcile", "--json"});
-  EXPECT_EQ(done.exit_code, 4);
-  EXPECT_THAT(done.out, HasSubstr(R"("in_doubt":1)"));
 }
 
 }  // namespace
