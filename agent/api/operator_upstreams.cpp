@@ -83,7 +83,7 @@ asio::awaitable<Response> OperatorUpstreams::answer(const Request& request) {
 
 asio::awaitable<Response> OperatorUpstreams::reconcile(const Request& request) {
   auto only = upstream_in(request);
-  auto done = co_await deps_.reconcile(std::move(only), kAskingTime);
+  auto done = co_await deps_.reconcile(std::move(only), request.peer, kAskingTime);
   if (!done && done.error().code == Code::rejected)
     co_return error_response(404, "not_found", done.error().message);
   co_return done ? ok(reconciled_json(*done)) : from_error(done.error());

@@ -23,9 +23,9 @@ namespace meterd::api {
 class OperatorUpstreams {
  public:
   struct Dependencies {
-    // Of one upstream, or of all that are held; for about `at_most`.
+    // Of one upstream, or of all that are held; for about `at_most`. `by`: who wants it.
     std::function<boost::asio::awaitable<Result<std::vector<flush::Reconciled>>>(
-        std::optional<UpstreamName> only, Milliseconds at_most)>
+        std::optional<UpstreamName> only, std::string by, Milliseconds at_most)>
         reconcile = {};
     // From the beginning if `run` is 0.
     std::function<boost::asio::awaitable<Result<flush::Compared>>(UpstreamName upstream, std::uint64_t run,

@@ -226,8 +226,8 @@ class Daemon {
   }
 
   api::OperatorUpstreams::Dependencies operator_upstreams() {
-    return {[this](std::optional<UpstreamName> only, Milliseconds at_most) {
-              return core_->inquiries().reconcile(std::move(only), at_most);
+    return {[this](std::optional<UpstreamName> only, std::string by, Milliseconds at_most) {
+              return core_->inquiries().reconcile(std::move(only), std::move(by), at_most);
             },
             [this](UpstreamName upstream, std::uint64_t run, Milliseconds at_most) {
               return core_->inquiries().compare(std::move(upstream), run, at_most);

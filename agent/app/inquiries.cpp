@@ -40,6 +40,7 @@ Result<Place> place_of(const std::string& url) {
 }  // namespace
 
 asio::awaitable<Result<std::vector<flush::Reconciled>>> Inquiries::reconcile(std::optional<UpstreamName> only,
+                                                                             std::string by,
                                                                              Milliseconds at_most) {
   const auto upstreams = upstreams_of(deps_.config);
   const auto wanted = [&](const UpstreamConfig& upstream) { return !only || upstream.name == *only; };
@@ -66,7 +67,7 @@ asio::awaitable<Result<std::vector<flush::Reconciled>>> Inquiries::reconcile(std
       continue;  // reloaded, or asked twice
     flush::Reconciler reconciler({deps_.context, target->second, client_for(upstream), deps_.journal,
                                   deps_.committer, deps_.around.reader, deps_.around.clock, deps_.around.log,
-                                  configured});
+                                  configured, by});
     reconciler_ = &reconciler;
     auto done = co_await reconciler.run(std::max(Milliseconds(0), until - clock.boot()));
     reconciler_ = nullptr;

@@ -33,8 +33,10 @@ class Inquiries {
   explicit Inquiries(Dependencies dependencies) : deps_(std::move(dependencies)) {}
 
   // Asks the upstreams that are held, or the one of that name, what they have (flush/reconcile.hpp), for
-  // about as long as given. Code::retry while another is under way, Code::rejected for an unknown name.
+  // about as long as given; `by` is who wants it. Code::retry while another is under way, Code::rejected for
+  // an unknown name.
   boost::asio::awaitable<Result<std::vector<flush::Reconciled>>> reconcile(std::optional<UpstreamName> only,
+                                                                           std::string by,
                                                                            Milliseconds at_most);
 
   // Compares what the upstream has with what was delivered (flush/compare.hpp), for about as long as given:

@@ -124,6 +124,7 @@ bool Reconciler::is_of_another_device() {
 
 // What was open becomes usages, so that it has an id to be looked up.
 asio::awaitable<Status> Reconciler::seal_copied() {
+  std::size_t at_once = kBucketsPerCommit;
   for (;;) {
     struct Step {
       std::size_t found = 0;
@@ -131,10 +132,10 @@ asio::awaitable<Status> Reconciler::seal_copied() {
     };
     auto step = std::make_shared<Step>();
     const bool trusted = deps_.clock.wall().trusted;
-    journal::Operation operation = [step, trusted, at = now(), name = deps_.target.name,
+    journal::Operation operation = [step, trusted, at_once, at = now(), name = deps_.target.name,
                                     context = deps_.context](journal::WriteTransaction& txn) -> Status {
       *step = {};
-      auto buckets = txn.copied_buckets(name, kBucketsPerCommit);
+      auto buckets = txn.copied_buckets(name, at_once);
       if (!buckets) return buckets.error();
       step->found = buckets->size();
       if (!buckets->empty() && !trusted)
@@ -144,8 +145,11 @@ asio::awaitable<Status> Reconciler::seal_copied() {
       return {};
     };
     const Status committed = co_await deps_.committer.submit(std::move(operation));
-    if (!committed) co_return committed;
-    if (step->found < kBucketsPerCommit) co_return committed;
+    if (!committed && committed.error().code == Code::full && at_once > 1) {
+      at_once /= 2;  // on a full map one fits where many do not
+      continue;
+    }
+    if (!committed || step->found < at_once) co_return committed;
   }
 }
 
@@ -282,7 +286,7 @@ asio::awaitable<Status> Reconciler::commit(Group group) {
 asio::awaitable<Result<bool>> Reconciler::release() {
   auto released = std::make_shared<bool>(false);
   const std::string summary = "upstream " + deps_.target.name.value();
-  journal::Operation operation = [released, summary, at = now(), name = deps_.target.name,
+  journal::Operation operation = [released, summary, by = deps_.by, at = now(), name = deps_.target.name,
                                   configured = deps_.configured](journal::WriteTransaction& txn) -> Status {
     *released = false;
     auto usages = txn.unreconciled(name, 0, 1);
@@ -292,7 +296,7 @@ asio::awaitable<Result<bool>> Reconciler::release() {
     if (!usages->empty() || !buckets->empty()) return {};
     if (auto s = txn.release(name, configured); !s) return s;
     *released = true;
-    return txn.put_audit({"operator", "reconcile", summary + " is reconciled"}, at);
+    return txn.put_audit({by, "reconcile", summary + " is reconciled"}, at);
   };
   const Status committed = co_await deps_.committer.submit(std::move(operation));
   if (!committed) co_return committed.error();

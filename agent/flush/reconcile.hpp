@@ -65,6 +65,7 @@ class Reconciler {
     platform::Clock& clock;
     Log& log;
     std::vector<UpstreamName> configured;
+    std::string by = {};  // who wants it, for the audit
   };
   explicit Reconciler(Dependencies dependencies) : deps_(std::move(dependencies)) {}
 

@@ -85,17 +85,25 @@ asio::awaitable<Result<journal::v0::Invoice>> Collection::invoice(InvoiceOrder o
   if (!target.vendor->traits().local)
     co_return Error{Code::rejected, "usages are invoiced by the upstream " + rules_->upstream.value()};
   auto step = std::make_shared<InvoiceStep>();
+  std::size_t at_once = kUsagesAStep;
   do {
-    journal::Operation operation = [step, order, by, rules = rules_, at = now(),
+    journal::Operation operation = [step, order, by, rules = rules_, at = now(), at_once,
                                     after = step->after](journal::WriteTransaction& txn) -> Status {
-      auto taken = take_step(txn, order, *rules, after, at);
+      auto taken = take_step(txn, order, *rules, after, at_once, at);
       if (!taken) return taken.error();
       if (!taken->refused.empty()) return Error{Code::rejected, taken->refused};
       *step = std::move(*taken);
       if (step->more) return {};
       return txn.put_audit({by, name_of(order.verb), described(order)}, at);
     };
+    const auto before = *step;
     const Status committed = co_await deps_.committer.submit(std::move(operation));
+    if (!committed && committed.error().code == Code::full && at_once > 1) {
+      *step = before;
+      step->more = true;
+      at_once /= 2;
+      continue;
+    }
     if (!committed) co_return committed.error();
   } while (step->more);
   co_return std::move(step->invoice);

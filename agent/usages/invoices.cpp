@@ -11,8 +11,6 @@ using journal::WriteTransaction;
 using journal::v0::Invoice;
 using Invoices = std::vector<WriteTransaction::NamedInvoice>;
 
-constexpr std::size_t kUsagesAStep = 64;
-
 bool covers(const Invoice& invoice, const SubscriptionId& subscription, const ItemPriceId& item_price) {
   return invoice.subscription_id() == subscription.value() &&
          (invoice.item_price_id().empty() || invoice.item_price_id() == item_price.value());
@@ -56,13 +54,14 @@ Status take(WriteTransaction& txn, const InvoiceOrder& order, const journal::Sto
 
 Result<InvoiceStep> take_usages(WriteTransaction& txn, const InvoiceOrder& order, const Rules& rules,
                                 Invoice invoice, const Invoices& invoices,
-                                const std::optional<UsageQuery::Place>& after, const journal::Moment& now) {
+                                const std::optional<UsageQuery::Place>& after, std::size_t at_most,
+                                const journal::Moment& now) {
   if (!after) {  // from the beginning, also where an earlier attempt was cut short
     invoice.set_late(0);
     invoice.set_inactive(0);
   }
   auto query = usages_of(invoice, rules);
-  query.limit = kUsagesAStep;
+  query.limit = at_most;
   query.after = after;
   auto page = txn.usages(query);
   if (!page) return page.error();
@@ -110,16 +109,18 @@ Result<InvoiceStep> begin(WriteTransaction& txn, const InvoiceOrder& order, cons
   return InvoiceStep{"", false, {}, std::move(invoice)};
 }
 
-Result<InvoiceStep> give_back(WriteTransaction& txn, const InvoiceOrder& order, const journal::Moment& now) {
+Result<InvoiceStep> give_back(WriteTransaction& txn, const InvoiceOrder& order, std::size_t at_most,
+                              const journal::Moment& now) {
   auto known = txn.invoice(order.invoice);
   if (!known) return known.error();
   if (!known->has_value()) return refused("there is no invoice " + order.invoice);
   Invoice invoice = std::move(**known);
-  auto usages = txn.usages_of_invoice(order.invoice, 0, kUsagesAStep);
+  auto usages = txn.usages_of_invoice(order.invoice, 0, at_most);
   if (!usages) return usages.error();
   for (const auto& stored : *usages)
     if (auto s = txn.detach(stored.sequence, now); !s) return s.error();
-  const bool more = usages->size() == kUsagesAStep;
+  const bool more = usages->size() == at_most;
+  if (!more) invoice.clear_lines();
   invoice.set_state(more ? journal::v0::CLEARING : journal::v0::VOIDED);
   invoice.set_changed_at_ms(now.wall.since_epoch.count());
   const bool gone = !more && order.verb == InvoiceOrder::Verb::remove;
@@ -161,15 +162,16 @@ std::int64_t closed_until(const Invoices& invoices, const SubscriptionId& subscr
 }
 
 Result<InvoiceStep> take_step(WriteTransaction& txn, const InvoiceOrder& order, const Rules& rules,
-                              const std::optional<UsageQuery::Place>& after, const journal::Moment& now) {
+                              const std::optional<UsageQuery::Place>& after, std::size_t at_most,
+                              const journal::Moment& now) {
   using Verb = InvoiceOrder::Verb;
-  if (order.verb == Verb::annul || order.verb == Verb::remove) return give_back(txn, order, now);
+  if (order.verb == Verb::annul || order.verb == Verb::remove) return give_back(txn, order, at_most, now);
   auto invoices = txn.invoices();
   if (!invoices) return invoices.error();
   auto begun = begin(txn, order, *invoices, now);
   if (!begun || !begun->refused.empty()) return begun;
   if (order.verb == Verb::close)
-    return take_usages(txn, order, rules, std::move(begun->invoice), *invoices, after, now);
+    return take_usages(txn, order, rules, std::move(begun->invoice), *invoices, after, at_most, now);
   begun->invoice.set_state(journal::v0::OPEN);
   if (auto s = txn.put_invoice(order.invoice, begun->invoice); !s) return s.error();
   return begun;

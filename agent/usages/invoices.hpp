@@ -30,8 +30,10 @@ struct InvoiceStep {
   std::optional<journal::UsageQuery::Place> after;
   journal::v0::Invoice invoice;
 };
+// One step takes or gives back so many usages; fewer fit where the journal is full.
+inline constexpr std::size_t kUsagesAStep = 64;
 Result<InvoiceStep> take_step(journal::WriteTransaction& txn, const InvoiceOrder& order, const Rules& rules,
-                              const std::optional<journal::UsageQuery::Place>& after,
+                              const std::optional<journal::UsageQuery::Place>& after, std::size_t at_most,
                               const journal::Moment& now);
 
 // What the invoice may take: not yet invoiced, in its term, in order of usage_date.

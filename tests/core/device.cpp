@@ -291,7 +291,8 @@ Status Device::date(std::uint32_t boot, UsageDay day) {
 }
 
 Result<flush::Reconciled> Device::reconcile() {
-  auto done = run_now(*this, wrapped(core->inquiries().reconcile(std::nullopt, Milliseconds(3'000))));
+  auto done =
+      run_now(*this, wrapped(core->inquiries().reconcile(std::nullopt, "user 0", Milliseconds(3'000))));
   if (!*done) return done->error();
   return (**done).at(0);
 }
