@@ -64,13 +64,7 @@ Result<std::vector<StoredUsage>> WriteTransaction::usages_of_invoice(std::string
                              return sequences.size() < at_most;
                            });
   if (!scanned) return scanned.error();
-  std::vector<StoredUsage> out;
-  for (const auto sequence : sequences) {
-    auto stored = usage(sequence);
-    if (!stored) return stored.error();
-    out.push_back(std::move(*stored));
-  }
-  return out;
+  return usages_of(sequences);
 }
 
 Result<std::vector<InvoiceRow>> read_invoices(const Journal& journal) {

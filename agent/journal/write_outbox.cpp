@@ -45,6 +45,17 @@ Result<std::optional<StoredUsage>> WriteTransaction::usage_if_kept(std::uint64_t
   return std::optional(StoredUsage{sequence, std::move(**record)});
 }
 
+Result<std::vector<StoredUsage>> WriteTransaction::usages_of(
+    const std::vector<std::uint64_t>& sequences) const {
+  std::vector<StoredUsage> out;
+  for (const auto sequence : sequences) {
+    auto stored = usage(sequence);
+    if (!stored) return stored.error();
+    out.push_back(std::move(*stored));
+  }
+  return out;
+}
+
 Result<std::optional<StoredUsage>> WriteTransaction::find_usage(const UsageId& id) const {
   auto sequence = load_number(txn_, usage_id_key(id));
   if (!sequence) return sequence.error();

@@ -316,6 +316,7 @@ class WriteTransaction {
   Status count_for_life(const meter::SeriesKey& series);
   Status forget(const StoredUsage& stored);
   Result<std::optional<StoredUsage>> usage_if_kept(std::uint64_t sequence) const;
+  Result<std::vector<StoredUsage>> usages_of(const std::vector<std::uint64_t>& sequences) const;
   Status release_behind(const UsageRecord& ended);
   Status leave_line(std::uint64_t sequence, std::uint64_t behind);
   Status end_refused_deletions(const UpstreamName& upstream, std::uint64_t sequence, const Moment& now);

@@ -68,13 +68,7 @@ Result<std::vector<StoredUsage>> WriteTransaction::usages_at(const meter::Series
     return true;
   });
   if (!scanned) return scanned.error();
-  std::vector<StoredUsage> out;
-  for (const auto sequence : sequences) {
-    auto stored = usage(sequence);
-    if (!stored) return stored.error();
-    out.push_back(std::move(*stored));
-  }
-  return out;
+  return usages_of(sequences);
 }
 
 Result<bool> WriteTransaction::was_listed(const SubscriptionId& subscription,

@@ -1,13 +1,6 @@
 // The built meterctl: backup into a file that is whole or not there, and restore that refuses what is no
 // backup.
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include <fstream>
-#include <iterator>
-
-#include "tests/ctl/fake_daemon.hpp"
-#include "tests/ctl/program.hpp"
+#include "tests/ctl/meterctl_test.hpp"
 
 namespace meterd::test {
 namespace {
@@ -16,31 +9,16 @@ using ::testing::HasSubstr;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 
-class MeterctlBackup : public ::testing::Test {
+class MeterctlBackup : public MeterctlTest {
  protected:
-  ~MeterctlBackup() override { std::filesystem::remove_all(directory_); }
-
-  Finished run(std::deque<FakeDaemon::Reply> script, std::vector<std::string> arguments) {
-    FakeDaemon daemon(std::move(script));
-    arguments.insert(arguments.begin(), {METERD_CTL, "--socket", daemon.socket(), "--timeout", "2s"});
-    auto finished = run_program(arguments);
-    requests_ = daemon.requests();
-    return finished;
-  }
   void write(const std::string& path, const std::string& text) const { std::ofstream(path) << text; }
-  static std::string read(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
-  }
   static FakeDaemon::Reply chunks(const std::string& body, const std::string& end) {
     return FakeDaemon::bytes(
         "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nTransfer-Encoding: chunked\r\n\r\n" +
         body + end);
   }
 
-  std::filesystem::path directory_ = make_socket_directory();
   std::string file_ = (directory_ / "backup").string();
-  std::vector<std::string> requests_;
 };
 
 TEST_F(MeterctlBackup, ThatIsCutShortLeavesTheOldOneAndNothingElse) {

@@ -1,10 +1,6 @@
 // The built meterctl: reconcile asks on until nothing is held and everything is compared, and tells each
 // difference.
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include "tests/ctl/fake_daemon.hpp"
-#include "tests/ctl/program.hpp"
+#include "tests/ctl/meterctl_test.hpp"
 
 namespace meterd::test {
 namespace {
@@ -15,15 +11,8 @@ using ::testing::Not;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 
-class MeterctlReconcile : public ::testing::Test {
+class MeterctlReconcile : public MeterctlTest {
  protected:
-  Finished run(std::deque<FakeDaemon::Reply> script, std::vector<std::string> arguments) {
-    FakeDaemon daemon(std::move(script));
-    arguments.insert(arguments.begin(), {METERD_CTL, "--socket", daemon.socket(), "--timeout", "2s"});
-    auto finished = run_program(arguments);
-    requests_ = daemon.requests();
-    return finished;
-  }
   static FakeDaemon::Reply answer(const std::string& members) {
     return FakeDaemon::json(
         R"({"upstreams":[{"upstream":"billing","error":"","retry_after_ms":0,"looked_up":2,)"
@@ -41,8 +30,6 @@ class MeterctlReconcile : public ::testing::Test {
   static std::string difference(const std::string& kind, const std::string& id) {
     return R"({"kind":")" + kind + R"(","subscription_id":"sub_1","id":")" + id + R"(","detail":"is so"})";
   }
-
-  std::vector<std::string> requests_;
 };
 
 TEST_F(MeterctlReconcile, AsksOnWhileOnlyTimeIsMissingAndAddsUp) {

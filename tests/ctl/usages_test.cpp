@@ -1,12 +1,5 @@
 // The built meterctl: usages page by page, invoices, statements into a file, and withdrawals.
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include <fstream>
-#include <iterator>
-
-#include "tests/ctl/fake_daemon.hpp"
-#include "tests/ctl/program.hpp"
+#include "tests/ctl/meterctl_test.hpp"
 
 namespace meterd::test {
 namespace {
@@ -16,17 +9,8 @@ using ::testing::Not;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 
-class MeterctlUsages : public ::testing::Test {
+class MeterctlUsages : public MeterctlTest {
  protected:
-  ~MeterctlUsages() override { std::filesystem::remove_all(directory_); }
-
-  Finished run(std::deque<FakeDaemon::Reply> script, std::vector<std::string> arguments) {
-    FakeDaemon daemon(std::move(script));
-    arguments.insert(arguments.begin(), {METERD_CTL, "--socket", daemon.socket(), "--timeout", "2s"});
-    auto finished = run_program(arguments);
-    requests_ = daemon.requests();
-    return finished;
-  }
   // `count` usages, and where to go on.
   static FakeDaemon::Reply page(int count, const std::string& next) {
     std::string body = R"({"usages":[)";
@@ -43,14 +27,8 @@ class MeterctlUsages : public ::testing::Test {
     return FakeDaemon::bytes(
         "HTTP/1.1 200 OK\r\nContent-Type: application/pdf\r\nContent-Length: 12\r\n\r\n" + body);
   }
-  static std::string read(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
-  }
 
-  std::filesystem::path directory_ = make_socket_directory();
   std::string file_ = (directory_ / "inv_1.pdf").string();
-  std::vector<std::string> requests_;
 };
 
 TEST_F(MeterctlUsages, AreAskedForWithTheApisOwnFilters) {
