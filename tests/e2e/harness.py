@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.parse
 
 KEY = "test_key"
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -87,6 +88,14 @@ class Sandbox:
 
     def set_faults(self, spec):
         self._control("POST", "faults", json.dumps(spec) if spec else b"")
+
+    def steer(self, name, **values):
+        """A control call that changes something: invoice, alter, forget, redirect (tests/sandbox/README.md)."""
+        return self._control("POST", f"{name}?{urllib.parse.urlencode(values)}")
+
+    def requests(self):
+        """The API requests and downloads so far, with what was answered."""
+        return self._control("GET", "requests")["requests"]
 
     def ledger(self):
         return self._control("GET", "ledger")

@@ -10,7 +10,7 @@ _meterctl_options() {
         date) echo --day ;;
         usages) echo --subscription --item-price --invoice --source --from --to --limit ;;
         invoice) echo --invoice --subscription --item-price --until ;;
-        statement) echo --invoice --from --to --subscription ;;
+        statement) echo --invoice --from --to --subscription --upstream ;;
         withdraw) echo --reason ;;
         fsck) echo --directory --salvage ;;
         restore) echo --directory ;;
@@ -68,7 +68,7 @@ _meterctl() {
             return
             ;;
         --timeout | --subscription | --quantity | --id | --time | --day | --item-price | --invoice) return ;;
-        --from | --to | --limit | --until | --reason) return ;;
+        --from | --to | --limit | --until | --reason | --upstream) return ;;
     esac
 
     if [[ -z $verb ]]; then

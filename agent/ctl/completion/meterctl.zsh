@@ -19,7 +19,7 @@ _meterctl() {
         'date:date what a boot without a clock counted'
         'audit:what operators and policies changed'
         'verify:check the whole journal'
-        'reconcile:after a restore: ask the upstreams what they have'
+        'reconcile:ask the upstreams what they have, and tell differences'
         'backup:copy the journal to a file'
         'usages:single usages, and what became of them'
         'invoice:bill the usages of a term, where no upstream does'
@@ -73,6 +73,7 @@ _meterctl() {
             '--from[or from this day on]:day, such as 2026-11-22: '
             '--to[until the end of this day]:day, such as 2026-11-22: '
             '--subscription[only of this subscription]:subscription: '
+            '--upstream[the document that this upstream prints of the invoice]:upstream: '
             '1:file:_files'
         ) ;;
         withdraw) words_of=('--reason[why, for the audit]:reason: ' '1:usage: ') ;;
