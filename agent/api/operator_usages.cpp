@@ -16,7 +16,8 @@ using Verb = usages::InvoiceOrder::Verb;
 namespace {
 
 constexpr std::size_t kReasonMax = 200;
-constexpr std::size_t kInvoiceIdMax = 50;  // characters of ASCII: seed 002, invoice[id]
+constexpr std::size_t kInvoiceIdMax = 50;      // characters of ASCII: seed 002, invoice[id]
+constexpr std::size_t kNotedInvoiceMax = 200;  // bytes of an upstream's
 
 Response bad(const std::string& message) { return error_response(400, "malformed", message); }
 
@@ -101,7 +102,10 @@ asio::awaitable<Response> OperatorUsages::answer(const Request& request) {
 }
 
 asio::awaitable<Response> OperatorUsages::statement(const Request& request) {
-  if (const auto id = request.parameter("invoice")) co_return co_await downloads_.document(*id);
+  if (const auto id = request.parameter("invoice")) {
+    if (!is_clean_text(*id, kNotedInvoiceMax)) co_return bad("The invoice's id has 1 to 50 characters.");
+    co_return co_await downloads_.document(*id);
+  }
   const auto from = UsageDay::parse(request.parameter("from").value_or(""));
   const auto to = UsageDay::parse(request.parameter("to").value_or(""));
   if (!from || !to || *to < *from)

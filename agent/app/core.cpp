@@ -30,7 +30,8 @@ Core::Core(const Config& config, journal::Journal& journal, const Surroundings& 
       committer_(journal, {surroundings.loop, surroundings.journal}, surroundings.log, surroundings.on_fatal,
                  &surroundings.clock),
       deliveries_(around_, journal, committer_),
-      inquiries_({config_, context_, journal_, committer_, around_, [this] { deliveries_.wake(); }}),
+      inquiries_({config_, context_, journal_, committer_, around_, [this] { deliveries_.wake(); },
+                  [this] { return refusing_new_; }}),
       space_alarm_(surroundings.clock.make_alarm()),
       tasks_(surroundings.loop, surroundings.clock),
       started_(surroundings.clock.boot()) {}

@@ -5,6 +5,7 @@
 #include "agent/app/config_values.hpp"
 #include "agent/app/wiring.hpp"
 #include "agent/base/limits.hpp"
+#include "agent/meter/identity.hpp"
 #include "agent/upstream/ledger/ledger.hpp"
 #include "platform/run_on.hpp"
 
@@ -15,6 +16,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr int kRedirectsMax = 3;
+constexpr Milliseconds kDownloadDeadline{120'000};  // a megabyte at 64 kbit/s
 
 Error of_verdict(const upstream::Verdict& verdict) {
   const bool later =
@@ -84,12 +86,21 @@ asio::awaitable<Result<flush::Compared>> Inquiries::compare(UpstreamName name, s
   if (!upstream) co_return upstream.error();
   if (comparing_ || stopping_) co_return Error{Code::retry, "comparing is under way; wait for it"};
   if (run == 0) {
-    comparer_ = std::make_shared<flush::Comparer>(
-        flush::Comparer::Dependencies{deps_.context->targets.at(name), client_for(*upstream), deps_.journal,
-                                      deps_.committer, deps_.around.reader, deps_.around.clock});
+    comparer_ = std::make_shared<flush::Comparer>(flush::Comparer::Dependencies{
+        deps_.context->targets.at(name),
+        {meter::device_prefix(deps_.context->device), deps_.journal.lineage().copies > 0},
+        client_for(*upstream),
+        deps_.journal,
+        deps_.committer,
+        deps_.around.reader,
+        deps_.around.clock,
+        deps_.is_short_of_room});
+    compared_ = name;
+    compared_with_ = deps_.context;
     ++run_;
-  } else if (run != run_ || comparer_ == nullptr) {
-    co_return Error{Code::rejected, "that comparison is over, or another has begun: start again"};
+  } else if (run != run_ || comparer_ == nullptr || compared_ != name || compared_with_ != deps_.context) {
+    co_return Error{Code::rejected,
+                    "that comparison is over: another has begun, or meterd was reloaded; start again"};
   }
   comparing_ = true;
   const auto comparer = comparer_;
@@ -104,17 +115,17 @@ asio::awaitable<Result<flush::Compared>> Inquiries::compare(UpstreamName name, s
 asio::awaitable<Result<std::string>> Inquiries::statement(UpstreamName name, std::string invoice) {
   auto upstream = configured(name);
   if (!upstream) co_return upstream.error();
-  const auto& vendor = *deps_.context->targets.at(name).vendor;
-  if (!vendor.traits().statements)
+  const auto vendor = deps_.context->targets.at(name).vendor;  // a reload may let go of the context
+  if (!vendor->traits().statements)
     co_return Error{Code::rejected,
                     "upstream " + name.value() + " prints no statements; leave --upstream out"};
   if (printing_ != nullptr || stopping_)
     co_return Error{Code::retry, "a statement is being fetched; wait for it"};
   printing_ = client_for(*upstream);
-  const auto request = vendor.encode_statement(invoice);
+  const auto request = vendor->encode_statement(invoice);
   const auto client = printing_;
   const auto answer = co_await client->exchange(request, true);
-  auto link = vendor.judge_statement(answer);
+  auto link = vendor->judge_statement(answer);
   Result<std::string> document = of_verdict(link.verdict);
   if (link.wanted) document = co_await download(std::move(*link.wanted), !upstream->tls);
   printing_.reset();
@@ -134,6 +145,7 @@ asio::awaitable<Result<std::string>> Inquiries::download(std::string url, bool m
     options.host = place->site.host;
     options.port = place->site.port;
     options.answer_bytes_max = limits::kDocumentBytesMax;
+    options.exchange_deadline = kDownloadDeadline;
     printing_ = deps_.around.make_download_client(options);
     const auto client = printing_;
     if (stopping_) co_return Error{Code::cancelled, "meterd is stopping"};
@@ -147,7 +159,8 @@ asio::awaitable<Result<std::string>> Inquiries::download(std::string url, bool m
     auto& response = std::get<upstream::HttpResponse>(answer);
     const auto* location = response.header("location");
     if (response.status / 100 == 3 && location != nullptr) {
-      url = *location;
+      const bool same_site = location->starts_with('/') && !location->starts_with("//");
+      url = (same_site ? url_text(place->site) : "") + *location;
       continue;
     }
     if (response.status != 200 || !response.body.starts_with("%PDF-"))

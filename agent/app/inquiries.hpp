@@ -29,6 +29,7 @@ class Inquiries {
     journal::Committer& committer;
     const Surroundings& around;
     std::function<void()> wake_deliveries;
+    std::function<bool()> is_short_of_room;
   };
   explicit Inquiries(Dependencies dependencies) : deps_(std::move(dependencies)) {}
 
@@ -41,7 +42,7 @@ class Inquiries {
 
   // Compares what the upstream has with what was delivered (flush/compare.hpp), for about as long as given:
   // from the beginning if `run` is 0, else on from where that run was. Code::rejected for an unknown name or
-  // run: another one has begun since.
+  // run: another one has begun since, or the configuration was reloaded.
   boost::asio::awaitable<Result<flush::Compared>> compare(UpstreamName upstream, std::uint64_t run,
                                                           Milliseconds at_most);
 
@@ -59,6 +60,8 @@ class Inquiries {
   Dependencies deps_;
   flush::Reconciler* reconciler_ = nullptr;  // at work, in a coroutine that owns it
   std::shared_ptr<flush::Comparer> comparer_;
+  UpstreamName compared_;                                    // what comparer_ compares
+  std::shared_ptr<const flush::SealContext> compared_with_;  // the context that it began with
   std::uint64_t run_ = 0;
   bool comparing_ = false;
   std::shared_ptr<upstream::HttpClient> printing_;

@@ -31,6 +31,7 @@ Result<std::shared_ptr<const usages::Rules>> rules_of(
   for (const auto& upstream : config.upstreams)  // a configuration that was not loaded from a file names none
     if (!context->targets.contains(rules->upstream) && upstream.kind == UpstreamKind::chargebee)
       rules->upstream = upstream.name;
+  rules->ledger = UpstreamName(kLedger);
   rules->context = context;
   rules->public_url = config.public_url;
   rules->lifetime_limit = config.lifetime_limit;

@@ -4,6 +4,7 @@
 
 #include "agent/ctl/fields.hpp"
 #include "agent/ctl/layout.hpp"
+#include "agent/ctl/render_parts.hpp"
 
 namespace meterd::ctl {
 
@@ -14,6 +15,7 @@ namespace {
 const char* words_of(const std::string& kind) {
   if (kind == "missing") return "missing upstream";
   if (kind == "not_billed") return "delivered but not billed";
+  if (kind == "not_compared") return "not compared";
   return "altered or not ours";
 }
 
@@ -32,7 +34,10 @@ std::int64_t add_answer(Comparison& out, const json::object& answer) {
   out.invoices_noted += number_in(answer, "invoices_noted");
   for (const auto& one : array_in(answer, "differences")) {
     const auto kind = text_in(as_object(one), "kind");
-    ++(kind == "missing" ? out.missing : kind == "not_billed" ? out.not_billed : out.altered);
+    ++(kind == "missing"        ? out.missing
+       : kind == "not_billed"   ? out.not_billed
+       : kind == "not_compared" ? out.not_compared
+                                : out.altered);
     out.differences.push_back(one);
   }
   out.error = text_or_empty(answer, "error");
@@ -53,9 +58,11 @@ std::vector<std::string> lines_of(const Comparison& comparison) {
   if (!comparison.comparable || comparison.run == 0) return lines;
   const auto number = [](std::int64_t value) { return std::to_string(value); };
   add_lines(lines,
-            "compared: " + number(comparison.subscriptions) + " subscriptions, " + number(comparison.usages) +
-                " usages, " + number(comparison.invoices_noted) + " invoice ids noted, " +
-                number(comparison.forgotten) + " no longer kept here",
+            "compared: " +
+                counted(static_cast<std::size_t>(comparison.subscriptions), "subscription", "subscriptions") +
+                ", " + counted(static_cast<std::size_t>(comparison.usages), "usage", "usages") + ", " +
+                number(comparison.invoices_noted) + " invoice ids noted, " + number(comparison.forgotten) +
+                " made by this device and not kept here",
             {2, 4});
   add_lines(lines,
             number(comparison.missing) + " missing upstream, " + number(comparison.altered) +
@@ -63,9 +70,11 @@ std::vector<std::string> lines_of(const Comparison& comparison) {
             {2, 4});
   for (const auto& one : comparison.differences) {
     const auto& object = as_object(one);
+    const auto id = text_or_empty(object, "id");
+    const auto what = id.empty() ? "subscription " : id + " of ";
     add_lines(lines,
-              std::string(words_of(text_in(object, "kind"))) + ": " + text_in(object, "id") + " of " +
-                  text_in(object, "subscription_id") + " " + text_in(object, "detail"),
+              std::string(words_of(text_in(object, "kind"))) + ": " + what +
+                  text_in(object, "subscription_id") + (id.empty() ? ": " : " ") + text_in(object, "detail"),
               {4, 6});
   }
   if (!comparison.ended)
@@ -86,6 +95,7 @@ json::object json_of(const Comparison& comparison) {
           {"missing", comparison.missing},
           {"altered", comparison.altered},
           {"not_billed", comparison.not_billed},
+          {"not_compared", comparison.not_compared},
           {"differences", comparison.differences},
           {"error", comparison.error}};
 }

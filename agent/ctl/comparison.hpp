@@ -14,7 +14,7 @@ struct Comparison {
   bool comparable = true;  // this upstream can be
   bool ended = false;
   std::int64_t subscriptions = 0, usages = 0, forgotten = 0, invoices_noted = 0;
-  std::int64_t missing = 0, altered = 0, not_billed = 0;
+  std::int64_t missing = 0, altered = 0, not_billed = 0, not_compared = 0;
   boost::json::array differences;
   std::string error;  // why it did not go on
 };

@@ -94,7 +94,7 @@ void add_verbs(CLI::App& app, Options& options, Verb& verb) {
       ->required();
   add("reconcile", "Ask the upstreams what they have, and tell differences", [&](Session& session) {
     return reconcile(session, options.upstream);
-  })->add_option("UPSTREAM", options.upstream, "Only this one; default: all that are held");
+  })->add_option("UPSTREAM", options.upstream, "Only this one; default: every one");
   add("verify", "Check the whole journal: does everything add up", verify);
 }
 

@@ -21,8 +21,8 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::int64_t kLongestWaitMs =
-    120'000;                   // for an upstream that is throttled; longer is an operator's time
-constexpr int kWaitsMax = 20;  // in a row
+    120'000;                  // for an upstream that is throttled; longer is an operator's time
+constexpr int kWaitsMax = 5;  // without progress between them
 constexpr const char* kCounts[] = {"looked_up", "delivered", "waiting", "parked", "in_doubt"};
 
 // An upstream's numbers over all answers, and what the last one says.
@@ -90,16 +90,16 @@ std::string json_of(const Sums& sums) {
 template <class NextTarget, class Add>
 Exit ask_on(Session& session, const NextTarget& target, const Add& add) {
   int waits = 0;
-  for (std::int64_t wait = 0; wait >= 0 && waits <= kWaitsMax;) {
-    waits = wait > 0 ? waits + 1 : 0;
+  for (std::int64_t wait = 0; wait >= 0 && wait <= kLongestWaitMs && waits <= kWaitsMax;) {
     if (wait > 0)
-      complain(session.err, "the upstream asks to wait " + std::to_string(wait / 1'000 + 1) + " s");
+      complain(session.err, "the upstream is asked again in " + std::to_string((wait + 999) / 1'000) + " s");
     std::this_thread::sleep_for(std::chrono::milliseconds(wait));
     auto exit = Exit::fine;
     const auto answer = ask(session, {"POST", target(), {}, {}}, exit);
     if (!answer) return exit;
-    wait = add(as_object(answer->value));
-    if (wait > kLongestWaitMs) wait = -1;
+    bool progress = false;
+    wait = add(as_object(answer->value), progress);
+    waits = progress ? 0 : waits + (wait > 0 ? 1 : 0);
   }
   return Exit::fine;
 }
@@ -109,7 +109,12 @@ Exit compare(Session& session, const std::string& upstream, Comparison& out) {
     const auto run = out.run == 0 ? std::string() : "&run=" + std::to_string(out.run);
     return "/operator/compare?upstream=" + percent_encode(upstream) + run;
   };
-  return ask_on(session, target, [&](const json::object& answer) { return add_answer(out, answer); });
+  return ask_on(session, target, [&](const json::object& answer, bool& progress) {
+    const auto before = out.usages + out.subscriptions;
+    const auto wait = add_answer(out, answer);
+    progress = out.usages + out.subscriptions > before;
+    return wait;
+  });
 }
 
 }  // namespace
@@ -118,8 +123,14 @@ Exit reconcile(Session& session, const std::string& upstream) {
   const std::string target =
       "/operator/reconcile" + (upstream.empty() ? "" : "?upstream=" + percent_encode(upstream));
   Sums sums;
+  session.daemon.timeout = std::max(session.daemon.timeout, kUpstreamTime);
   const auto asked = ask_on(
-      session, [&] { return target; }, [&](const json::object& answer) { return add_answer(sums, answer); });
+      session, [&] { return target; },
+      [&](const json::object& answer, bool& progress) {
+        for (const auto& one : array_in(answer, "upstreams"))
+          progress |= number_in(as_object(one), "looked_up") > 1;
+        return add_answer(sums, answer);
+      });
   if (asked != Exit::fine) return asked;
   auto compared = Exit::fine;
   for (auto& [name, sum] : sums)

@@ -64,6 +64,10 @@ struct InvoiceOrder {
 Exit invoice(Session& session, const InvoiceOrder& order);
 
 // The usages of an invoice, or of the days from..to of the device's time zone, as PDF into `file`.
+// How long at least the daemon is waited for where it asks an upstream first, which has its own time to
+// answer.
+inline constexpr Milliseconds kUpstreamTime{180'000};
+
 struct StatementOrder {
   std::string invoice;
   std::string from, to, subscription;

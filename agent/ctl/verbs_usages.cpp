@@ -17,7 +17,6 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::size_t kPageRowsMax = 100;  // of the Usages API
-constexpr Milliseconds kUpstreamPrintTime{180'000};
 
 // A target whose query grows; what is empty is left out.
 class Target {
@@ -128,8 +127,7 @@ Exit statement(Session& session, const StatementOrder& order, const std::string&
                           .add("subscription", order.subscription)
                           .add("upstream", order.upstream)
                           .text();
-  // An upstream has its own time to answer, and the place of the document as well.
-  if (!order.upstream.empty()) session.daemon.timeout = std::max(session.daemon.timeout, kUpstreamPrintTime);
+  if (!order.upstream.empty()) session.daemon.timeout = std::max(session.daemon.timeout, kUpstreamTime);
   return save(session, {"GET", target, {}, {}}, file, check_pdf);
 }
 

@@ -13,6 +13,7 @@ constexpr BackoffLimits kUnavailable{Milliseconds(1'000), Milliseconds(15 * 60'0
 constexpr BackoffLimits kUnauthorised{Milliseconds(30'000), Milliseconds(60 * 60'000)};
 // The vendor: "no more requests are served until the limit resets (in approximately a minute)".
 constexpr Milliseconds kThrottledWithoutWord{60'000};
+constexpr Milliseconds kAskedAgain{2'000};
 constexpr std::int64_t kThrottledSpread = 6'000;
 constexpr Milliseconds kLeastPause{
     1'000};  // "Retry-After: 0" must not become a tight loop of requests and commits
@@ -122,6 +123,13 @@ Decision after_look_up(const upstream::ReadBack& found, const PolicyInput& input
       break;
   }
   return upstream_trouble(found.verdict, input);
+}
+
+Milliseconds until_asked_again(const upstream::Verdict& verdict) {
+  if (verdict.outcome == upstream::Outcome::throttled)
+    return verdict.retry_after.value_or(kThrottledWithoutWord);
+  if (verdict.outcome == upstream::Outcome::unavailable) return verdict.retry_after.value_or(kAskedAgain);
+  return Milliseconds(0);
 }
 
 }  // namespace meterd::flush

@@ -43,4 +43,8 @@ Decision after_create(const upstream::Verdict& verdict, const upstream::Traits& 
 Decision after_delete(const upstream::Verdict& verdict, const PolicyInput& input);
 Decision after_look_up(const upstream::ReadBack& found, const PolicyInput& input);
 
+// An operator's question that taught nothing: when to ask again. Zero: not before an operator has done
+// something.
+Milliseconds until_asked_again(const upstream::Verdict& verdict);
+
 }  // namespace meterd::flush

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "agent/base/limits.hpp"
+#include "agent/flush/policy.hpp"
 #include "agent/meter/identity.hpp"
 #include "platform/run_on.hpp"
 
@@ -16,6 +17,7 @@ namespace {
 
 constexpr std::size_t kBucketsPerCommit = 32;
 constexpr std::size_t kUsagesPerRead = 64;
+constexpr std::string_view kPartOf = " billed_before_as_part_of=";  // in a receipt
 
 Fate fate_of_copied(const Looked& one, const std::vector<Looked>& ours, const std::vector<Quantity>& others) {
   const auto moved_here = [&](const Looked& other) {  // superseded by the original, under this very id
@@ -52,10 +54,17 @@ std::string doubt_text(const Looked& one, const std::vector<Quantity>& others) {
 
 std::string receipt_text(const Looked& one, const std::string& receipt) {
   if (!one.theirs || *one.theirs == one.quantity) return receipt;
-  return receipt + " billed_before_as_part_of=" + one.theirs->text();
+  return receipt + std::string(kPartOf) + one.theirs->text();
 }
 
 }  // namespace
+
+Quantity billed_as(const journal::UsageRecord& record) {
+  const auto at = record.receipt().find(kPartOf);
+  const auto more = at == std::string::npos ? Result<Quantity>(Error{})
+                                            : Quantity::parse(record.receipt().substr(at + kPartOf.size()));
+  return more ? *more : journal::usage_of(record).quantity;
+}
 
 std::vector<Fate> judge_copies(const std::vector<Looked>& ours, const std::vector<Quantity>& others) {
   std::vector<Fate> out;
@@ -126,11 +135,11 @@ bool Reconciler::is_of_another_device() {
 asio::awaitable<Status> Reconciler::seal_copied() {
   std::size_t at_once = kBucketsPerCommit;
   for (;;) {
-    struct Step {
+    struct Sealed {
       std::size_t found = 0;
       std::optional<Error> refused;
     };
-    auto step = std::make_shared<Step>();
+    auto step = std::make_shared<Sealed>();
     const bool trusted = deps_.clock.wall().trusted;
     journal::Operation operation = [step, trusted, at_once, at = now(), name = deps_.target.name,
                                     context = deps_.context](journal::WriteTransaction& txn) -> Status {
@@ -173,7 +182,7 @@ asio::awaitable<Result<Reconciler::Group>> Reconciler::read_group(meter::BucketK
 
 void Reconciler::note_trouble(const upstream::Verdict& verdict) {
   done_.error = verdict.detail;
-  done_.retry_after = verdict.retry_after.value_or(Milliseconds(0));
+  done_.retry_after = until_asked_again(verdict);
 }
 
 asio::awaitable<upstream::ReadBack> Reconciler::look(meter::Usage usage) {

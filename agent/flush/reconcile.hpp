@@ -42,6 +42,9 @@ enum class Fate : std::uint8_t {
 // Nothing is `unknown` here.
 std::vector<Fate> judge_copies(const std::vector<Looked>& ours, const std::vector<Quantity>& others);
 
+// What the upstream has under the usage's id: its quantity, or the more that it was found to be a part of.
+Quantity billed_as(const journal::UsageRecord& record);
+
 // What one run did with one upstream.
 struct Reconciled {
   UpstreamName upstream;

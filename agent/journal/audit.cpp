@@ -93,6 +93,12 @@ std::string describe_remembered(std::string_view key) {
       if (const auto sequence = parse_by_subscription_key(key))
         return "place among those of its subscription of usage number " + std::to_string(*sequence);
       return {};
+    case Kind::invoice:
+      return text_of(key).empty() ? "" : "invoice " + text_of(key);
+    case Kind::invoiced:
+      if (const auto sequence = parse_invoiced_key(key))
+        return "place on an invoice of usage number " + std::to_string(*sequence);
+      return {};
     default:
       return {};
   }
@@ -131,6 +137,8 @@ std::string describe_whole(std::string_view key) {
     case Kind::subscription:
     case Kind::listed:
     case Kind::by_subscription:
+    case Kind::invoice:
+    case Kind::invoiced:
       return describe_remembered(key);
     default:
       return describe_usage_index(key);

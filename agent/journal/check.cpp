@@ -95,6 +95,8 @@ class Check {
         const auto sequence = parse_by_subscription_key(key);
         return sequence ? check_points_at_usage(txn, key, *sequence) : unreadable(key);
       }
+      case Kind::invoiced:
+        return check_invoiced(txn, key);
       default:
         return {};
     }
@@ -131,6 +133,11 @@ class Check {
     auto listed = txn.get(by_subscription_key(usage.series.subscription, *sequence));
     if (!listed || !listed->has_value())
       problem("usage " + record.id() + " is missing among those of its subscription");
+    if (!record.invoice_id().empty()) {
+      auto invoiced = txn.get(invoiced_key(record, *sequence));
+      if (!invoiced || !invoiced->has_value())
+        problem("usage " + record.id() + " is missing among those of its invoice");
+    }
     const meter::BucketKey bucket{usage.day, usage.series};
     auto balance = txn.get(balance_key(bucket));
     if (!balance) return balance.error();
@@ -230,6 +237,18 @@ class Check {
     if (!record->has_value()) return check_points_at_usage(txn, key, fields->sequence);
     if (!is_in_history(**record) || history_key((*record)->ended_at_ms() / 1'000, fields->sequence) != key)
       problem("an entry of the history that is no usage's: " + describe_key(key));
+    return {};
+  }
+
+  Status check_invoiced(const Transaction& txn, std::string_view key) {
+    const auto sequence = parse_invoiced_key(key);
+    if (!sequence) return unreadable(key);
+    auto record = load<UsageRecord>(txn, usage_key(*sequence));
+    if (!record && record.error().code == Code::corrupt) return {};  // named as a usage that cannot be read
+    if (!record) return record.error();
+    if (!record->has_value()) return check_points_at_usage(txn, key, *sequence);
+    if ((*record)->invoice_id().empty() || invoiced_key(**record, *sequence) != key)
+      problem("an invoice names a usage that is not part of it: " + describe_key(key));
     return {};
   }
 

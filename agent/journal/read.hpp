@@ -72,9 +72,6 @@ struct InvoiceRow {
   v0::Invoice invoice;
 };
 Result<std::vector<InvoiceRow>> read_invoices(const Journal& journal);
-// Those that are part of it, in journal order; Code::invalid beyond `at_most`.
-Result<std::vector<StoredUsage>> read_invoiced(const Journal& journal, const std::string& invoice,
-                                               std::size_t at_most);
 
 Result<std::optional<StoredUsage>> read_usage(const Journal& journal, const UsageId& id);
 

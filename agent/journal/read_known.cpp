@@ -1,20 +1,43 @@
 // For comparing with an upstream: which subscriptions there are, and what is known of a usage that it names.
+#include "agent/journal/audit.hpp"
 #include "agent/journal/read.hpp"
 #include "agent/journal/records.hpp"
+#include "agent/meter/time_zone.hpp"
 
 namespace meterd::journal {
 namespace {
 
-// Pruned usages leave the last of their dates with the sums of their day, whatever the zone of that day.
+// Pruned usages leave the last of their dates with the sums of their day, which is a day of its zone.
 Result<bool> is_forgotten(const WriteTransaction& txn, const NamedUsage& named) {
-  const auto utc_day = UsageDay(static_cast<std::int32_t>(named.usage_date / 86'400));
+  const auto utc_day = static_cast<std::int32_t>(named.usage_date / 86'400);
   for (const int off : {-1, 0, 1}) {
-    const UsageDay day(utc_day.days_since_epoch() + off);
+    const UsageDay day(utc_day + off);
     auto balance = txn.balance({day, named.series});
     if (!balance) return balance.error();
-    if (balance->pruned_date >= named.usage_date) return true;
+    const auto zone = meter::TimeZone::load(balance->zone);
+    const auto bounds =
+        zone ? zone->bounds(day) : meter::DayBounds{utc_start_of(day), utc_start_of(day) + 86'400};
+    const bool is_its_day = named.usage_date >= bounds.start && named.usage_date < bounds.end;
+    if (is_its_day && balance->pruned_date > 0 && balance->pruned_date >= named.usage_date) return true;
   }
   return false;
+}
+
+Result<KnownUsage> read_one(const WriteTransaction& txn, const NamedUsage& named) {
+  KnownUsage known;
+  if (named.id.value().size() > UINT8_MAX || named.series.item_price.value().size() > UINT8_MAX ||
+      named.series.subscription.value().size() > UINT8_MAX)
+    return known;  // longer than any that is kept
+  auto stored = txn.find_usage(named.id);
+  known.damaged = !stored && stored.error().code == Code::corrupt;
+  if (!stored && !known.damaged) return stored.error();
+  if (stored) known.stored = std::move(*stored);
+  if (known.stored || known.damaged) return known;
+  auto forgotten = is_forgotten(txn, named);
+  known.damaged = !forgotten && forgotten.error().code == Code::corrupt;
+  if (!forgotten && !known.damaged) return forgotten.error();
+  if (forgotten) known.forgotten = *forgotten;
+  return known;
 }
 
 }  // namespace
@@ -42,17 +65,9 @@ Result<std::vector<KnownUsage>> read_known(const Journal& journal, const std::ve
   const WriteTransaction txn(std::move(*read));
   std::vector<KnownUsage> out;
   for (const auto& one : named) {
-    KnownUsage known;
-    auto stored = txn.find_usage(one.id);
-    known.damaged = !stored && stored.error().code == Code::corrupt;
-    if (!stored && !known.damaged) return stored.error();
-    if (stored) known.stored = std::move(*stored);
-    if (!known.stored && !known.damaged) {
-      auto forgotten = is_forgotten(txn, one);
-      if (!forgotten) return forgotten.error();
-      known.forgotten = *forgotten;
-    }
-    out.push_back(std::move(known));
+    auto known = read_one(txn, one);
+    if (!known) return known.error();
+    out.push_back(std::move(*known));
   }
   return out;
 }

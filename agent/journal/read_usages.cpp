@@ -30,6 +30,7 @@ bool fits(const UsageQuery& query, const UsageRecord& record) {
          fits(query.item_price, record.item_price_id()) && fits(query.id, record.id()) &&
          fits(query.invoice, record.invoice_id()) && query.has_invoice.value_or(has_invoice) == has_invoice &&
          query.sources.contains(static_cast<UsageSource>(record.source())) &&
+         (!query.upstream || record.upstream() == query.upstream->value()) &&
          !query.hidden.contains(UpstreamName(record.upstream()));
 }
 

@@ -203,11 +203,11 @@ std::string subscription_key(const UpstreamName& upstream, const SubscriptionId&
   return KeyWriter(Kind::subscription).text(upstream.value()).text(subscription.value()).take();
 }
 std::string invoice_key(std::string_view invoice) { return KeyWriter(Kind::invoice).text(invoice).take(); }
-std::string invoiced_prefix(std::string_view invoice) {
-  return KeyWriter(Kind::invoiced).text(invoice).take();
+std::string invoiced_prefix(const UpstreamName& upstream, std::string_view invoice) {
+  return KeyWriter(Kind::invoiced).text(upstream.value()).text(invoice).take();
 }
-std::string invoiced_key(std::string_view invoice, std::uint64_t sequence) {
-  return KeyWriter(Kind::invoiced).text(invoice).u64(sequence).take();
+std::string invoiced_key(const UpstreamName& upstream, std::string_view invoice, std::uint64_t sequence) {
+  return KeyWriter(Kind::invoiced).text(upstream.value()).text(invoice).u64(sequence).take();
 }
 std::string listed_key(const SubscriptionId& subscription, const ItemPriceId& item_price) {
   return KeyWriter(Kind::listed).text(subscription.value()).text(item_price.value()).take();
@@ -271,20 +271,18 @@ Result<TakenFields> parse_taken_key(std::string_view key) {
   return parsed(reader, std::move(out));
 }
 
-namespace {
-Result<std::uint64_t> parse_text_and_sequence(Kind kind, std::string_view key) {
-  KeyReader reader(kind, key);
+Result<std::uint64_t> parse_by_subscription_key(std::string_view key) {
+  KeyReader reader(Kind::by_subscription, key);
   (void)reader.text();
   const auto sequence = reader.u64();
   return parsed(reader, sequence);
 }
-}  // namespace
-
-Result<std::uint64_t> parse_by_subscription_key(std::string_view key) {
-  return parse_text_and_sequence(Kind::by_subscription, key);
-}
 Result<std::uint64_t> parse_invoiced_key(std::string_view key) {
-  return parse_text_and_sequence(Kind::invoiced, key);
+  KeyReader reader(Kind::invoiced, key);
+  (void)reader.text();
+  (void)reader.text();
+  const auto sequence = reader.u64();
+  return parsed(reader, sequence);
 }
 
 Result<KeyExpiryFields> parse_key_expiry_key(std::string_view key) {

@@ -89,8 +89,9 @@ std::string key_expiry_key(std::int64_t version, std::string_view key);
 std::string subscription_prefix(const UpstreamName& upstream);
 std::string subscription_key(const UpstreamName& upstream, const SubscriptionId& subscription);
 std::string invoice_key(std::string_view invoice);
-std::string invoiced_prefix(std::string_view invoice);
-std::string invoiced_key(std::string_view invoice, std::uint64_t sequence);
+// Vendors number invoices by themselves: one id may be an invoice of each upstream.
+std::string invoiced_prefix(const UpstreamName& upstream, std::string_view invoice);
+std::string invoiced_key(const UpstreamName& upstream, std::string_view invoice, std::uint64_t sequence);
 std::string listed_key(const SubscriptionId& subscription, const ItemPriceId& item_price);
 std::string upstream_key(const UpstreamName& upstream);
 std::string counter_key(std::string_view source);
@@ -126,9 +127,8 @@ struct TakenFields {
 Result<TakenFields> parse_taken_key(std::string_view key);
 Result<std::int64_t> parse_taken_date(std::string_view key);
 Result<std::uint64_t> parse_usage_key(std::string_view key);
-// The number of the usage, of a key that has a text before it: by_subscription, invoiced.
-Result<std::uint64_t> parse_by_subscription_key(std::string_view key);
-Result<std::uint64_t> parse_invoiced_key(std::string_view key);
+Result<std::uint64_t> parse_by_subscription_key(std::string_view key);  // the number of the usage
+Result<std::uint64_t> parse_invoiced_key(std::string_view key);         // the same
 struct KeyExpiryFields {
   std::int64_t version = 0;
   std::string key;

@@ -43,6 +43,7 @@ struct UsageQuery {
   };
   std::optional<Place> after;
 
+  std::optional<UpstreamName> upstream;  // of this one only
   // Usages of these are no part of the collection (they belong to another API).
   std::set<UpstreamName> hidden;
 };

@@ -41,30 +41,49 @@ Status WriteTransaction::attach(std::uint64_t sequence, const std::string& invoi
   if (!general) return general.error();
   auto& record = stored->record;
   if (!record.invoice_id().empty())
-    if (auto s = txn_.erase(invoiced_key(record.invoice_id(), sequence)); !s) return s;
+    if (auto s = txn_.erase(invoiced_key(record, sequence)); !s) return s;
   record.set_invoice_id(invoice);
   record.set_line_item_id(line_item);
   record.set_resource_version(take_version(*general, now));
   if (auto s = put_general(*general); !s) return s;
   if (!invoice.empty())
-    if (auto s = store_empty(txn_, invoiced_key(invoice, sequence)); !s) return s;
+    if (auto s = store_empty(txn_, invoiced_key(record, sequence)); !s) return s;
   return store(txn_, usage_key(sequence), record);
 }
 
-Status WriteTransaction::detach(std::uint64_t sequence, const Moment& now) {
-  return attach(sequence, "", "", now);
+Result<std::vector<std::uint64_t>> WriteTransaction::on_invoice(const UpstreamName& upstream,
+                                                                std::string_view id,
+                                                                std::size_t at_most) const {
+  std::vector<std::uint64_t> out;
+  auto scanned = txn_.scan(invoiced_prefix(upstream, id), "", [&](std::string_view key, std::string_view) {
+    if (auto sequence = parse_invoiced_key(key)) out.push_back(*sequence);
+    return out.size() < at_most;
+  });
+  if (!scanned) return scanned.error();
+  return out;
 }
 
-Result<std::vector<StoredUsage>> WriteTransaction::usages_of_invoice(std::string_view id, std::uint64_t after,
+Result<std::size_t> WriteTransaction::detach(const UpstreamName& upstream, const std::string& id,
+                                             std::size_t at_most, const Moment& now) {
+  const auto sequences = on_invoice(upstream, id, at_most);
+  if (!sequences) return sequences.error();
+  for (const auto sequence : *sequences) {
+    auto stored = usage_if_kept(sequence);
+    const bool lost = stored ? !stored->has_value() : stored.error().code == Code::corrupt;
+    if (!stored && !lost) return stored.error();
+    const Status given_back =
+        lost ? txn_.erase(invoiced_key(upstream, id, sequence)) : attach(sequence, "", "", now);
+    if (!given_back) return given_back.error();
+  }
+  return sequences->size();
+}
+
+Result<std::vector<StoredUsage>> WriteTransaction::usages_of_invoice(const UpstreamName& upstream,
+                                                                     std::string_view id,
                                                                      std::size_t at_most) const {
-  std::vector<std::uint64_t> sequences;
-  auto scanned = txn_.scan(invoiced_prefix(id), invoiced_key(id, after + 1),
-                           [&](std::string_view key, std::string_view) {
-                             if (auto sequence = parse_invoiced_key(key)) sequences.push_back(*sequence);
-                             return sequences.size() < at_most;
-                           });
-  if (!scanned) return scanned.error();
-  return usages_of(sequences);
+  const auto sequences = on_invoice(upstream, id, at_most);
+  if (!sequences) return sequences.error();
+  return usages_of(*sequences);
 }
 
 Result<std::vector<InvoiceRow>> read_invoices(const Journal& journal) {
@@ -75,16 +94,6 @@ Result<std::vector<InvoiceRow>> read_invoices(const Journal& journal) {
   std::vector<InvoiceRow> out;
   for (auto& [id, invoice] : *invoices) out.push_back({std::move(id), std::move(invoice)});
   return out;
-}
-
-Result<std::vector<StoredUsage>> read_invoiced(const Journal& journal, const std::string& invoice,
-                                               std::size_t at_most) {
-  auto txn = journal.begin_read();
-  if (!txn) return txn.error();
-  auto usages = WriteTransaction(std::move(*txn)).usages_of_invoice(invoice, 0, at_most + 1);
-  if (usages && usages->size() > at_most)
-    return Error{Code::invalid, "the invoice has more than " + std::to_string(at_most) + " usages"};
-  return usages;
 }
 
 }  // namespace meterd::journal

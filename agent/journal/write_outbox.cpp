@@ -26,6 +26,10 @@ OutboxEntry outbox_entry(std::uint64_t sequence, const UsageRecord& record) {
   return {Lane::delayed, {record.due_boot(), record.due_ms()}, sequence};
 }
 
+std::string invoiced_key(const UsageRecord& record, std::uint64_t sequence) {
+  return invoiced_key(UpstreamName(record.upstream()), record.invoice_id(), sequence);
+}
+
 bool is_in_history(const UsageRecord& record) {
   const auto state = state_of(record);
   return has_ended(state) && !(state == UsageState::delivered && record.deleted_by() != 0);

@@ -74,8 +74,8 @@ Result<std::size_t> WriteTransaction::prune_usages(std::int64_t before_s, std::s
 Status WriteTransaction::forget(const StoredUsage& stored) {
   const auto usage = usage_of(stored.record);
   const auto sequence = stored.sequence;
-  if (const auto& invoice = stored.record.invoice_id(); !invoice.empty())
-    if (auto s = txn_.erase(invoiced_key(invoice, sequence)); !s) return s;
+  if (!stored.record.invoice_id().empty())
+    if (auto s = txn_.erase(invoiced_key(stored.record, sequence)); !s) return s;
   for (const auto& gone :
        {usage_key(sequence), usage_id_key(usage.id), taken_key(usage.series, usage.usage_date, sequence),
         by_subscription_key(usage.series.subscription, sequence)})

@@ -252,6 +252,13 @@ Status WriteTransaction::restore_usage(const std::string& key) {
   if (!there) return there.error();
   if (!there->has_value())
     if (auto s = store_empty(txn_, listed); !s) return s;
+  if (!(*record)->invoice_id().empty()) {
+    const auto invoiced = invoiced_key(**record, *sequence);
+    auto entry = txn_.get(invoiced);
+    if (!entry) return entry.error();
+    if (!entry->has_value())
+      if (auto s = store_empty(txn_, invoiced); !s) return s;
+  }
   return restore_place(*sequence, **record);
 }
 

@@ -229,9 +229,11 @@ class WriteTransaction {
   // The usage is part of that invoice from now on, or of none.
   Status attach(std::uint64_t sequence, const std::string& invoice, const std::string& line_item,
                 const Moment& now);
-  Status detach(std::uint64_t sequence, const Moment& now);
-  // In journal order, behind `after`.
-  Result<std::vector<StoredUsage>> usages_of_invoice(std::string_view id, std::uint64_t after,
+  // As many of the upstream's usages as given that are part of it are part of none from now on. How many.
+  Result<std::size_t> detach(const UpstreamName& upstream, const std::string& id, std::size_t at_most,
+                             const Moment& now);
+  // Those of the upstream that are part of it, in journal order.
+  Result<std::vector<StoredUsage>> usages_of_invoice(const UpstreamName& upstream, std::string_view id,
                                                      std::size_t at_most) const;
   Result<UsagePage> usages(const UsageQuery& query) const;
 
@@ -316,6 +318,8 @@ class WriteTransaction {
   Status count_for_life(const meter::SeriesKey& series);
   Status forget(const StoredUsage& stored);
   Result<std::optional<StoredUsage>> usage_if_kept(std::uint64_t sequence) const;
+  Result<std::vector<std::uint64_t>> on_invoice(const UpstreamName& upstream, std::string_view id,
+                                                std::size_t at_most) const;
   Result<std::vector<StoredUsage>> usages_of(const std::vector<std::uint64_t>& sequences) const;
   Status release_behind(const UsageRecord& ended);
   Status leave_line(std::uint64_t sequence, std::uint64_t behind);
@@ -349,6 +353,8 @@ class WriteTransaction {
 
 // The usage's entry in the outbox, while it has one.
 OutboxEntry outbox_entry(std::uint64_t sequence, const UsageRecord& record);
+// Of a usage that is part of an invoice.
+std::string invoiced_key(const UsageRecord& record, std::uint64_t sequence);
 // Whether it has an entry in the history: it has ended, and no deletion of it is under way.
 bool is_in_history(const UsageRecord& record);
 

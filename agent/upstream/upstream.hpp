@@ -50,6 +50,7 @@ struct ReadBack {
   Verdict verdict;  // for `same` the receipt; for `unknown` why (throttled, unavailable, unauthorised)
   // What it has under our id, if that is of our subscription and item price.
   std::optional<Quantity> quantity = {};
+  bool invoiced = false;  // that is part of an invoice
 };
 
 // A usage as the upstream lists it.

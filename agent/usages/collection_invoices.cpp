@@ -70,11 +70,23 @@ Result<std::optional<Collection::Content>> read_content(const journal::Journal& 
     if (auto s = gather_open(txn, rules, content, at_most); !s) return s.error();
     return std::optional(std::move(content));
   }
-  auto usages = txn.usages_of_invoice(id, 0, at_most + 1);
-  if (!usages) return usages.error();
-  if (usages->size() > at_most) return too_many(at_most);
-  if (!content.invoice && usages->empty()) return std::optional<Collection::Content>{};
-  content.usages = std::move(*usages);
+  // One that was made here, or else an upstream's that is known from comparing.
+  std::vector<UpstreamName> makers;
+  if (content.invoice)
+    makers.push_back(rules.ledger);
+  else
+    for (const auto& [name, target] : rules.context->targets)
+      if (name != rules.ledger && !rules.hidden.contains(name)) makers.push_back(name);
+  for (const auto& maker : makers) {
+    auto usages = txn.usages_of_invoice(maker, id, at_most + 1);
+    if (!usages) return usages.error();
+    if (usages->size() > at_most) return too_many(at_most);
+    if (!usages->empty() && !content.usages.empty())
+      return Error{Code::invalid,
+                   "two upstreams have an invoice of that id; ask each: meterctl statement --upstream"};
+    if (!usages->empty()) content.usages = std::move(*usages);
+  }
+  if (!content.invoice && content.usages.empty()) return std::optional<Collection::Content>{};
   return std::optional(std::move(content));
 }
 

@@ -109,17 +109,15 @@ Result<InvoiceStep> begin(WriteTransaction& txn, const InvoiceOrder& order, cons
   return InvoiceStep{"", false, {}, std::move(invoice)};
 }
 
-Result<InvoiceStep> give_back(WriteTransaction& txn, const InvoiceOrder& order, std::size_t at_most,
-                              const journal::Moment& now) {
+Result<InvoiceStep> give_back(WriteTransaction& txn, const InvoiceOrder& order, const UpstreamName& ledger,
+                              std::size_t at_most, const journal::Moment& now) {
   auto known = txn.invoice(order.invoice);
   if (!known) return known.error();
   if (!known->has_value()) return refused("there is no invoice " + order.invoice);
   Invoice invoice = std::move(**known);
-  auto usages = txn.usages_of_invoice(order.invoice, 0, at_most);
-  if (!usages) return usages.error();
-  for (const auto& stored : *usages)
-    if (auto s = txn.detach(stored.sequence, now); !s) return s.error();
-  const bool more = usages->size() == at_most;
+  const auto given_back = txn.detach(ledger, order.invoice, at_most, now);
+  if (!given_back) return given_back.error();
+  const bool more = *given_back == at_most;
   if (!more) invoice.clear_lines();
   invoice.set_state(more ? journal::v0::CLEARING : journal::v0::VOIDED);
   invoice.set_changed_at_ms(now.wall.since_epoch.count());
@@ -139,9 +137,7 @@ UsageQuery usages_of(const Invoice& invoice, const Rules& rules) {
   query.last_date = invoice.until() - 1;
   query.has_invoice = false;
   query.order = UsageQuery::Order::date;
-  query.hidden = rules.hidden;
-  for (const auto& [name, target] : rules.context->targets)  // who has an upstream is invoiced there
-    if (!target.vendor->traits().local) query.hidden.insert(name);
+  query.upstream = rules.ledger;  // what another one has, or had, is invoiced there
   return query;
 }
 
@@ -165,7 +161,8 @@ Result<InvoiceStep> take_step(WriteTransaction& txn, const InvoiceOrder& order, 
                               const std::optional<UsageQuery::Place>& after, std::size_t at_most,
                               const journal::Moment& now) {
   using Verb = InvoiceOrder::Verb;
-  if (order.verb == Verb::annul || order.verb == Verb::remove) return give_back(txn, order, at_most, now);
+  if (order.verb == Verb::annul || order.verb == Verb::remove)
+    return give_back(txn, order, rules.ledger, at_most, now);
   auto invoices = txn.invoices();
   if (!invoices) return invoices.error();
   auto begun = begin(txn, order, *invoices, now);

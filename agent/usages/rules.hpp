@@ -19,6 +19,7 @@ namespace meterd::usages {
 
 struct Rules {
   UpstreamName upstream;  // where what is created goes; one of the context's targets
+  UpstreamName ledger;    // the device's own; what it has is invoiced here
   std::shared_ptr<const flush::SealContext> context;
   std::set<UpstreamName> hidden;         // upstreams of other APIs: their usages are no part of it
   std::string public_url;                // what links to the device begin with, without a trailing slash

@@ -36,6 +36,22 @@ class CompareTest : public CoreTest {
     check(done.ok(), "it can be compared");
     return std::move(*done);
   }
+  void withdraw(const std::string& id) {
+    auto withdrawn = std::make_shared<std::string>("no answer");
+    boost::asio::co_spawn(*device.loop, withdrawn_by(device.core->collection(), id, withdrawn),
+                          boost::asio::detached);
+    device.clock->settle();
+    ASSERT_EQ(*withdrawn, "");
+    device.advance(Seconds(10));
+    ASSERT_FALSE(device.billing.records.contains(id));
+  }
+  static boost::asio::awaitable<void> withdrawn_by(usages::Collection& collection, std::string id,
+                                                   std::shared_ptr<std::string> out) {
+    const usages::Act act{"user 0", "a test"};
+    const usages::Render render = [](const journal::UsageRecord& record) { return record.id(); };
+    auto done = co_await collection.withdraw(UsageId(id), act, render);
+    *out = !done ? done.error().message : done->refusal ? done->refusal->message : "";
+  }
   flush::Compared throttled_after_a_page() {
     device.billing.lists = 0;
     device.billing.meanwhile = [this] {
@@ -106,6 +122,42 @@ TEST_F(CompareTest, WhatCameTooLateForAnInvoiceIsNotBilled) {
   billed_as(ids[1]).invoice = "inv_1";
   const auto done = compare();
   EXPECT_THAT(done.differences, ElementsAre(is(Kind::not_billed, ids[0], "on no invoice")));  // not ids[2]
+}
+
+TEST_F(CompareTest, WhatWasInvoicedWhileItWasListedIsBilled) {
+  const auto ids = deliver("sub_1", 3);
+  for (const auto& id : ids) billed_as(id).invoice = "inv_1";
+  device.billing.without_invoice = {ids[0]};
+  EXPECT_THAT(compare().differences, IsEmpty());
+}
+
+TEST_F(CompareTest, WhatWasWithdrawnAndIsThereAfterAllIsNamed) {
+  const auto ids = deliver("sub_1", 2);
+  const auto kept = billed_as(ids[0]);
+  withdraw(ids[0]);
+  EXPECT_THAT(compare().differences, IsEmpty());
+  device.billing.records[ids[0]] = kept;  // a create that had been delayed
+  EXPECT_THAT(compare().differences, ElementsAre(is(Kind::altered, ids[0], "is withdrawn here")));
+}
+
+TEST_F(CompareTest, OneThatCannotBeComparedDoesNotHideTheOthers) {
+  deliver("sub_1", 1);
+  const auto ids = deliver("sub_2", 1);
+  device.billing.unreadable = "sub_1";
+  device.billing.records.erase(ids[0]);
+  const auto done = compare();
+  EXPECT_FALSE(done.more);
+  EXPECT_EQ(done.subscriptions, 1U);
+  EXPECT_THAT(done.differences, ElementsAre(is(Kind::not_compared, "", "cannot be read"),
+                                            is(Kind::missing, ids[0], "is not there")));
+}
+
+TEST_F(CompareTest, IdsThatNoJournalKeyHoldsAreSomebodyElses) {
+  deliver("sub_1", 1);
+  std::string id;  // 100 characters, as the vendor allows
+  for (int i = 0; i < 100; ++i) id += "\u65e5";
+  device.billing.records[id] = {"sub_1", id, "1700000000", "4"};
+  EXPECT_THAT(compare().differences, ElementsAre(is(Kind::altered, id, "not ours")));
 }
 
 TEST_F(CompareTest, AnInvoiceIsNotedAndClearedAgain) {

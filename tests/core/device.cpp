@@ -15,13 +15,16 @@ namespace json = boost::json;
 namespace {
 
 json::object usage_object(const std::string& id, const Billing::Record& record) {
-  return {{"id", id},
-          {"subscription_id", record.subscription},
-          {"item_price_id", record.item_price},
-          {"usage_date", std::stoll(record.usage_date)},
-          {"quantity", record.quantity},
-          {"resource_version", 1'601'708'189'381},
-          {"object", "usage"}};
+  json::object out{{"id", id},
+                   {"subscription_id", record.subscription},
+                   {"item_price_id", record.item_price},
+                   {"usage_date", std::stoll(record.usage_date)},
+                   {"quantity", record.quantity},
+                   {"resource_version", 1'601'708'189'381},
+                   {"object", "usage"}};
+  if (!record.invoice.empty()) out["invoice_id"] = record.invoice;
+  if (!record.line_item.empty()) out["line_item_id"] = record.line_item;
+  return out;
 }
 upstream::HttpResponse usage_answer(const std::string& id, const Billing::Record& record) {
   return json_answer(200, json::serialize(json::object{{"usage", usage_object(id, record)}}));
@@ -124,8 +127,8 @@ upstream::Exchange Billing::list(const upstream::HttpRequest& request) {
   for (const auto& [id, record] : records) {
     if (record.subscription != subscription || unlisted.contains(id)) continue;
     auto usage = usage_object(id, record);
-    if (!record.invoice.empty()) usage["invoice_id"] = record.invoice;
-    if (!record.line_item.empty()) usage["line_item_id"] = record.line_item;
+    if (without_invoice.contains(id)) usage.erase("invoice_id");
+    if (subscription == unreadable) usage.erase("usage_date");
     found.emplace(std::pair(record.usage_date, id), json::object{{"usage", std::move(usage)}});
   }
   const auto offset = fields.contains("offset") ? std::stoul(fields.at("offset")) : 0;

@@ -36,6 +36,8 @@ struct Billing {
   std::string poisoned;                   // creates of this subscription give a 500
   bool apply_then_lose = false;           // the next create is applied and its answer lost
   std::set<std::string> unlisted;         // ids that lists leave out
+  std::set<std::string> without_invoice;  // ids that lists have from before they were invoiced
+  std::string unreadable;                 // lists of this subscription have usages without a date
   std::size_t lists = 0;                  // answered; two usages a page
   std::deque<upstream::Exchange>
       downloads;                            // answers of whatever places documents are fetched from, in order

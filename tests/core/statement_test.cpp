@@ -41,11 +41,12 @@ TEST_F(StatementTest, IsFetchedWithTheWholeLinkAndWithoutCredentials) {
 TEST_F(StatementTest, FollowsAFewRedirects) {
   link("https://a.test");
   redirect("https://b.test:8443/x");
+  redirect("/y?z");
   redirect("https://c.test?y=1");
   serve(200, "%PDF-");
   EXPECT_TRUE(device.statement("inv_1").ok());
-  EXPECT_THAT(device.billing.fetched,
-              ElementsAre("https://a.test:443/", "https://b.test:8443/x", "https://c.test:443/?y=1"));
+  EXPECT_THAT(device.billing.fetched, ElementsAre("https://a.test:443/", "https://b.test:8443/x",
+                                                  "https://b.test:8443/y?z", "https://c.test:443/?y=1"));
 }
 
 TEST_F(StatementTest, GivesUpOnRedirectsWithoutEnd) {

@@ -35,7 +35,7 @@ journal::KnownUsage ours(v0::UsageState state = v0::DELIVERED) {
   return out;
 }
 Judged judge(const upstream::ListedUsage& listed, const journal::KnownUsage& known) {
-  return judge_listed(kSeries, listed, known);
+  return judge_listed({"abcdefgh", false}, kSeries, listed, known);
 }
 
 TEST(JudgeListed, WhatWasDeliveredIsThere) {
@@ -64,6 +64,28 @@ TEST(JudgeListed, WhatTheJournalNeverMadeIsNotOurs) {
   EXPECT_FALSE(judge(theirs(), elsewhere).delivered);
 }
 
+TEST(JudgeListed, WhatTheOriginalOfACopyMadeIsOurs) {
+  auto later = theirs();
+  later.id = UsageId("abcdefgh-zzzzzzzzzzzzzzzzzzzzzzzzzz");
+  const auto judged = judge_listed({"abcdefgh", true}, kSeries, later, {});
+  EXPECT_THAT(judged.differs, IsEmpty());
+  EXPECT_TRUE(judged.forgotten);
+  EXPECT_THAT(judge(later, {}).differs, HasSubstr("the same [device] id"));  // and of no copy it is not
+  EXPECT_THAT(judge_listed({"abcdefgh", true}, kSeries, theirs(), {}).differs, HasSubstr("not ours"));
+}
+
+TEST(JudgeListed, WhatTheOriginalBilledAsPartOfMoreIsThatMuch) {
+  auto part = ours();
+  part.stored->record.set_copied(true);
+  part.stored->record.set_receipt("200 resource_version=1 billed_before_as_part_of=8");
+  auto whole = theirs("8");
+  whole.usage_date = 7;  // as the original dated it
+  EXPECT_THAT(judge(whole, part).differs, IsEmpty());
+  EXPECT_THAT(judge(theirs("5"), part).differs, HasSubstr("theirs 5, ours 8"));
+  whole.usage_date = 1'000;
+  EXPECT_THAT(judge(whole, ours()).differs, HasSubstr("theirs 8, ours 5"));
+}
+
 TEST(JudgeListed, WhatIsNoLongerKeptIsNoDifference) {
   journal::KnownUsage forgotten;
   forgotten.forgotten = true;
@@ -86,11 +108,19 @@ TEST(JudgeListed, WhatIsUnderWayIsNoDifference) {
   EXPECT_FALSE(judge(theirs("6"), leaving).delivered);
 }
 
-TEST(JudgeListed, WhatWasGivenUpHereAndIsThereIsADifference) {
+TEST(JudgeListed, WhatAnOperatorHasToEndAndIsThereIsADifference) {
   EXPECT_THAT(judge(theirs(), ours(v0::PARKED)).differs, HasSubstr("parked"));
   EXPECT_THAT(judge(theirs(), ours(v0::IN_DOUBT)).differs, HasSubstr("in_doubt"));
-  EXPECT_THAT(judge(theirs(), ours(v0::WITHDRAWN)).differs, HasSubstr("withdrawn"));
-  EXPECT_THAT(judge(theirs(), ours(v0::SUPERSEDED)).differs, HasSubstr("superseded"));
+}
+
+TEST(JudgeListed, WhatWasGivenUpHereIsAskedForOnceMore) {
+  for (const auto state : {v0::WITHDRAWN, v0::SUPERSEDED}) {
+    auto gone = ours(state);
+    gone.stored->record.set_deleted_by(9);  // as a deletion that is done leaves it
+    EXPECT_TRUE(judge(theirs(), gone).ended);
+    EXPECT_THAT(judge(theirs(), gone).differs, IsEmpty());
+  }
+  EXPECT_FALSE(judge(theirs(), ours()).ended);
 }
 
 TEST(JudgeListed, TheInvoiceIsTakenOverAndGivenUpWithTheUpstreams) {
@@ -103,7 +133,8 @@ TEST(JudgeListed, TheInvoiceIsTakenOverAndGivenUpWithTheUpstreams) {
   known.stored->record.set_line_item_id("li_1");
   EXPECT_FALSE(judge(invoiced, known).adopt);
   EXPECT_TRUE(judge(theirs(), known).adopt);
-  EXPECT_FALSE(judge(invoiced, ours(v0::WITHDRAWN)).adopt);
+  for (const auto state : {v0::WITHDRAWN, v0::PARKED, v0::WAITING, v0::IN_DOUBT})
+    EXPECT_FALSE(judge(invoiced, ours(state)).adopt);  // nothing that may still be given up
 }
 
 }  // namespace

@@ -58,6 +58,7 @@ class JournalDamage : public JournalTest {
       const auto sequence = waiting_usage(item.c_str(), i % 3 == 0 ? "marketplace" : "billing");
       step([&](WriteTransaction& w) {
         if (i % 4 == 0) must(w.deliver(sequence, "receipt", now()));
+        if (i % 4 == 0) must(w.attach(sequence, "inv_1", "inv_1-1", now()));
         if (i % 4 == 1) must(w.park(sequence, "refused", now()));
         if (i == 2) must(w.hold_in_doubt(sequence, "unknown"));
         if (i == 3) supersede(w, sequence);

@@ -106,6 +106,7 @@ TEST(FormatDocument, ListsEveryKindOnce) {
                         {"id_block", Kind::id_block},  {"key_expiry", Kind::key_expiry},
                         {"general", Kind::general},    {"history", Kind::history},
                         {"usage_id", Kind::usage_id},  {"idempotency_key", Kind::idempotency_key},
+                        {"invoice", Kind::invoice},    {"invoiced", Kind::invoiced},
                         {"audit", Kind::audit},        {"slice", Kind::slice},
                         {"outbox", Kind::outbox},      {"producer", Kind::producer},
                         {"listed", Kind::listed},      {"subscription", Kind::subscription},

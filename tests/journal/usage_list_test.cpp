@@ -142,9 +142,7 @@ TEST_F(UsageList, FiltersByDateWithBothEnds) {
 TEST_F(UsageList, FiltersByInvoice) {
   const auto invoiced = create("a", kMidnight);
   create("b", kMidnight + 1);
-  auto record = stored(invoiced).record;
-  record.set_invoice_id("inv_7");
-  put_raw(usage_key(invoiced), wrap(usage_key(invoiced), record.SerializeAsString()));
+  step([&](WriteTransaction& w) { must(w.attach(invoiced, "inv_7", "inv_7-1", now())); });
   UsageQuery query;
   query.has_invoice = true;
   EXPECT_THAT(ids(query), ElementsAre("a"));

@@ -75,22 +75,33 @@ TEST(ChargebeeList, AnEmptyOneIsTheWholeOne) {
 
 TEST(ChargebeeList, WhatIsNotOneTeachesNothing) {
   const std::string u1 = usage("u1");
-  for (
-      const auto& body :
-      {std::string("<html>Sign in</html>"), std::string("{}"), std::string("[]"), u1, list(u1) + list(u1),
-       list(R"({"usage":{"id":"u1","subscription_id":"sub_1"}})"),  // half of a usage
-       list(
-           R"({"usage":{"id":"u1","usage_date":1,"subscription_id":"sub_2","item_price_id":"i","quantity":"1"}})"),
-       list(
-           R"({"usage":{"id":"u\u0007","usage_date":1,"subscription_id":"sub_1","item_price_id":"i","quantity":"1"}})"),
-       list(
-           R"({"usage":{"id":"u1","usage_date":-1,"subscription_id":"sub_1","item_price_id":"i","quantity":"1"}})"),
-       list(R"({"usage":{},"usage":{}})"), list(usage("u1", R"(,"id":"u2")")), list(u1, R"(,"list":[])"),
-       list("", R"(,"next_offset":"again")")}) {
+  for (const auto& body :
+       {std::string("<html>Sign in</html>"), std::string("{}"), std::string("[]"), u1, list(u1) + list(u1),
+        list(R"({"usage":{},"usage":{}})"), list(usage("u1", R"(,"id":"u2")")), list(u1, R"(,"list":[])")}) {
     const auto page = read(body);
     EXPECT_FALSE(page.wanted.has_value()) << body;
     EXPECT_EQ(page.verdict.outcome, Outcome::unavailable) << body;
     EXPECT_FALSE(page.verdict.detail.empty());
+  }
+}
+
+TEST(ChargebeeList, OneThatCannotBeUsedIsRefusedForGood) {
+  const auto one = [](std::string_view id, std::string_view date, std::string_view subscription) {
+    return R"({"usage":{"item_price_id":"i","quantity":"1","id":")" + std::string(id) + R"(","usage_date":)" +
+           std::string(date) + R"(,"subscription_id":")" + std::string(subscription) + R"("}})";
+  };
+  ASSERT_TRUE(read(list(one("u1", "1", "sub_1"))).wanted.has_value());
+  std::string too_many = usage("u0");
+  for (int i = 1; i < 101; ++i) too_many += "," + usage("u" + std::to_string(i));
+  for (const auto& body :
+       {list(R"({"usage":{"id":"u1","subscription_id":"sub_1"}})"), list(one("u1", "1", "sub_2")),
+        list(one(R"(u\u0007)", "1", "sub_1")), list(one("u1", "-1", "sub_1")),
+        list(one(std::string(401, 'x'), "1", "sub_1")), list("", R"(,"next_offset":"again")"),
+        list(usage("u1"), R"(,"next_offset":")" + std::string(1'001, 'x') + '"'), list(too_many)}) {
+    const auto page = read(body);
+    EXPECT_FALSE(page.wanted.has_value()) << body;
+    EXPECT_EQ(page.verdict.outcome, Outcome::rejected) << body;
+    EXPECT_THAT(page.verdict.detail, HasSubstr("200, but"));
   }
 }
 

@@ -26,6 +26,7 @@ class InvoiceTest : public journal::CallerTest {
     const UpstreamName billing("billing");
     context->targets[billing] = {billing, upstream::chargebee::make("/api/v2"), {}};
     rules_.upstream = kLedger;
+    rules_.ledger = kLedger;
     rules_.context = context;
     rules_.zone = must(meter::TimeZone::load("UTC"));
   }
@@ -47,7 +48,9 @@ class InvoiceTest : public journal::CallerTest {
   std::string run(const InvoiceOrder& wanted, int steps = 1'000) {
     InvoiceStep done;
     do {
-      step([&](WriteTransaction& w) { done = must(take_step(w, wanted, rules_, done.after, kUsagesAStep, now())); });
+      step([&](WriteTransaction& w) {
+        done = must(take_step(w, wanted, rules_, done.after, kUsagesAStep, now()));
+      });
     } while (done.more && --steps > 0);
     invoice_ = done.invoice;
     return done.refused;

@@ -85,10 +85,7 @@ TEST_F(Remove, FindsNothingAtAHiddenUpstream) {
 }
 
 TEST_F(Remove, RefusesWhatIsInvoiced) {
-  auto record = stored(sequence_).record;
-  record.set_invoice_id("inv_1");
-  put_raw(journal::usage_key(sequence_),
-          journal::wrap(journal::usage_key(sequence_), record.SerializeAsString()));
+  step([&](WriteTransaction& w) { must(w.attach(sequence_, "inv_1", "inv_1-1", now())); });
   const auto change = remove("u1");
   EXPECT_EQ(text(change), "invoiced id");
   EXPECT_THAT(change.refusal->message, HasSubstr("inv_1"));

@@ -5,9 +5,10 @@
 namespace meterd::upstream::chargebee {
 namespace {
 
-constexpr std::size_t kIdBytesMax = 400;       // 100 characters of UTF-8
-constexpr std::size_t kInvoiceBytesMax = 200;  // 50
-constexpr std::size_t kUrlBytesMax = 3'500;    // seed 002, download_url
+constexpr std::size_t kIdBytesMax = 400;        // 100 characters of UTF-8
+constexpr std::size_t kInvoiceBytesMax = 200;   // 50
+constexpr std::size_t kUrlBytesMax = 3'500;     // seed 002, download_url
+constexpr std::size_t kOffsetBytesMax = 1'000;  // seed 002, offset
 
 using Kind = Scalar::Kind;
 
@@ -56,21 +57,20 @@ Answered<ListPage> judge_list(const SubscriptionId& subscription, const Exchange
   const auto answer = read_answer(response.body);
   if (response.status != 200) return {std::nullopt, judge_error(response, answer)};
   if (!answer || !answer->is_list) return {std::nullopt, unreadable("not a list of usages")};
+  const auto refuse = [](const std::string& what) {
+    return Answered<ListPage>{std::nullopt, {Outcome::rejected, std::nullopt, "200, but " + what, {}}};
+  };
+  if (answer->usages.size() > kListRows) return refuse("more usages than were asked for");
   ListPage page;
   for (const auto& members : answer->usages) {
     auto usage = read_usage(subscription, members);
     if (!usage)
-      return {
-          std::nullopt,
-          {Outcome::unavailable,
-           std::nullopt,
-           "200, but a usage in the list cannot be read, or is not of the subscription that was asked for",
-           {}}};
+      return refuse("a usage in the list cannot be read, or is not of the subscription that was asked for");
     page.usages.push_back(std::move(*usage));
   }
   if (const auto* next = text_of(answer->root, "next_offset")) page.next_offset = *next;
-  if (page.usages.empty() && !page.next_offset.empty())
-    return {std::nullopt, unreadable("a list that goes on without a usage")};
+  if (page.next_offset.size() > kOffsetBytesMax || (page.usages.empty() && !page.next_offset.empty()))
+    return refuse("it cannot be told where the list goes on");
   return {std::move(page), {}};
 }
 

@@ -9,7 +9,6 @@ namespace {
 
 // The vendor's documented limit of usages in the life of a subscription; its support may raise it.
 constexpr std::uint32_t kLifetimeLimit = 5'000;
-constexpr int kListRows = 100;  // the most that the vendor gives at once
 
 // application/x-www-form-urlencoded: percent-encoding with a space as "+". "%20" can only stem from a space.
 std::string form_value(std::string_view text) {

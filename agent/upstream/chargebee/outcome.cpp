@@ -27,6 +27,7 @@ struct Comparison {
   std::string detail;
   std::string resource_version;
   std::optional<Quantity> quantity = {};  // theirs, of the same subscription and item price
+  bool invoiced = false;
 };
 
 Comparison compare(const meter::Usage& ours, const Answer& answer) {
@@ -56,10 +57,13 @@ Comparison compare(const meter::Usage& ours, const Answer& answer) {
   if (theirs.ok() && *subscription == ours.series.subscription.value() &&
       *item_price == ours.series.item_price.value())
     comparable = *theirs;
+  const std::string* invoice = text_of(answer.usage(), "invoice_id");
+  const bool invoiced = invoice != nullptr && !invoice->empty();
   if (!differs.empty())
-    return {Content::different, "conflict: the upstream's usage differs in " + differs, {}, comparable};
+    return {
+        Content::different, "conflict: the upstream's usage differs in " + differs, {}, comparable, invoiced};
   const std::string* version = text_of(answer.usage(), "resource_version", Scalar::Kind::number);
-  return {Content::same, {}, version == nullptr ? std::string() : clean(*version, 40), comparable};
+  return {Content::same, {}, version == nullptr ? std::string() : clean(*version, 40), comparable, invoiced};
 }
 
 struct CodeRule {
@@ -199,14 +203,17 @@ ReadBack judge_retrieve(const meter::Usage& usage, const Exchange& exchange) {
     case Comparison::Content::not_ours:
       return {Found::unknown, {Outcome::unavailable, std::nullopt, "200, but " + comparison.detail, {}}};
     case Comparison::Content::different:
-      return {
-          Found::different, {Outcome::rejected, std::nullopt, comparison.detail, {}}, comparison.quantity};
+      return {Found::different,
+              {Outcome::rejected, std::nullopt, comparison.detail, {}},
+              comparison.quantity,
+              comparison.invoiced};
     case Comparison::Content::same:
       break;
   }
   return {Found::same,
           {Outcome::accepted, std::nullopt, "200", receipt_of(comparison) + " read_back=true"},
-          comparison.quantity};
+          comparison.quantity,
+          comparison.invoiced};
 }
 
 }  // namespace meterd::upstream::chargebee

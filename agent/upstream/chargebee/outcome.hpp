@@ -10,6 +10,7 @@ namespace meterd::upstream::chargebee {
 Verdict judge_create(const meter::Usage& usage, const Exchange& exchange);
 Verdict judge_delete(const meter::Usage& usage, const Exchange& exchange);
 ReadBack judge_retrieve(const meter::Usage& usage, const Exchange& exchange);
+inline constexpr std::size_t kListRows = 100;  // the most that the vendor gives at once
 Answered<ListPage> judge_list(const SubscriptionId& subscription, const Exchange& exchange);
 Answered<std::string> judge_statement(const Exchange& exchange);
 
