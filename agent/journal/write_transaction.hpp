@@ -218,7 +218,11 @@ class WriteTransaction {
   // What a request with that key was answered with, if it is not older than `window`.
   Result<std::optional<v0::IdempotencyKey>> answered(std::string_view key, Milliseconds window) const;
   // Remembers an answer given now, and forgets some that are older than `window`.
-  Status remember_answer(std::string_view key, v0::IdempotencyKey answer, Milliseconds window);
+  Status remember_answer(std::string_view key, v0::IdempotencyKey answer, Milliseconds window,
+                         const Moment& now);
+  // Dates what was answered under an untrusted clock, now that there is a trusted one: the time that passed
+  // is not known, so until then none of it expires. Returns how many.
+  Result<std::size_t> date_answers(const Moment& now, std::size_t at_most);
 
   // --- invoices: see agent/usages/invoices.hpp
   Result<std::optional<v0::Invoice>> invoice(std::string_view id) const;

@@ -9,7 +9,16 @@ namespace meterd::journal {
 
 namespace {
 constexpr std::size_t kAnswersForgottenAtOnce = 4;  // with each new one: more than come
+constexpr std::int64_t kUndated = 0;                // the version of an answer given under an untrusted clock
+
+// What answers expire by.
+std::int64_t latest_time(const v0::General& general) {
+  return std::max(general.last_version(), general.last_trusted_ms());
 }
+std::int64_t version_of_answer(const v0::General& general, const Moment& now) {
+  return now.trusted ? std::max(latest_time(general), now.wall.since_epoch.count()) : kUndated;
+}
+}  // namespace
 
 // Rises with each change, and follows the wall clock only while that is trusted: a clock that was wrong once
 // would otherwise be ahead for ever.
@@ -85,23 +94,25 @@ Status WriteTransaction::put_listed(const SubscriptionId& subscription, const It
 Result<std::optional<v0::IdempotencyKey>> WriteTransaction::answered(std::string_view key,
                                                                      Milliseconds window) const {
   auto known = load<v0::IdempotencyKey>(txn_, idempotency_key(key));
-  if (!known || !known->has_value()) return known;
+  if (!known || !known->has_value() || (*known)->version() == kUndated) return known;
   auto general = this->general();
   if (!general) return general.error();
-  const auto now = std::max(general->last_version(), general->last_trusted_ms());
-  if (now - (*known)->version() > window.count()) return std::optional<v0::IdempotencyKey>{};
+  if (latest_time(*general) - (*known)->version() > window.count())
+    return std::optional<v0::IdempotencyKey>{};
   return known;
 }
 
-Status WriteTransaction::remember_answer(std::string_view key, v0::IdempotencyKey answer,
-                                         Milliseconds window) {
+Status WriteTransaction::remember_answer(std::string_view key, v0::IdempotencyKey answer, Milliseconds window,
+                                         const Moment& now) {
   auto general = this->general();
   if (!general) return general.error();
-  const auto now = general->last_version();
+  const auto latest = latest_time(*general);
+  const auto version = version_of_answer(*general, now);
   std::vector<std::pair<std::string, std::string>> old;
-  auto scanned = txn_.scan(key_expiry_prefix(), "", [&](std::string_view at, std::string_view) {
+  const auto dated = key_expiry_key(kUndated + 1, "");
+  auto scanned = txn_.scan(key_expiry_prefix(), dated, [&](std::string_view at, std::string_view) {
     auto fields = parse_key_expiry_key(at);
-    if (!fields || now - fields->version <= window.count()) return false;
+    if (!fields || latest - fields->version <= window.count()) return false;
     old.emplace_back(at, fields->key);
     return old.size() < kAnswersForgottenAtOnce;
   });
@@ -113,9 +124,35 @@ Status WriteTransaction::remember_answer(std::string_view key, v0::IdempotencyKe
   // The same key, expired, and not yet forgotten.
   if (auto known = load<v0::IdempotencyKey>(txn_, idempotency_key(key)); known && known->has_value())
     if (auto s = txn_.erase(key_expiry_key((*known)->version(), key)); !s) return s;
-  answer.set_version(now);
-  if (auto s = store_empty(txn_, key_expiry_key(now, key)); !s) return s;
+  answer.set_version(version);
+  if (auto s = store_empty(txn_, key_expiry_key(version, key)); !s) return s;
   return store(txn_, idempotency_key(key), answer);
+}
+
+Result<std::size_t> WriteTransaction::date_answers(const Moment& now, std::size_t at_most) {
+  check(now.trusted, "answers are dated by a trusted clock");
+  std::vector<std::pair<std::string, std::string>> undated;
+  auto scanned = txn_.scan(key_expiry_prefix(), "", [&](std::string_view at, std::string_view) {
+    auto fields = parse_key_expiry_key(at);
+    if (!fields || fields->version != kUndated) return false;
+    undated.emplace_back(at, fields->key);
+    return undated.size() < at_most;
+  });
+  if (!scanned) return scanned.error();
+  if (undated.empty()) return std::size_t{0};
+  auto general = this->general();
+  if (!general) return general.error();
+  const auto version = version_of_answer(*general, now);
+  for (const auto& [at, key] : undated) {
+    if (auto s = txn_.erase(at); !s) return s.error();
+    auto answer = load<v0::IdempotencyKey>(txn_, idempotency_key(key));
+    if (!answer && answer.error().code != Code::corrupt) return answer.error();
+    if (!answer || !answer->has_value()) continue;
+    (*answer)->set_version(version);
+    if (auto s = store_empty(txn_, key_expiry_key(version, key)); !s) return s.error();
+    if (auto s = store(txn_, idempotency_key(key), **answer); !s) return s.error();
+  }
+  return undated.size();
 }
 
 }  // namespace meterd::journal

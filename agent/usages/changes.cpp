@@ -15,11 +15,15 @@ Change refused(Why why, std::string param, std::string message) {
   return {Refusal{why, std::move(param), std::move(message)}, {}, false};
 }
 
+constexpr std::size_t kAnswersDatedAtOnce = 4;  // with each call that has a key: more than come
+
 // What the same key was answered with; nullopt: go on.
-Result<std::optional<Change>> earlier(const WriteTransaction& txn, const IdempotencyKey& key,
-                                      const Rules& rules) {
+Result<std::optional<Change>> earlier(WriteTransaction& txn, const IdempotencyKey& key,
+                                      const Surroundings& around) {
   if (key.key.empty()) return std::optional<Change>{};
-  auto known = txn.answered(key.key, rules.idempotency_window);
+  if (around.now.trusted)
+    if (auto dated = txn.date_answers(around.now, kAnswersDatedAtOnce); !dated) return dated.error();
+  auto known = txn.answered(key.key, around.rules.idempotency_window);
   if (!known) return known.error();
   if (!known->has_value()) return std::optional<Change>{};
   if ((*known)->request_digest() != key.request_digest)
@@ -28,20 +32,23 @@ Result<std::optional<Change>> earlier(const WriteTransaction& txn, const Idempot
   return std::optional(Change{std::nullopt, (*known)->answer(), true});
 }
 
-Result<Change> give(WriteTransaction& txn, std::string text, const IdempotencyKey& key, const Rules& rules) {
+Result<Change> give(WriteTransaction& txn, std::string text, const IdempotencyKey& key,
+                    const Surroundings& around) {
   Change out{std::nullopt, std::move(text), false};
   if (key.key.empty()) return out;
   journal::v0::IdempotencyKey remembered;
   remembered.set_request_digest(key.request_digest);
   remembered.set_answer(out.answer);
-  if (auto s = txn.remember_answer(key.key, std::move(remembered), rules.idempotency_window); !s)
+  if (auto s =
+          txn.remember_answer(key.key, std::move(remembered), around.rules.idempotency_window, around.now);
+      !s)
     return s.error();
   return out;
 }
 
 Result<Change> answer(WriteTransaction& txn, const journal::UsageRecord& record, const IdempotencyKey& key,
                       const Surroundings& around) {
-  return give(txn, around.render(record), key, around.rules);
+  return give(txn, around.render(record), key, around);
 }
 
 Result<std::optional<Refusal>> unlisted(const WriteTransaction& txn, const Draft& draft, const Rules& rules) {
@@ -110,17 +117,17 @@ bool is_served(const journal::UsageRecord& record, const Rules& rules) {
 }
 
 Result<Change> answer_once(WriteTransaction& txn, const IdempotencyKey& key, const std::string& text,
-                           const Rules& rules) {
-  auto before = earlier(txn, key, rules);
+                           const Surroundings& around) {
+  auto before = earlier(txn, key, around);
   if (!before) return before.error();
   if (before->has_value()) return std::move(**before);
-  return give(txn, text, key, rules);
+  return give(txn, text, key, around);
 }
 
 Result<Change> create(WriteTransaction& txn, const Draft& draft, const IdempotencyKey& key,
                       const Surroundings& around) {
   const auto& rules = around.rules;
-  auto before = earlier(txn, key, rules);
+  auto before = earlier(txn, key, around);
   if (!before) return before.error();
   if (before->has_value()) return std::move(**before);
   auto unknown = unlisted(txn, draft, rules);
@@ -158,7 +165,7 @@ Result<Change> create(WriteTransaction& txn, const Draft& draft, const Idempoten
 Result<Change> remove(WriteTransaction& txn, const Deletion& deletion, const IdempotencyKey& key,
                       const Surroundings& around) {
   const auto& rules = around.rules;
-  auto before = earlier(txn, key, rules);
+  auto before = earlier(txn, key, around);
   if (!before) return before.error();
   if (before->has_value()) return std::move(**before);
   auto found = txn.find_usage(deletion.id);

@@ -62,7 +62,7 @@ Result<Change> remove(journal::WriteTransaction& txn, const Deletion& deletion, 
 
 // An answer that comes with no change: the first one given for the key.
 Result<Change> answer_once(journal::WriteTransaction& txn, const IdempotencyKey& key, const std::string& text,
-                           const Rules& rules);
+                           const Surroundings& around);
 
 // Whether the usage can be seen through the API.
 bool is_served(const journal::UsageRecord& record, const Rules& rules);

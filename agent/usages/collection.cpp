@@ -102,7 +102,7 @@ asio::awaitable<Result<Change>> Collection::answer_once(IdempotencyKey key, std:
   if (key.key.empty()) co_return Change{std::nullopt, std::move(text), false};
   Apply apply = [key = std::move(key), text = std::move(text)](journal::WriteTransaction& txn,
                                                                const Surroundings& around) {
-    return usages::answer_once(txn, key, text, around.rules);
+    return usages::answer_once(txn, key, text, around);
   };
   co_return co_await commit(std::move(apply), nullptr);
 }

@@ -210,7 +210,7 @@ TEST_F(DeletionDamage, OfTheGeneralRecordGivesNoVersionAgain) {
 }
 
 TEST_F(DeletionDamage, OfARememberedAnswerIsRepairedByTheStart) {
-  step([&](WriteTransaction& w) { must(w.remember_answer("k", {}, Milliseconds(1'000))); });
+  step([&](WriteTransaction& w) { must(w.remember_answer("k", {}, Milliseconds(1'000), now())); });
   damage(idempotency_key("k"));
   EXPECT_EQ(begin().answered("k", Milliseconds(1'000)).error().code, Code::corrupt);
   repair_by_start();
@@ -218,9 +218,22 @@ TEST_F(DeletionDamage, OfARememberedAnswerIsRepairedByTheStart) {
   EXPECT_THAT(report().set_aside_records, ElementsAre(HasSubstr("answer")));
 }
 
+TEST_F(DeletionDamage, OfAnUndatedAnswerDoesNotKeepOthersFromBeingDated) {
+  auto untrusted = now();
+  untrusted.trusted = false;
+  step([&](WriteTransaction& w) {
+    for (const char* key : {"a", "b"}) must(w.remember_answer(key, {}, Milliseconds(1'000), untrusted));
+  });
+  damage(idempotency_key("a"));
+  auto write = begin();
+  EXPECT_EQ(must(write.date_answers(now(), 1)), 1U);
+  EXPECT_EQ(must(write.date_answers(now(), 1)), 1U);
+  EXPECT_NE(must(write.answered("b", Milliseconds(1'000)))->version(), 0);
+}
+
 TEST_F(DeletionDamage, OfTheApiIndexesIsNamed) {
   step([&](WriteTransaction& w) {
-    must(w.remember_answer("k", {}, Milliseconds(1'000)));
+    must(w.remember_answer("k", {}, Milliseconds(1'000), now()));
     must(w.put_listed(SubscriptionId("sub_1"), ItemPriceId("sms-usd")));
   });
   const auto version = must(begin().answered("k", Milliseconds(1'000)))->version();

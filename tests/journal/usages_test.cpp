@@ -175,15 +175,24 @@ class RememberedAnswers : public CallerUsages {
  protected:
   static constexpr Milliseconds kWindow{1'800'000};
   // A change and its answer, as one transaction makes them.
-  void answer(const std::string& key, const std::string& text, std::int64_t seconds) {
+  void answer(const std::string& key, const std::string& text, std::int64_t seconds, bool trusted = true) {
     step([&](WriteTransaction& w) {
       must(w.create_usage(caller_usage("of-" + key + std::to_string(seconds), kMidnight + next_date_++, {}),
-                          at(seconds)));
-      v0::IdempotencyKey remembered;
-      remembered.set_request_digest("digest");
-      remembered.set_answer(text);
-      must(w.remember_answer(key, remembered, kWindow));
+                          at(seconds, trusted)));
+      remember(w, key, text, at(seconds, trusted));
     });
+  }
+  static void remember(WriteTransaction& w, const std::string& key, const std::string& text,
+                       const Moment& moment) {
+    v0::IdempotencyKey remembered;
+    remembered.set_request_digest("digest");
+    remembered.set_answer(text);
+    must(w.remember_answer(key, remembered, kWindow, moment));
+  }
+  std::size_t date_answers(std::int64_t seconds, std::size_t at_most) {
+    std::size_t dated = 0;
+    step([&](WriteTransaction& w) { dated = must(w.date_answers(at(seconds), at_most)); });
+    return dated;
   }
   std::string answered(const std::string& key) {
     const auto known = must(begin().answered(key, kWindow));
@@ -220,6 +229,48 @@ TEST_F(RememberedAnswers, DoNotExpireByAnUntrustedClock) {
   answer("k", "a", kToday);
   create_at("u", at(kYear2099, false));
   EXPECT_EQ(answered("k"), "a");
+}
+
+// How long ago it was is not known: the clock goes from the last trusted time to the next, over any gap.
+TEST_F(RememberedAnswers, OfAnUntrustedClockCountFromTheTrustedOne) {
+  answer("k", "a", 20, false);
+  time_is(kToday);
+  EXPECT_EQ(answered("k"), "a");
+  answer("later", "b", kToday);
+  EXPECT_EQ(answered("k"), "a") << "not forgotten as older than the window either";
+  EXPECT_EQ(date_answers(kToday, 100), 1U);
+  EXPECT_EQ(date_answers(kToday + 60, 100), 0U) << "once";
+  EXPECT_EQ(count(prefix(Kind::key_expiry)), 2U);
+  time_is(kToday + 1'800);
+  EXPECT_EQ(answered("k"), "a");
+  time_is(kToday + 1'801);
+  EXPECT_EQ(answered("k"), "none");
+  answer("next", "c", kToday + 1'801);
+  EXPECT_EQ(count(prefix(Kind::idempotency_key)), 1U);
+  EXPECT_EQ(count(prefix(Kind::key_expiry)), 1U);
+}
+
+TEST_F(RememberedAnswers, AreDatedSomeAtATime) {
+  for (int i = 0; i < 5; ++i) answer("k" + std::to_string(i), "a", 20, false);
+  EXPECT_EQ(date_answers(kToday, 3), 3U);
+  EXPECT_EQ(date_answers(kToday, 3), 2U);
+  EXPECT_EQ(date_answers(kToday, 3), 0U);
+}
+
+TEST_F(RememberedAnswers, AreReplacedByTheSameKeyBeforeTheyAreDated) {
+  answer("k", "a", 20, false);
+  answer("k", "b", kToday);
+  EXPECT_EQ(count(prefix(Kind::key_expiry)), 1U);
+  EXPECT_EQ(date_answers(kToday, 100), 0U);
+}
+
+TEST_F(RememberedAnswers, WithoutAChangeAreAsOldAsTheyAre) {
+  create_at("u", at(kToday));
+  step([&](WriteTransaction& w) { remember(w, "k", "a", at(kToday + 7'200)); });
+  time_is(kToday + 7'200 + 1'800);
+  EXPECT_EQ(answered("k"), "a");
+  time_is(kToday + 7'200 + 1'801);
+  EXPECT_EQ(answered("k"), "none");
 }
 
 TEST_F(RememberedAnswers, SurviveARestart) {

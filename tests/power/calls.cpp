@@ -16,17 +16,20 @@ namespace {
 constexpr std::int64_t kDaySeconds = 86'400;
 constexpr Milliseconds kWindow{30 * 60'000};
 
-Result<bool> answered(const WriteTransaction& write, const std::string& key) {
+Result<bool> answered(WriteTransaction& write, const std::string& key, const Moment& at) {
+  if (at.trusted)
+    if (auto dated = write.date_answers(at, 1'000); !dated) return dated.error();
   auto known = write.answered(key, kWindow);
   if (!known) return known.error();
   return known->has_value();
 }
 
-Status remember(WriteTransaction& write, const std::string& key, const std::string& answer) {
+Status remember(WriteTransaction& write, const std::string& key, const std::string& answer,
+                const Moment& at) {
   journal::v0::IdempotencyKey remembered;
   remembered.set_request_digest("digest of " + key);
   remembered.set_answer(answer);
-  return write.remember_answer(key, std::move(remembered), kWindow);
+  return write.remember_answer(key, std::move(remembered), kWindow, at);
 }
 
 struct Second {
@@ -92,7 +95,7 @@ journal::RequestRecord request(const meter::Usage& usage, bool deletes) {
 }
 
 Status create_once(WriteTransaction& write, meter::Usage usage, const std::string& key, const Moment& at) {
-  auto before = answered(write, key);
+  auto before = answered(write, key, at);
   if (!before) return before.error();
   if (*before) return {};
   auto second = look_at(write, usage);
@@ -103,16 +106,16 @@ Status create_once(WriteTransaction& write, meter::Usage usage, const std::strin
   if (!second) return second.error();
   auto created = write.create_usage({usage, request(usage), journal::v0::API, "UTC", second->behind}, at);
   if (!created) return created.error();
-  return remember(write, key, created->record.id() + " at " + std::to_string(usage.usage_date));
+  return remember(write, key, created->record.id() + " at " + std::to_string(usage.usage_date), at);
 }
 
 Status delete_once(WriteTransaction& write, const UsageId& id, const std::string& key, const Moment& at) {
-  auto before = answered(write, key);
+  auto before = answered(write, key, at);
   if (!before) return before.error();
   if (*before) return {};
   auto answer = give_up(write, id, at);
   if (!answer) return answer.error();
-  return remember(write, key, *answer);
+  return remember(write, key, *answer, at);
 }
 
 // Half of them correct a usage: on the second of one that is being deleted, if there is one.

@@ -42,6 +42,18 @@ TEST(PowerLoss, KeepsAcknowledgedEventsAndUsagesOnceAtEverySystemCall) {
   EXPECT_GE(outcome.counts.images, 4 * outcome.counts.points);
 }
 
+// A call in flight whose answer was as old as the last trusted time, or as the last change, had expired when
+// it was repeated: the first trusted time came in the same commit.
+TEST(PowerLoss, FindsNothingMoreWhereAnAnswerExpiredBeforeItsTime) {
+  for (const std::uint64_t seed : {5003, 7004, 9005, 11002, 13007}) {
+    CampaignOptions one_trial;
+    one_trial.points = 1;
+    one_trial.seed = seed;
+    one_trial.jobs = 1;
+    expect_nothing_found(run_campaign(one_trial));
+  }
+}
+
 TEST(PowerLoss, OfAFirstStartLeavesNothingThatCannotBeStarted) {
   const auto outcome = run_campaign(some(300, 0));
   expect_nothing_found(outcome);

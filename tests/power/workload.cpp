@@ -235,6 +235,7 @@ Act Workload::read_a_counter() {
 }
 
 Act Workload::date(std::uint32_t boot_number) {
+  clock_trusted_ = true;
   return {[=, this_day = UsageDay(static_cast<std::int32_t>(today_)), opening = opening(),
            window = WriteTransaction::IdWindow{today_ - kDaysOfIds, today_, true}](
               const Journal&, WriteTransaction& write) -> Status {
@@ -331,7 +332,8 @@ meter::BucketKey Workload::some_bucket() {
 
 Moment Workload::moment(std::uint32_t boot_number) const {
   return {WallTime::from_seconds(std::int64_t{today_} * kDaySeconds + since_boot_ms_ / 1'000),
-          {boot_number, since_boot_ms_}};
+          {boot_number, since_boot_ms_},
+          clock_trusted_};
 }
 
 WriteTransaction::Opening Workload::opening() {

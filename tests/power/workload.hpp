@@ -32,7 +32,10 @@ class Workload {
   std::vector<Act> next(const journal::Journal& now);
   // The sum of all that was given to be counted, once each.
   const Quantity& given() const { return given_; }
-  void next_boot() { since_boot_ms_ = 1'000; }
+  void next_boot() {
+    since_boot_ms_ = 1'000;
+    clock_trusted_ = false;
+  }
 
  private:
   struct Report {  // events with ids
@@ -66,6 +69,7 @@ class Workload {
   Quantity given_;
   std::int64_t since_boot_ms_ = 1'000;
   std::uint32_t today_ = 20'779;
+  bool clock_trusted_ = false;              // from the first dating of a boot on
   std::vector<std::uint32_t> days_of_ids_;  // of each id given so far
   std::uint64_t sequence_ = 0;
   std::uint64_t counter_ = 0;

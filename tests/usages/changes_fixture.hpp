@@ -48,6 +48,11 @@ class ChangesTest : public journal::CallerTest {
       return usages::remove(w, {SubscriptionId(of), UsageId(id)}, key, around);
     });
   }
+  Change answer_once(const std::string& text, const IdempotencyKey& key) {
+    return change([&](WriteTransaction& w, const Surroundings& around) {
+      return usages::answer_once(w, key, text, around);
+    });
+  }
   // "done", "replayed", or why not, with the parameter.
   static std::string text(const Change& change) {
     static constexpr const char* kWhys[] = {
@@ -68,6 +73,15 @@ class ChangesTest : public journal::CallerTest {
   }
   UsageState state_of(const std::string& id) { return journal::state_of(found(id).record); }
   journal::Moment later(std::int64_t seconds) const { return now(60'000 + seconds * 1'000); }
+  journal::Moment untrusted() const {
+    auto out = now();
+    out.wall = WallTime::from_seconds(20);
+    out.trusted = false;
+    return out;
+  }
+  void trusted_time_is(const journal::Moment& moment) {
+    step([&](WriteTransaction& w) { must(w.put_last_trusted(moment)); });
+  }
 
   Rules rules_;
   std::optional<journal::Moment> at_;  // none: now

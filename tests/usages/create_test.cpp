@@ -190,6 +190,29 @@ TEST_F(Create, ForgetsAKeyAfterItsWindow) {
   EXPECT_EQ(created(draft("u4", kMidnight + 3), {"k", "other"}), "done");
 }
 
+// Or it would be counted again: the first one gave its second free.
+TEST_F(Create, GivesTheAnswerOfAnUntrustedClockAgainOnceThatIsTrusted) {
+  at_ = untrusted();
+  const auto first = create(draft(""), {"k", "digest"});
+  ASSERT_EQ(text(first), "done");
+  EXPECT_EQ(removed("fresh-1"), "done");
+  trusted_time_is(later(86'400));
+  at_ = later(86'400);
+  EXPECT_EQ(create(draft(""), {"k", "digest"}).answer, first.answer);
+  EXPECT_EQ(report().usages, 1U);
+  at_ = later(86'400 + 1'801);
+  EXPECT_EQ(created(draft("u2", kMidnight + 1)), "done");  // what makes time pass
+  EXPECT_EQ(created(draft(""), {"k", "digest"}), "done") << "a new request";
+}
+
+TEST_F(Create, AnAnswerWithoutAChangeIsGivenAgainLongAfterTheLastChange) {
+  EXPECT_EQ(created(draft()), "done");
+  at_ = later(7'200);
+  EXPECT_EQ(text(answer_once("link", {"k", "digest"})), "done");
+  trusted_time_is(later(7'200));
+  EXPECT_EQ(text(answer_once("another link", {"k", "digest"})), "replayed");
+}
+
 TEST_F(Create, DoesNotRememberARefusal) {
   rules_.lifetime_limit = 0;
   EXPECT_EQ(created(draft(), {"k", "digest"}), "lifetime_limit subscription_id");
