@@ -126,7 +126,7 @@ class Comparer {
   Dependencies deps_;
   Compared done_;
   SubscriptionId last_;  // that was begun
-  std::optional<Subscription> at_;
+  std::unique_ptr<Subscription> at_;
   bool stopping_ = false;
 };
 

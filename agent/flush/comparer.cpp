@@ -105,7 +105,7 @@ asio::awaitable<Result<bool>> Comparer::begin_next() {
   if (!next) co_return next.error();
   if (!next->has_value()) co_return false;
   last_ = **next;
-  at_.emplace();
+  at_ = std::make_unique<Subscription>();
   at_->id = last_;
   const Status known = co_await read_delivered();
   if (!known) co_return known.error();
