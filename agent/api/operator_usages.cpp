@@ -34,8 +34,9 @@ std::string billing_of(const journal::UsageRecord& record,
   if (!record.invoice_id().empty()) return "invoiced";
   const SubscriptionId subscription(record.subscription_id());
   if (!usages::is_active(rules, subscription, record.usage_date())) return "never: not active";
-  const auto closed = usages::closed_until(invoices, subscription, ItemPriceId(record.item_price_id()));
-  return record.usage_date() < closed ? "never: late" : "open";
+  const ItemPriceId item_price(record.item_price_id());
+  const bool late = usages::in_closed_term(invoices, subscription, item_price, record.usage_date());
+  return late ? "never: late" : "open";
 }
 
 std::optional<Verb> verb_of(const std::string& name) {

@@ -1,10 +1,12 @@
 #include "agent/api/request_target.hpp"
 
+#include <algorithm>
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
 #include <string>
 
 #include "agent/base/limits.hpp"
+#include "agent/base/text.hpp"
 
 namespace meterd::api {
 
@@ -19,19 +21,21 @@ bool is_plain_path(std::string_view target) {
   return true;
 }
 
-// RFC 3986 has no brackets in a query, but curl and browsers send them as they are: "id[is]=a" is what seed
-// 002 itself shows. Empty: there are none.
-std::string with_encoded_brackets(std::string_view target) {
-  std::string out;
+bool must_be_encoded(char c) {
+  return static_cast<unsigned char>(c) >= 0x80 ||
+         std::string_view("[]\"<>\\^`{|}").find(c) != std::string_view::npos;
+}
+
+// RFC 3986 has no brackets, quotes or UTF-8 in a query, but curl and browsers send them as they are:
+// "id[is]=a" and "source[in]=[\"api\"]" are what seed 002 itself shows. Empty: there are none.
+std::string with_encoded_query(std::string_view target) {
   const auto query = target.find('?');
-  if (query == std::string_view::npos || target.find_first_of("[]", query) == std::string_view::npos)
-    return out;
-  out = target.substr(0, query);
+  if (query == std::string_view::npos || std::none_of(target.begin() + query, target.end(), must_be_encoded))
+    return {};
+  std::string out(target.substr(0, query));
   for (const char c : target.substr(query)) {
-    if (c == '[')
-      out += "%5B";
-    else if (c == ']')
-      out += "%5D";
+    if (must_be_encoded(c))
+      out += percent_encode({&c, 1});
     else
       out.push_back(c);
   }
@@ -47,7 +51,7 @@ bool read_target(std::string_view target, Request& request) {
     request.path = target;
     return true;
   }
-  const auto encoded = with_encoded_brackets(target);
+  const auto encoded = with_encoded_query(target);
   if (!encoded.empty()) target = encoded;
   const auto url = boost::urls::parse_origin_form({target.data(), target.size()});
   if (url.has_error() || url->params().size() > limits::kHttpParametersMax) return false;

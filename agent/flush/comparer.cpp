@@ -206,7 +206,7 @@ asio::awaitable<Status> Comparer::adopt(std::vector<upstream::ListedUsage> invoi
         auto stored = txn.find_usage(one.id);  // it may have ended meanwhile
         if (!stored) return stored.error();
         if (!stored->has_value() || !is_delivered(**stored)) continue;
-        if (auto s = txn.attach((*stored)->sequence, one.invoice, one.line_item, at); !s) return s;
+        if (auto s = txn.note_invoice((*stored)->sequence, one.invoice, one.line_item, at); !s) return s;
       }
       return {};
     };

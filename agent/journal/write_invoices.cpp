@@ -51,6 +51,14 @@ Status WriteTransaction::attach(std::uint64_t sequence, const std::string& invoi
   return store(txn_, usage_key(sequence), record);
 }
 
+Status WriteTransaction::note_invoice(std::uint64_t sequence, const std::string& invoice,
+                                      const std::string& line_item, const Moment& now) {
+  auto stored = usage(sequence);
+  if (!stored) return stored.error();
+  if (auto s = attach(sequence, invoice, line_item, now); !s || invoice.empty()) return s;
+  return end_refused_deletions(UpstreamName(stored->record.upstream()), sequence, now);
+}
+
 Result<std::vector<std::uint64_t>> WriteTransaction::on_invoice(const UpstreamName& upstream,
                                                                 std::string_view id,
                                                                 std::size_t at_most) const {

@@ -233,6 +233,9 @@ class WriteTransaction {
   // The usage is part of that invoice from now on, or of none.
   Status attach(std::uint64_t sequence, const std::string& invoice, const std::string& line_item,
                 const Moment& now);
+  // The same, of an invoice that the usage's upstream made: a deletion that it had refused is given up.
+  Status note_invoice(std::uint64_t sequence, const std::string& invoice, const std::string& line_item,
+                      const Moment& now);
   // As many of the upstream's usages as given that are part of it are part of none from now on. How many.
   Result<std::size_t> detach(const UpstreamName& upstream, const std::string& id, std::size_t at_most,
                              const Moment& now);

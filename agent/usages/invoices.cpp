@@ -68,7 +68,9 @@ Result<InvoiceStep> take_usages(WriteTransaction& txn, const InvoiceOrder& order
   for (const auto& stored : page->usages) {
     const ItemPriceId item_price(stored.record.item_price_id());
     const auto date = stored.record.usage_date();
-    if (date < term_before(invoices, order.invoice, invoice, item_price))
+    const bool late = date < term_before(invoices, order.invoice, invoice, item_price) ||
+                      in_closed_term(invoices, SubscriptionId(invoice.subscription_id()), item_price, date);
+    if (late)
       invoice.set_late(invoice.late() + 1);
     else if (!is_active(rules, SubscriptionId(invoice.subscription_id()), date))
       invoice.set_inactive(invoice.inactive() + 1);
@@ -94,8 +96,11 @@ Result<InvoiceStep> begin(WriteTransaction& txn, const InvoiceOrder& order, cons
   if (!same) return refused("invoice " + order.invoice + " is another one's; give a new id");
   if (!is_new && invoice.state() == journal::v0::CLEARING)
     return refused("invoice " + order.invoice + " is being voided or deleted; finish that first");
-  if (!is_new && invoice.state() == journal::v0::CLOSED)
-    return refused("invoice " + order.invoice + " is closed; void it first to close it again");
+  if (!is_new && invoice.state() == journal::v0::CLOSED) {
+    const bool again = order.verb == InvoiceOrder::Verb::close && invoice.until() == order.until;
+    return again ? InvoiceStep{"", false, {}, std::move(invoice)}  // its answer may have been lost
+                 : refused("invoice " + order.invoice + " is closed; void it first to close it again");
+  }
   invoice.set_subscription_id(order.subscription.value());
   invoice.set_item_price_id(item_price);
   invoice.set_until(order.until);
@@ -103,8 +108,9 @@ Result<InvoiceStep> begin(WriteTransaction& txn, const InvoiceOrder& order, cons
   // Only invoices over every item price bound the whole; others are looked at for each usage.
   invoice.set_from(term_before(invoices, order.invoice, invoice, order.item_price.value_or(ItemPriceId())));
   for (const auto& [id, other] : invoices)
-    if (id != order.invoice && ends_a_term(other) && other.until() == order.until &&
-        covers(other, order.subscription, order.item_price.value_or(ItemPriceId(other.item_price_id()))))
+    if (id != order.invoice && ends_a_term(other) && other.from() < order.until &&
+        other.until() >= order.until &&
+        covers(other, order.subscription, order.item_price.value_or(ItemPriceId())))
       return refused("this term is closed by invoice " + id + "; void that first");
   return InvoiceStep{"", false, {}, std::move(invoice)};
 }
@@ -129,6 +135,15 @@ Result<InvoiceStep> give_back(WriteTransaction& txn, const InvoiceOrder& order, 
 
 }  // namespace
 
+bool in_closed_term(const Invoices& invoices, const SubscriptionId& subscription,
+                    const ItemPriceId& item_price, std::int64_t usage_date) {
+  return std::any_of(invoices.begin(), invoices.end(), [&](const auto& named) {
+    const auto& invoice = named.second;
+    return invoice.state() == journal::v0::CLOSED && covers(invoice, subscription, item_price) &&
+           usage_date >= invoice.from() && usage_date < invoice.until();
+  });
+}
+
 UsageQuery usages_of(const Invoice& invoice, const Rules& rules) {
   UsageQuery query;
   query.subscription.is = invoice.subscription_id();
@@ -148,15 +163,6 @@ bool is_active(const Rules& rules, const SubscriptionId& subscription, std::int6
                      [&](const auto& time) { return usage_date >= time.first && usage_date < time.second; });
 }
 
-std::int64_t closed_until(const Invoices& invoices, const SubscriptionId& subscription,
-                          const ItemPriceId& item_price) {
-  std::int64_t end = 0;
-  for (const auto& [id, invoice] : invoices)
-    if (ends_a_term(invoice) && covers(invoice, subscription, item_price))
-      end = std::max(end, invoice.until());
-  return end;
-}
-
 Result<InvoiceStep> take_step(WriteTransaction& txn, const InvoiceOrder& order, const Rules& rules,
                               const std::optional<UsageQuery::Place>& after, std::size_t at_most,
                               const journal::Moment& now) {
@@ -167,6 +173,7 @@ Result<InvoiceStep> take_step(WriteTransaction& txn, const InvoiceOrder& order, 
   if (!invoices) return invoices.error();
   auto begun = begin(txn, order, *invoices, now);
   if (!begun || !begun->refused.empty()) return begun;
+  if (begun->invoice.state() == journal::v0::CLOSED) return begun;
   if (order.verb == Verb::close)
     return take_usages(txn, order, rules, std::move(begun->invoice), *invoices, after, at_most, now);
   begun->invoice.set_state(journal::v0::OPEN);

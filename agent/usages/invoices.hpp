@@ -39,9 +39,11 @@ Result<InvoiceStep> take_step(journal::WriteTransaction& txn, const InvoiceOrder
 // What the invoice may take: not yet invoiced, in its term, in order of usage_date.
 journal::UsageQuery usages_of(const journal::v0::Invoice& invoice, const Rules& rules);
 
-// Where the terms of that subscription and item price have been closed until; 0: none has.
-std::int64_t closed_until(const std::vector<journal::WriteTransaction::NamedInvoice>& invoices,
-                          const SubscriptionId& subscription, const ItemPriceId& item_price);
+// Whether that date of the item price lies in a term that is closed: what is not invoiced there never will
+// be.
+bool in_closed_term(const std::vector<journal::WriteTransaction::NamedInvoice>& invoices,
+                    const SubscriptionId& subscription, const ItemPriceId& item_price,
+                    std::int64_t usage_date);
 
 bool is_active(const Rules& rules, const SubscriptionId& subscription, std::int64_t usage_date);
 

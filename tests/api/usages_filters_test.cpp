@@ -84,6 +84,8 @@ TEST(ListFilter, TakesDatesBySecond) {
   EXPECT_THAT(dates_of("usage_date[before]=1601220958"), ElementsAre(0, 1601220957));
   EXPECT_THAT(dates_of("usage_date[on]=1601220958"), ElementsAre(1601220958, 1601220958));
   EXPECT_THAT(dates_of("usage_date[between]=[1601718000,1601719000]"), ElementsAre(1601718000, 1601719000));
+  EXPECT_THAT(dates_of("usage_date[between]=%5B%221601718000%22,%221601719000%22%5D"),
+              ElementsAre(1601718000, 1601719000));
   EXPECT_THAT(dates_of("usage_date%5Bbetween%5D=+%5B+1601718000+%2C+1601719000+%5D+"),
               ElementsAre(1601718000, 1601719000));
   EXPECT_THAT(dates_of("usage_date[after]=0&usage_date[before]=9999999999"), ElementsAre(1, 9999999998));
@@ -105,7 +107,7 @@ TEST(ListFilter, RefusesABadDate) {
       EXPECT_EQ(refused(std::string(param) + "=" + value), "400 param_wrong_value " + std::string(param))
           << value;
   for (const auto* value : {"", "[]", "[1]", "[1,2,3]", "1,2", "[1,]", "[,2]", "[1,x]", "[x,1]", "[1,2", "[",
-                            "[[1,2]]", "[1;2]", "[%221%22,%222%22]"})
+                            "[[1,2]]", "[1;2]", "[%221,2%22]"})
     EXPECT_EQ(refused("usage_date[between]=" + std::string(value)),
               "400 param_wrong_value usage_date[between]")
         << value;

@@ -80,6 +80,18 @@ TEST_F(Invoiced, OneThatWasLostDoesNotHoldUpTheOthers) {
   EXPECT_THAT(on("billing", "inv_1"), IsEmpty());
 }
 
+TEST_F(Invoiced, ADeletionThatTheUpstreamRefusedForItsInvoiceIsGivenUp) {
+  const auto u1 = delivered("u1", kMidnight);
+  const auto other = delivered("u2", kMidnight + 1);
+  park(ask_to_delete(u1));
+  const auto waiting = ask_to_delete(other);
+  EXPECT_EQ(in_outbox().size(), 2U);
+  step([&](WriteTransaction& w) { must(w.note_invoice(u1, "inv_1", "li_1", now())); });
+  EXPECT_THAT(in_outbox(), ElementsAre(waiting));
+  EXPECT_TRUE(is_listed_now(u1));
+  EXPECT_EQ(stored(u1).record.invoice_id(), "inv_1");
+}
+
 TEST_F(Invoiced, WhatIsForgottenIsOnNoInvoice) {
   const auto u1 = delivered("u1", kMidnight);
   attach(u1, "inv_1");

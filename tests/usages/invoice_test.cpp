@@ -71,6 +71,11 @@ class InvoiceTest : public journal::CallerTest {
                     ")");
     return out;
   }
+  bool is_late(const char* item_price, std::int64_t at) {
+    std::vector<WriteTransaction::NamedInvoice> named;
+    for (auto& row : must(journal::read_invoices(*journal_))) named.emplace_back(row.id, row.invoice);
+    return in_closed_term(named, SubscriptionId("sub_1"), ItemPriceId(item_price), kMidnight + at);
+  }
   static journal::Wanted mms(const char* quantity) { return {quantity, "mms-usd"}; }
 
   const UpstreamName kLedger{"ledger"};
@@ -197,25 +202,55 @@ TEST_F(InvoiceTest, OneOfManyStepsThatIsCutShortGoesOnWithTheSameOrder) {
 TEST_F(InvoiceTest, WhatWouldBillTwiceIsRefused) {
   used("u1", 10);
   EXPECT_EQ(close("inv_1", 60), "");
-  EXPECT_THAT(close("inv_1", 60), HasSubstr("is closed; void it first"));
+  EXPECT_EQ(close("inv_1", 60), "");  // its answer may have been lost: the same invoice
+  EXPECT_THAT(lines(), ElementsAre("sms-usd: 1 (1)"));
+  EXPECT_THAT(close("inv_1", 90), HasSubstr("is closed; void it first"));
   EXPECT_THAT(close("inv_2", 60), HasSubstr("closed by invoice inv_1"));
+  EXPECT_THAT(close("inv_2", 30), HasSubstr("closed by invoice inv_1"));
   auto of_another = order(Verb::close, "inv_1", 90);
   of_another.subscription = SubscriptionId("sub_2");
   EXPECT_THAT(run(of_another), HasSubstr("another one's"));
   EXPECT_EQ(of("u1"), "inv_1 inv_1-1");
 }
 
-TEST_F(InvoiceTest, TellsWhereTermsAreClosedUntil) {
+TEST_F(InvoiceTest, AShorterTermInsideOfAClosedOneIsRefused) {
   EXPECT_EQ(close("inv_1", 60), "");
-  auto mms_only = order(Verb::close, "inv_2", 90);
+  EXPECT_EQ(close("inv_2", 120), "");
+  used("late", 70);
+  EXPECT_THAT(close("inv_3", 90), HasSubstr("closed by invoice inv_2"));
+  EXPECT_EQ(of("late"), "");
+}
+
+TEST_F(InvoiceTest, AVoidedTermIsClosedAgainBeforeALaterOne) {
+  used("u1", 10);
+  EXPECT_EQ(close("inv_1", 60), "");
+  EXPECT_EQ(close("inv_2", 120), "");
+  EXPECT_EQ(run(order(Verb::annul, "inv_1")), "");
+  EXPECT_FALSE(is_late("sms-usd", 10));
+  EXPECT_TRUE(is_late("sms-usd", 70));
+  EXPECT_EQ(close("inv_1", 60), "");
+  EXPECT_THAT(lines(), ElementsAre("sms-usd: 1 (1)"));
+}
+
+TEST_F(InvoiceTest, TheOthersAreClosedAfterOneItemPriceWas) {
+  auto mms_only = order(Verb::close, "inv_mms", 60);
   mms_only.item_price = ItemPriceId("mms-usd");
   EXPECT_EQ(run(mms_only), "");
-  std::vector<WriteTransaction::NamedInvoice> named;
-  for (auto& row : must(journal::read_invoices(*journal_))) named.emplace_back(row.id, row.invoice);
-  const SubscriptionId sub_1("sub_1");
-  EXPECT_EQ(closed_until(named, sub_1, ItemPriceId("sms-usd")), kMidnight + 60);
-  EXPECT_EQ(closed_until(named, sub_1, ItemPriceId("mms-usd")), kMidnight + 90);
-  EXPECT_EQ(closed_until(named, SubscriptionId("sub_2"), ItemPriceId("sms-usd")), 0);
+  used("late", 10, mms("7"));
+  used("u1", 20);
+  EXPECT_EQ(close("inv_all", 60), "");
+  EXPECT_THAT(lines(), ElementsAre("sms-usd: 1 (1)"));
+  EXPECT_TRUE(is_late("mms-usd", 10));
+}
+
+TEST_F(InvoiceTest, AWiderItemPriceDoesNotTakeWhatIsLateForItsOwn) {
+  auto mms_only = order(Verb::close, "inv_mms", 120);
+  mms_only.item_price = ItemPriceId("mms-usd");
+  EXPECT_EQ(run(mms_only), "");
+  used("late", 10, mms("7"));
+  EXPECT_EQ(close("inv_all", 60), "");
+  EXPECT_THAT(lines(), IsEmpty());
+  EXPECT_EQ(of("late"), "");
 }
 
 }  // namespace

@@ -94,11 +94,10 @@ std::optional<UsageSource> source_of(std::string_view name) {
   return std::nullopt;
 }
 
-// Bare, or quoted as the vendor's SDK does it.
-std::optional<UsageSource> source_in_list(std::string_view item) {
-  if (item.size() >= 2 && item.starts_with('"') && item.ends_with('"'))
-    item = item.substr(1, item.size() - 2);
-  return source_of(item);
+// An item is bare, or quoted as the vendor's SDKs do it: those for Java quote timestamps too.
+std::string_view unquoted(std::string_view item) {
+  const bool quoted = item.size() >= 2 && item.starts_with('"') && item.ends_with('"');
+  return quoted ? item.substr(1, item.size() - 2) : item;
 }
 
 class Filters {
@@ -202,8 +201,8 @@ class Filters {
   Wrong date(std::string_view op, std::string_view value) {
     if (op == "between") {
       const auto ends = items_of(value);
-      const auto first = ends && ends->size() == 2 ? seconds_of(ends->front()) : std::nullopt;
-      const auto last = first ? seconds_of(ends->back()) : std::nullopt;
+      const auto first = ends && ends->size() == 2 ? seconds_of(unquoted(ends->front())) : std::nullopt;
+      const auto last = first ? seconds_of(unquoted(ends->back())) : std::nullopt;
       if (!last) return wrong("must be two timestamps in seconds, such as [1601718000,1601719000]");
       narrow(*first, *last);
       return std::nullopt;
@@ -231,7 +230,7 @@ class Filters {
       const auto items = items_of(value);
       if (!items) return wrong("must be a list, such as [api,bulk_operation]");
       for (const auto item : *items) {
-        const auto one = source_in_list(item);
+        const auto one = source_of(unquoted(item));
         if (!one) return wrong("must be a list of api, bulk_operation and admin_console");
         named.push_back(*one);
       }
