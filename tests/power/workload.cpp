@@ -308,11 +308,17 @@ Act Workload::pause_an_upstream() {
   }};
 }
 
+// History by a trusted clock only: another act of the commit may still hold what ended in it, which is not
+// old.
 Act Workload::forget() {
-  return {[before = moment(boot_number_).wall.seconds().count() - 600, oldest = today_ - kDaysOfIds](
-              const Journal&, WriteTransaction& write) -> Status {
-    auto pruned = write.prune_usages(before, 1'000);
-    if (!pruned) return pruned.error();
+  return {[at = moment(boot_number_), oldest = today_ - kDaysOfIds](const Journal&,
+                                                                    WriteTransaction& write) -> Status {
+    if (at.trusted) {
+      auto dated = write.date_history(at, 1'000);
+      if (!dated) return dated.error();
+      auto pruned = write.prune_usages(at.wall.seconds().count() - 600, 1'000);
+      if (!pruned) return pruned.error();
+    }
     auto forgotten = write.forget_ids(oldest, 1'000);
     if (!forgotten) return forgotten.error();
     return {};
