@@ -35,6 +35,8 @@ constexpr Milliseconds kBodyTime{30'000};    // from its header's end
 constexpr Milliseconds kWriteTime{30'000};   // for an answer
 constexpr Milliseconds kLingerTime{2'000};   // for what a refused client still sends
 constexpr std::size_t kLingerBytes = 1 << 20;
+constexpr Milliseconds kFullBreath{10};
+constexpr Milliseconds kAcceptBreath{100};  // no file descriptor, or no memory
 constexpr Milliseconds kSweepInterval{1'000};
 constexpr Milliseconds kNothingToSweep{3'600'000};
 constexpr std::size_t kOneBufferMax = 16 * 1024;  // a longer body is not copied behind its head
@@ -84,6 +86,7 @@ struct HttpServer::Shared : std::enable_shared_from_this<HttpServer::Shared> {
   asio::awaitable<void> linger(Connection& connection);
   void begin(Connections::iterator place, Phase phase);
   bool has_place(bool is_unix);
+  void turn_away(Connection& connection, Response why);
   void adopt(int fd, bool is_unix);
   // Deadlines are counted from the last sweep: at most a second early, so they get a second more.
   void within(Connection& connection, Milliseconds time) {
@@ -139,21 +142,22 @@ const std::map<unsigned, std::uint64_t>& HttpServer::answers() const { return sh
 asio::awaitable<void> HttpServer::Shared::accept(Door& door) {
   auto self = shared_from_this();
   auto breath = deps.clock.make_alarm();
+  bool was_full = false;
   while (!stopping) {
     auto [error] = co_await door.descriptor.async_wait(asio::posix::stream_descriptor::wait_read,
                                                        asio::as_tuple(asio::use_awaitable));
     if (error) continue;  // cancelled by stop(), or a spurious wake-up
+    const bool full = !has_place(door.is_unix);
+    if (full && !was_full) deps.log.warning("api_connections_full", {{"limit", limits::kHttpConnectionsMax}});
+    was_full = full;
+    if (full) {  // the kernel keeps who asks until one of the answers is out
+      co_await breath->wait_for(kFullBreath);
+      continue;
+    }
     const int fd = ::accept4(door.descriptor.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0) {
       if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-        co_await breath->wait_for(Milliseconds(100));
-      continue;
-    }
-    if (!has_place(door.is_unix)) {
-      ::close(fd);
-      ++stats.refused_full;
-      deps.log.warning("api_connection_refused", {{"limit", limits::kHttpConnectionsMax}});
-      co_await breath->wait_for(Milliseconds(10));
+        co_await breath->wait_for(kAcceptBreath);
       continue;
     }
     adopt(fd, door.is_unix);
@@ -183,17 +187,36 @@ void HttpServer::Shared::adopt(int fd, bool is_unix) {
 }
 
 // Anyone on the device reaches loopback TCP: half of the places are kept for the unix socket and meterctl. At
-// the limit the connection goes that has waited longest for a request, or for the rest of a header or a body.
+// the limit the connection goes that has waited longest for a request, or for the rest of a header or a body;
+// while all are being answered there is no place.
 bool HttpServer::Shared::has_place(bool is_unix) {
   const bool tcp_full = !is_unix && tcp_connections >= limits::kHttpConnectionsMax / 2;
   if (!tcp_full && connections.size() < limits::kHttpConnectionsMax) return true;
   for (const auto& connection : connections) {
     if (connection->answering || connection->closed || (tcp_full && connection->is_unix)) continue;
-    connection->close();
+    auto why = error_response(503, "busy", "Too many connections are open: send it again.");
+    why.headers.emplace_back("Retry-After", "1");
+    turn_away(*connection, std::move(why));
     ++stats.displaced;
     return true;
   }
   return false;
+}
+
+// Ends a connection that is not being answered. Who has begun a request is told why: in one attempt, so that
+// nobody is waited for, which is enough for the first bytes of an answer.
+void HttpServer::Shared::turn_away(Connection& connection, Response why) {
+  if (connection.phase != Phase::idle) {
+    connection.reader.refuse(std::move(why));
+    const auto answer = deps.shape(connection.reader.request(), connection.reader.refusal());
+    ++answers[answer.status];
+    connection.out.clear();
+    append_head(connection.out, answer, connection.reader.frame());
+    connection.out += answer.body;
+    error_code ignored;  // the peer may have gone
+    connection.socket.write_some(asio::buffer(connection.out), ignored);
+  }
+  connection.close();
 }
 
 asio::awaitable<void> HttpServer::Shared::sweep() {
@@ -204,7 +227,10 @@ asio::awaitable<void> HttpServer::Shared::sweep() {
     for (const auto& connection : connections) {
       if (connection->closed || !connection->deadline || now < *connection->deadline) continue;
       if (connection->answering || connection->phase != Phase::idle) ++stats.late;
-      connection->close();
+      if (connection->answering)
+        connection->close();
+      else
+        turn_away(*connection, error_response(408, "late", "The request did not come whole in time."));
     }
   }
 }

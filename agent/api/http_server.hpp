@@ -2,7 +2,8 @@
 // connections and time. Loop thread. A slow client holds nothing up but itself.
 //
 // Time, by the server's clock, to the second: 75 s between requests, 30 s from a request's first byte to its
-// header's end, 30 s for its body, 30 s for the answer to be taken. A handler has deadlines of its own.
+// header's end, 30 s for its body, 30 s for the answer to be taken. A handler has deadlines of its own. A
+// request that is late is answered with 408, one that has to make room for another connection with 503.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

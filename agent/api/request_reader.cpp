@@ -188,9 +188,20 @@ RequestReader::Step RequestReader::refuse_with(unsigned status, std::string_view
 }
 
 RequestReader::Step RequestReader::refuse(Response answer) {
+  if (phase_ != Phase::body) guess_path();
   refusal_ = std::move(answer);
   release_body();
   return Step::refused;
+}
+
+// Of a header that was not read: whose API was asked, for the shape of the refusal.
+void RequestReader::guess_path() {
+  std::string_view line(buffer_.get() + begin_, end_ - begin_);
+  line = line.substr(0, line.find_first_of("\r\n"));
+  line.remove_prefix(std::min(line.size(), line.find(' ')));
+  line.remove_prefix(std::min<std::size_t>(line.size(), 1));
+  request_.path = line.substr(0, line.find_first_of(" ?"));
+  target_.clear();
 }
 
 RequestReader::Step RequestReader::step() {

@@ -29,7 +29,8 @@ class RequestReader {
     refused,  // refusal() is the answer; the connection ends with it
   };
   Step step();
-  Step refuse(Response answer);  // after `admit`: refused, and nothing more is read
+  // After `admit`, or while it waits for more: refused, and nothing more is read.
+  Step refuse(Response answer);
 
   enum class Phase { idle, header, body };
   Phase phase() const { return phase_; }  // idle: no byte of a request has come
@@ -51,6 +52,7 @@ class RequestReader {
   Step refuse_with(unsigned status, std::string_view code, std::string_view message);
   bool find_header_end();
   bool know_target(std::string_view target);
+  void guess_path();
 
   BodyBudget& bodies_;
   std::unique_ptr<Slot> slot_;  // one parser per request, in place

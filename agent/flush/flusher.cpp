@@ -140,7 +140,7 @@ asio::awaitable<Flusher::Settled> Flusher::attempt(const journal::StoredUsage& s
   ++stats_.read_backs;
   const auto looked = co_await exchange(vendor.encode_retrieve(usage), true);
   auto found = vendor.judge_retrieve(usage, looked);
-  out.decision = after_look_up(found, input);
+  out.decision = after_look_up(found, verdict, input);
   out.detail = out.decision.step == Step::settle ? found.verdict.receipt
                                                  : verdict.detail + "; looked up: " + found.verdict.detail;
   co_return out;

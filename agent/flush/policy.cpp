@@ -18,7 +18,7 @@ constexpr std::int64_t kThrottledSpread = 6'000;
 constexpr Milliseconds kLeastPause{
     1'000};  // "Retry-After: 0" must not become a tight loop of requests and commits
 // A request whose answer was lost may still be at work at the upstream: not found is believed after so many
-// looks.
+// looks. Nor is a refusal for the idempotency key final before that.
 constexpr std::uint32_t kLooksBeforeAbsent = 3;
 constexpr Milliseconds kBetweenLooks{60'000};
 
@@ -60,14 +60,22 @@ Decision ended(Step step) {
   return decision;
 }
 
+Decision look_again(Milliseconds wait) {
+  Decision decision = ended(Step::look_again);
+  decision.usage_wait = wait;
+  return decision;
+}
+
+// The idempotency key is another request's, for that long. A proxy that changes a header does that, or a new
+// version of meterd between two tries: after the window the same request is a new one.
+Decision key_taken(Milliseconds window, const PolicyInput& input) {
+  return input.absent_looks + 1 < kLooksBeforeAbsent ? look_again(window) : ended(Step::park);
+}
+
 // Refused as taken, and not there under our id. At the first attempt the date is another's. Later an attempt
 // of our own may be the one that is in the way and not visible yet; a new id would then be billed beside it.
 Decision absent(const PolicyInput& input) {
-  if (input.attempts > 1 && input.absent_looks + 1 < kLooksBeforeAbsent) {
-    Decision decision = ended(Step::look_again);
-    decision.usage_wait = kBetweenLooks;
-    return decision;
-  }
+  if (input.attempts > 1 && input.absent_looks + 1 < kLooksBeforeAbsent) return look_again(kBetweenLooks);
   return ended(input.supersedes < limits::kSupersedeTriesMax ? Step::supersede : Step::park);
 }
 
@@ -107,10 +115,13 @@ Decision after_create(const upstream::Verdict& verdict, const upstream::Traits& 
 Decision after_delete(const upstream::Verdict& verdict, const PolicyInput& input) {
   if (verdict.outcome == Outcome::accepted) return ended(Step::settle);
   if (verdict.outcome == Outcome::rejected) return ended(Step::park);
+  if (verdict.outcome == Outcome::duplicate && verdict.retry_after)
+    return key_taken(*verdict.retry_after, input);
   return upstream_trouble(verdict, input);
 }
 
-Decision after_look_up(const upstream::ReadBack& found, const PolicyInput& input) {
+Decision after_look_up(const upstream::ReadBack& found, const upstream::Verdict& refusal,
+                       const PolicyInput& input) {
   using Found = upstream::ReadBack::Found;
   switch (found.found) {
     case Found::same:
@@ -118,7 +129,7 @@ Decision after_look_up(const upstream::ReadBack& found, const PolicyInput& input
     case Found::different:
       return ended(Step::park);
     case Found::absent:
-      return absent(input);
+      return refusal.retry_after ? key_taken(*refusal.retry_after, input) : absent(input);
     case Found::unknown:
       break;
   }

@@ -13,7 +13,7 @@ namespace meterd::flush {
 struct PolicyInput {
   std::uint32_t attempts = 0;      // of this usage, this one included
   std::uint32_t failures = 0;      // of the upstream, in a row, before this one
-  std::uint32_t absent_looks = 0;  // look-ups that found nothing, so far
+  std::uint32_t absent_looks = 0;  // `look_again`s of it, so far
   std::uint32_t supersedes = 0;    // revisions in a row that were superseded before this usage
   std::uint64_t random = 0;        // uniform
 };
@@ -24,7 +24,7 @@ enum class Step : std::uint8_t {
   retry,       // after `usage_wait`
   park,        // an operator decides
   look_up,     // read it back by our id, then decide again
-  look_again,  // after `usage_wait`: it was not there, and may be yet
+  look_again,  // after `usage_wait`, and counted: what it was refused for may pass
   supersede,   // its date is taken by another: the quantity becomes the next revision
   hold,        // in doubt
 };
@@ -41,7 +41,9 @@ struct Decision {
 Decision after_create(const upstream::Verdict& verdict, const upstream::Traits& traits,
                       const PolicyInput& input);
 Decision after_delete(const upstream::Verdict& verdict, const PolicyInput& input);
-Decision after_look_up(const upstream::ReadBack& found, const PolicyInput& input);
+// `refusal`: the duplicate for which it was looked up.
+Decision after_look_up(const upstream::ReadBack& found, const upstream::Verdict& refusal,
+                       const PolicyInput& input);
 
 // An operator's question that taught nothing: when to ask again. Zero: not before an operator has done
 // something.

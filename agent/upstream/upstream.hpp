@@ -26,7 +26,7 @@ struct Traits {
 // The closed set of what an answer can mean (spec, delivery rules).
 enum class Outcome : std::uint8_t {
   accepted,      // the upstream's proof of delivery
-  duplicate,     // it says that it has this usage already
+  duplicate,     // it says that it has this usage already, or (`retry_after`) another request with its key
   throttled,     // not processed; wait `retry_after`, else about a minute
   unavailable,   // nothing learnt; try again later
   rejected,      // refused for good: this usage
@@ -38,7 +38,7 @@ std::string_view name_of(Outcome outcome);
 
 struct Verdict {
   Outcome outcome = Outcome::unavailable;
-  std::optional<Milliseconds> retry_after;  // the upstream's own word, relative to its answer
+  std::optional<Milliseconds> retry_after;  // the upstream's own word or rule, relative to its answer
   std::string detail;                       // one line for the operator: status and the vendor's code
   std::string receipt;                      // accepted: what proves it (status, resource_version, replayed)
 };

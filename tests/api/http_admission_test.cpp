@@ -7,6 +7,7 @@ namespace meterd::api {
 namespace {
 
 using test::Peer;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -105,10 +106,11 @@ TEST_F(HttpAdmissionTest, WhoIsLongestInItsBodyMakesRoomAtTheLimit) {
   clock_.settle();
   auto late = remote();
   EXPECT_EQ(exchange(late, get("/a")).body, "GET /a remote 0:");
+  EXPECT_THAT(next(slow[1]).head, AllOf(StartsWith("HTTP/1.1 503 "), HasSubstr("Retry-After: 1\r\n")));
   EXPECT_TRUE(slow[1].wait_for_end());
   EXPECT_EQ(exchange(slow[0], "y").body, "POST /a remote 2:xy");
   EXPECT_EQ(exchange(slow[2], "y").body, "POST /a remote 2:xy");
-  EXPECT_EQ(log_.times("api_connection_refused"), 0U);
+  EXPECT_EQ(log_.times("api_connections_full"), 0U);
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ class HttpServerTest : public ::testing::Test {
                                                 platform::SocketAccess{},
                                                 [this](const Request& request) { return admission(request); },
                                                 [this](const Request& request) { return answer(request); },
-                                                [](const Request&, Response response) { return response; }};
+                                                shape};
     server_ = std::make_unique<HttpServer>(dependencies, std::move(listeners));
     server_->start(tasks_);
     clock_.settle();
@@ -48,6 +48,12 @@ class HttpServerTest : public ::testing::Test {
     ++admissions_;
     if (request.path != "/private") return std::nullopt;
     return error_response(401, "unauthorised", request.local ? "local" : "remote");
+  }
+
+  // "/shaped" has a shape of its own.
+  static Response shape(const Request& request, Response response) {
+    if (request.path == "/shaped") response.body.insert(0, "shaped ");
+    return response;
   }
 
   // Says what it understood of the request. "/hold" waits until the test lets it go.

@@ -194,21 +194,28 @@ TEST_F(HttpServerTest, AtItsLimitTheLongestIdleConnectionMakesRoom) {
   EXPECT_EQ(server_->connections().accepted, limits::kHttpConnectionsMax + 1);
 }
 
-TEST_F(HttpServerTest, WhoeverIsAnsweredOverTcpIsNotClosedAndLeavesPlacesToTheUnixSocket) {
+TEST_F(HttpServerTest, WhileAllPlacesAreBeingAnsweredOneMoreWaitsForItsTurn) {
   std::deque<Peer> busy;
   for (std::size_t i = 0; i < limits::kHttpConnectionsMax / 2; ++i) {
     busy.push_back(remote());
     busy.back().send(get("/hold"));
     clock_.settle();
   }
-  auto refused = remote();
-  EXPECT_TRUE(refused.wait_for_end());
-  EXPECT_EQ(log_.times("api_connection_refused"), 1U);
-  EXPECT_EQ(server_->connections().refused_full, 1U);
+  auto waiting = remote();
+  waiting.send(get("/b"));
+  for (int i = 0; i < 5; ++i) {
+    clock_.advance(Milliseconds(10));
+    clock_.settle();
+  }
+  EXPECT_EQ(log_.times("api_connections_full"), 1U) << "once, however often a place is looked for";
+  EXPECT_FALSE(waiting.ended());
+  EXPECT_EQ(waiting.received(), "");
   auto peer = local();
-  EXPECT_EQ(exchange(peer, get("/a")).body, "GET /a local 0:");
+  EXPECT_EQ(exchange(peer, get("/a")).body, "GET /a local 0:") << "the unix socket has places of its own";
   let_go();
   EXPECT_EQ(next(busy.front()).body, "GET /hold remote 0:");
+  clock_.advance(Milliseconds(1'000));
+  EXPECT_EQ(next(waiting).body, "GET /b remote 0:");
 }
 
 TEST_F(HttpServerTest, AnswersAHundredRequestsOfOneReadInOrder) {

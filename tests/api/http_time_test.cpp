@@ -37,7 +37,7 @@ TEST_F(HttpTimeTest, AnIdleConnectionIsClosedAfter75Seconds) {
   EXPECT_EQ(server_->connections().late, 0U) << "idle is not late";
 }
 
-TEST_F(HttpTimeTest, AHeaderThatTricklesIsClosedAfter30SecondsWhileOthersAreServed) {
+TEST_F(HttpTimeTest, AHeaderThatTricklesIsRefusedAfter30SecondsWhileOthersAreServed) {
   auto slow = remote();
   auto peer = local();
   clock_.settle();
@@ -52,9 +52,12 @@ TEST_F(HttpTimeTest, AHeaderThatTricklesIsClosedAfter30SecondsWhileOthersAreServ
   EXPECT_FALSE(slow.ended());
   pass(kSecond + kMargin);
   EXPECT_TRUE(slow.wait_for_end());
-  EXPECT_EQ(slow.received(), "");
+  EXPECT_THAT(slow.received(), StartsWith("HTTP/1.1 408 "));
+  EXPECT_THAT(slow.received(), HasSubstr("Connection: close\r\n"));
+  EXPECT_THAT(slow.received(), HasSubstr(R"({"error":{"code":"late",)"));
   EXPECT_EQ(exchange(peer, get("/b")).body, "GET /b local 0:");
   EXPECT_EQ(server_->connections().late, 1U);
+  EXPECT_EQ(server_->answers().at(408), 1U);
 }
 
 TEST_F(HttpTimeTest, APipelinedHalfHeaderHasItsOwn30Seconds) {
@@ -64,10 +67,11 @@ TEST_F(HttpTimeTest, APipelinedHalfHeaderHasItsOwn30Seconds) {
   pass(29 * kSecond);
   EXPECT_FALSE(peer.ended());
   pass(kSecond + kMargin);
+  EXPECT_THAT(next(peer).head, StartsWith("HTTP/1.1 408 "));
   EXPECT_TRUE(peer.wait_for_end());
 }
 
-TEST_F(HttpTimeTest, ABodyThatTricklesIsClosedAfter30Seconds) {
+TEST_F(HttpTimeTest, ABodyThatTricklesIsRefusedAfter30Seconds) {
   auto slow = local();
   slow.send("POST /a HTTP/1.1\r\nHost: d\r\n");
   clock_.settle();
@@ -79,15 +83,28 @@ TEST_F(HttpTimeTest, ABodyThatTricklesIsClosedAfter30Seconds) {
   }
   EXPECT_FALSE(slow.ended()) << "the header's time is not the body's";
   pass(kSecond + kMargin);
+  EXPECT_THAT(next(slow).head, StartsWith("HTTP/1.1 408 "));
   EXPECT_TRUE(slow.wait_for_end());
   EXPECT_EQ(requests_, 0);
 }
 
-TEST_F(HttpTimeTest, AnInvitedBodyThatDoesNotComeIsClosed) {
+TEST_F(HttpTimeTest, AChunkThatDoesNotEndIsRefusedInTheShapeOfItsApi) {
+  auto slow = remote();
+  slow.send("POST /shaped HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhal");
+  clock_.settle();
+  pass(31 * kSecond + kMargin);
+  const auto answer = next(slow);
+  EXPECT_THAT(answer.head, StartsWith("HTTP/1.1 408 "));
+  EXPECT_THAT(answer.body, StartsWith("shaped "));
+  EXPECT_TRUE(slow.wait_for_end());
+}
+
+TEST_F(HttpTimeTest, AnInvitedBodyThatDoesNotComeIsRefused) {
   auto peer = local();
   peer.send("POST /a HTTP/1.1\r\nHost: d\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
   EXPECT_THAT(next(peer, true).head, StartsWith("HTTP/1.1 100 "));
   pass(31 * kSecond + kMargin);
+  EXPECT_THAT(next(peer).head, StartsWith("HTTP/1.1 408 "));
   EXPECT_TRUE(peer.wait_for_end());
 }
 

@@ -255,6 +255,26 @@ TEST(RequestReader, KnowsWhichPartOfARequestItReads) {
   EXPECT_EQ(reader.phase(), Phase::idle);
 }
 
+// Whoever gives a refusal the shape of an API needs its path, however little of the request could be read.
+TEST(RequestReader, KnowsThePathOfWhatItRefuses) {
+  const std::string too_long(limits::kHttpHeaderBytesMax, 'x');
+  for (const auto& [bytes, path] : std::vector<std::pair<std::string, std::string>>{
+           {"GET /api/v2/usages?a=b HTTP/1.1\r\nX: " + too_long, "/api/v2/usages"},
+           {"GET /api/" + too_long, "/api/" + too_long},
+           {"GET /api/v2/\x01 HTTP/1.1\r\nHost: d\r\n\r\n", "/api/v2/\x01"},
+           {"GET /a HTTP/9\r\nHost: d\r\n\r\n", "/a"},
+           {"GET", ""},
+           {"GET ", ""},
+           {"\x16\x03\x01\x02", ""}}) {
+    BodyBudget bodies{limits::kHttpBodiesBytesMax};
+    RequestReader reader(bodies);
+    put(reader, bytes);
+    if (reader.step() == Step::more) reader.refuse(error_response(408, "late", "Late."));
+    EXPECT_EQ(reader.request().path, path);
+    EXPECT_FALSE(reader.frame().keep_alive);
+  }
+}
+
 TEST(RequestReader, LimitsTheFieldsAndTheParameters) {
   const auto with_fields = [](std::size_t count) {
     std::string out = "GET /a HTTP/1.1\r\nHost: d\r\n";

@@ -20,6 +20,8 @@ Verdict verdict(Outcome outcome, std::optional<Milliseconds> retry_after = std::
   return {outcome, retry_after, "detail", "receipt"};
 }
 
+const Verdict kTaken = verdict(Outcome::duplicate);
+
 TEST(AfterCreate, AReceiptSettlesAndClearsTheUpstreamsFailures) {
   const auto decision = after_create(verdict(Outcome::accepted), kChargebee, {});
   EXPECT_EQ(decision.step, Step::settle);
@@ -77,12 +79,29 @@ TEST(AfterLookUp, AnEarlierAttemptMayStillArriveSoAbsenceIsLookedAtAgain) {
   PolicyInput input;
   input.attempts = 2;
   for (input.absent_looks = 0; input.absent_looks < 2; ++input.absent_looks) {
-    const auto decision = after_look_up({ReadBack::Found::absent, {}}, input);
+    const auto decision = after_look_up({ReadBack::Found::absent, {}}, kTaken, input);
     EXPECT_EQ(decision.step, Step::look_again);
     EXPECT_GE(decision.usage_wait, Milliseconds(60'000));
     EXPECT_FALSE(decision.pause);
   }
-  EXPECT_EQ(after_look_up({ReadBack::Found::absent, {}}, input).step, Step::supersede);
+  EXPECT_EQ(after_look_up({ReadBack::Found::absent, {}}, kTaken, input).step, Step::supersede);
+}
+
+// The key's window is over by then, and the same request a new one.
+TEST(AfterLookUp, AKeyOfAnotherRequestIsWaitedForAndTheUsageKeepsItsId) {
+  const auto refusal = verdict(Outcome::duplicate, Milliseconds(1'860'000));
+  PolicyInput input;
+  for (input.absent_looks = 0; input.absent_looks < 2; ++input.absent_looks) {
+    const auto decision = after_look_up({ReadBack::Found::absent, {}}, refusal, input);
+    EXPECT_EQ(decision.step, Step::look_again);
+    EXPECT_EQ(decision.usage_wait, Milliseconds(1'860'000));
+    EXPECT_FALSE(decision.pause);
+    EXPECT_EQ(after_delete(refusal, input).step, Step::look_again);
+  }
+  EXPECT_EQ(after_look_up({ReadBack::Found::absent, {}}, refusal, input).step, Step::park);
+  EXPECT_EQ(after_delete(refusal, input).step, Step::park);
+  EXPECT_EQ(after_look_up({ReadBack::Found::same, verdict(Outcome::accepted)}, refusal, {}).step,
+            Step::settle);
 }
 
 TEST(AfterCreate, UnavailableBacksOffLongerWithEachFailureUpToAQuarterOfAnHour) {
@@ -135,19 +154,19 @@ TEST(AfterDelete, WhateverElseIsAskedAgainLater) {
 }
 
 TEST(AfterLookUp, TheSameContentIsAReceiptAndOtherContentAConflict) {
-  EXPECT_EQ(after_look_up({ReadBack::Found::same, verdict(Outcome::accepted)}, {}).step, Step::settle);
-  EXPECT_EQ(after_look_up({ReadBack::Found::different, verdict(Outcome::rejected)}, {}).step, Step::park);
+  EXPECT_EQ(after_look_up({ReadBack::Found::same, verdict(Outcome::accepted)}, kTaken, {}).step, Step::settle);
+  EXPECT_EQ(after_look_up({ReadBack::Found::different, verdict(Outcome::rejected)}, kTaken, {}).step, Step::park);
 }
 
 TEST(AfterLookUp, ATakenDateSupersedesUntilTheEighthTryThenParks) {
   PolicyInput input;
   for (input.supersedes = 0; input.supersedes < limits::kSupersedeTriesMax; ++input.supersedes)
-    EXPECT_EQ(after_look_up({ReadBack::Found::absent, {}}, input).step, Step::supersede);
-  EXPECT_EQ(after_look_up({ReadBack::Found::absent, {}}, input).step, Step::park);
+    EXPECT_EQ(after_look_up({ReadBack::Found::absent, {}}, kTaken, input).step, Step::supersede);
+  EXPECT_EQ(after_look_up({ReadBack::Found::absent, {}}, kTaken, input).step, Step::park);
 }
 
 TEST(AfterLookUp, ALookUpThatLearnsNothingIsTriedAgain) {
-  const auto decision = after_look_up({ReadBack::Found::unknown, verdict(Outcome::unavailable)}, {});
+  const auto decision = after_look_up({ReadBack::Found::unknown, verdict(Outcome::unavailable)}, kTaken, {});
   EXPECT_EQ(decision.step, Step::retry);
   EXPECT_TRUE(decision.pause);
 }

@@ -184,6 +184,8 @@ TEST(ChargebeeCreate, WhatIsNotAUsageTeachesNothing) {
   EXPECT_EQ(api()->judge_create(sample(), response(204, "")).outcome, Outcome::unavailable);
 }
 
+constexpr std::string_view kKeyReused = "unable_to_process_request";  // answered for 30 minutes
+
 struct CodeCase {
   unsigned status;
   const char* code;
@@ -234,7 +236,7 @@ TEST(ChargebeeCreate, EveryErrorCodeHasItsOutcome) {
     EXPECT_EQ(name_of(verdict.outcome), name_of(c.outcome)) << c.status << " " << c.code;
     EXPECT_EQ(verdict.detail, std::to_string(c.status) + " " + c.code + " param=quantity: Not so");
     EXPECT_EQ(verdict.receipt, "");
-    EXPECT_FALSE(verdict.retry_after);
+    EXPECT_EQ(verdict.retry_after.has_value(), c.code == kKeyReused);
   }
 }
 
@@ -355,13 +357,15 @@ TEST(ChargebeeDelete, TheVendorsNotFoundIsAReceiptAndNobodyElses) {
             Outcome::rejected);
 }
 
-TEST(ChargebeeDelete, EveryErrorCodeHasItsOutcomeAndNoneIsADuplicate) {
+TEST(ChargebeeDelete, EveryErrorCodeHasItsOutcome) {
   for (const auto& c : kCodes) {
     if (c.status == 404 && std::string_view(c.code) == "resource_not_found") continue;
     const auto verdict = api()->judge_delete(sample(), response(c.status, error_json(c.code)));
-    const auto expected = c.outcome == Outcome::duplicate ? Outcome::rejected : c.outcome;
+    const bool of_a_usage = c.outcome == Outcome::duplicate && c.code != kKeyReused;
+    const auto expected = of_a_usage ? Outcome::rejected : c.outcome;
     EXPECT_EQ(name_of(verdict.outcome), name_of(expected)) << c.status << " " << c.code;
     EXPECT_EQ(verdict.receipt, "");
+    EXPECT_EQ(verdict.retry_after.has_value(), c.code == kKeyReused);
   }
 }
 

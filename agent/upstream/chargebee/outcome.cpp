@@ -71,12 +71,16 @@ struct CodeRule {
   Outcome outcome;
 };
 
+// The idempotency key was used for another request (path, body or headers), and is known for 30 minutes
+// (apidocs.chargebee.com, idempotency). A look by id tells whether ours arrived all the same.
+constexpr std::string_view kKeyReused = "unable_to_process_request";
+constexpr Milliseconds kKeyForgotten{31 * 60'000};
+
 // Codes that mean the same whatever the status. Chargebee does not document the code of a second usage on one
-// date or of a used id; duplicate_entry fits, and a look by id settles what it was. 422
-// unable_to_process_request is the idempotency key with another request, equally settled by a look.
+// date or of a used id; duplicate_entry fits, and a look by id settles what it was.
 constexpr std::array<CodeRule, 7> kCodeRules{{
     {"duplicate_entry", Outcome::duplicate},
-    {"unable_to_process_request", Outcome::duplicate},
+    {kKeyReused, Outcome::duplicate},
     {"configuration_incompatible", Outcome::unauthorised},
     {"site_not_found", Outcome::unauthorised},
     {"lock_timeout", Outcome::throttled},
@@ -123,6 +127,7 @@ Verdict judge_error(const HttpResponse& response, const std::optional<Answer>& a
                           : " without the vendor's error code: captive portal or proxy?";
   } else {
     verdict.outcome = outcome_of(response.status, *code);
+    if (verdict.outcome == Outcome::duplicate && *code == kKeyReused) verdict.retry_after = kKeyForgotten;
     verdict.detail += " " + clean(*code, 64);
     if (const std::string* param = text_of(answer->root, "param"); param != nullptr && !param->empty())
       verdict.detail += " param=" + clean(*param, 64);
@@ -177,8 +182,8 @@ Verdict judge_delete(const meter::Usage& usage, const Exchange& exchange) {
   const std::string* code = answer ? text_of(answer->root, "api_error_code") : nullptr;
   if (response.status == 404 && code != nullptr && *code == "resource_not_found")
     return {Outcome::accepted, std::nullopt, verdict.detail, "404 resource_not_found: it is not there"};
-  // The key with another request: nothing that a repeat or a look would settle.
-  if (verdict.outcome == Outcome::duplicate) verdict.outcome = Outcome::rejected;
+  // Of a usage, which is no answer to a deletion.
+  if (verdict.outcome == Outcome::duplicate && !verdict.retry_after) verdict.outcome = Outcome::rejected;
   return verdict;
 }
 
