@@ -109,8 +109,8 @@ asio::awaitable<Response> OperatorUsages::statement(const Request& request) {
   }
   const auto from = UsageDay::parse(request.parameter("from").value_or(""));
   const auto to = UsageDay::parse(request.parameter("to").value_or(""));
-  if (!from || !to || *to < *from)
-    co_return bad("Say which invoice, or the days: from and to, like 2026-11-22.");
+  if (!from || !to) co_return bad("Say which invoice, or the days: from and to, like 2026-11-22.");
+  if (*to < *from) co_return bad("The last day, to, is before the first one, from.");
   const auto& zone = collection_.rules().zone;
   chargebee::Range range;
   range.first = zone.bounds(*from).start;

@@ -94,11 +94,9 @@ Result<Rendered> render_invoice(const json::value& answer, bool deleted) {
                              {0, 2}));
     return Rendered{join(lines), false};
   }
-  if (state == "open") {
-    lines.emplace_back("Usages may still be added; closing it takes them.");
-    return Rendered{join(lines), false};
-  }
   append(lines, invoice_lines(invoice));
+  if (state == "open")
+    lines.emplace_back("This is how it stands: usages may still be added until it is closed.");
   if (const auto late = how_many(invoice, "late"); late > 0)
     append(lines, wrap_words(left_out(late, "came too late for its term and is",
                                       "came too late for their term and are"),

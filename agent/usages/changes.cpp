@@ -116,6 +116,12 @@ bool is_served(const journal::UsageRecord& record, const Rules& rules) {
   return journal::is_listed(record) && !rules.hidden.contains(UpstreamName(record.upstream()));
 }
 
+Result<Change> replay(WriteTransaction& txn, const IdempotencyKey& key, const Surroundings& around) {
+  auto before = earlier(txn, key, around);
+  if (!before) return before.error();
+  return before->value_or(Change{});
+}
+
 Result<Change> answer_once(WriteTransaction& txn, const IdempotencyKey& key, const std::string& text,
                            const Surroundings& around) {
   auto before = earlier(txn, key, around);
@@ -173,7 +179,8 @@ Result<Change> remove(WriteTransaction& txn, const Deletion& deletion, const Ide
   if (!found->has_value() || !is_served((*found)->record, rules) ||
       (*found)->record.subscription_id() != deletion.subscription.value())
     return refused(Why::not_found, "id",
-                   "there is no usage " + deletion.id.value() + " in this subscription");
+                   "there is no usage " + deletion.id.value() +
+                       (deletion.subscription.empty() ? "" : " in this subscription"));
   const auto& stored = **found;
   if (!stored.record.invoice_id().empty())
     return refused(Why::invoiced, "id",

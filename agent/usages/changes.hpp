@@ -60,6 +60,9 @@ struct Deletion {
 Result<Change> remove(journal::WriteTransaction& txn, const Deletion& deletion, const IdempotencyKey& key,
                       const Surroundings& around);
 
+// What the key was answered with before, or refused; an empty answer: nothing yet.
+Result<Change> replay(journal::WriteTransaction& txn, const IdempotencyKey& key, const Surroundings& around);
+
 // An answer that comes with no change: the first one given for the key.
 Result<Change> answer_once(journal::WriteTransaction& txn, const IdempotencyKey& key, const std::string& text,
                            const Surroundings& around);

@@ -98,6 +98,14 @@ asio::awaitable<Result<Change>> Collection::withdraw(UsageId id, Act act, Render
   co_return co_await commit(std::move(apply), std::move(render));
 }
 
+asio::awaitable<Result<Change>> Collection::replay(IdempotencyKey key) {
+  if (key.key.empty()) co_return Change{};
+  Apply apply = [key = std::move(key)](journal::WriteTransaction& txn, const Surroundings& around) {
+    return usages::replay(txn, key, around);
+  };
+  co_return co_await commit(std::move(apply), nullptr);
+}
+
 asio::awaitable<Result<Change>> Collection::answer_once(IdempotencyKey key, std::string text) {
   if (key.key.empty()) co_return Change{std::nullopt, std::move(text), false};
   Apply apply = [key = std::move(key), text = std::move(text)](journal::WriteTransaction& txn,

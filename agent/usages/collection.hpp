@@ -48,6 +48,8 @@ class Collection {
   // An operator gives the usage up, with an audit: as a caller's deletion, in whichever subscription it is.
   boost::asio::awaitable<Result<Change>> withdraw(UsageId id, Act act, Render render);
 
+  // What the key was answered with before, or refused; an empty answer: nothing yet.
+  boost::asio::awaitable<Result<Change>> replay(IdempotencyKey key);
   // An answer without a change: with a key, what was answered first. Without one nothing is committed.
   boost::asio::awaitable<Result<Change>> answer_once(IdempotencyKey key, std::string text);
 
@@ -58,12 +60,12 @@ class Collection {
   using Print = std::function<std::string(const journal::UsagePage&)>;
   boost::asio::awaitable<Result<std::string>> list(journal::UsageQuery query, Print print);
 
-  // Through all its steps, with an audit of who wanted it. Code::rejected: it may not be, and nothing
-  // changed.
+  // Through all its steps, with an audit of who wanted it. An open one has its lines as they would be if it
+  // were closed now. Code::rejected: it may not be, and nothing changed.
   boost::asio::awaitable<Result<journal::v0::Invoice>> invoice(InvoiceOrder order, std::string by);
   boost::asio::awaitable<Result<std::vector<journal::InvoiceRow>>> invoices();
-  // What is on the invoice, or would be if it is open; nullopt: there is no such invoice. Code::invalid: more
-  // than `at_most` usages.
+  // What is on the invoice, or would be, with its lines, if it is open; nullopt: there is no such invoice.
+  // Code::invalid: more than `at_most` usages, or two upstreams have one of that id.
   struct Content {
     std::optional<journal::v0::Invoice>
         invoice;  // nullopt: the upstream made it, and has usages of ours on it

@@ -1,5 +1,5 @@
 // The collection's invoices: orders step by step, and what is on an invoice.
-#include <iterator>
+#include <functional>
 #include <utility>
 
 #include "agent/usages/collection.hpp"
@@ -29,33 +29,44 @@ const char* name_of(InvoiceOrder::Verb verb) {
 }
 
 Error too_many(std::size_t at_most) {
-  return {Code::invalid, "there are more than " + std::to_string(at_most) + " usages"};
+  return {Code::invalid,
+          "there are more than " + std::to_string(at_most) + " usages: too many for one document"};
 }
 
-Result<std::vector<journal::StoredUsage>> collect(const journal::WriteTransaction& txn,
-                                                  journal::UsageQuery query, std::size_t at_most) {
-  std::vector<journal::StoredUsage> out;
+// All that the query finds, whatever its limit.
+Status each(const journal::WriteTransaction& txn, journal::UsageQuery query,
+            const std::function<Status(journal::StoredUsage)>& visit) {
   query.limit = kPage;
   for (;;) {
     auto page = txn.usages(query);
     if (!page) return page.error();
-    std::move(page->usages.begin(), page->usages.end(), std::back_inserter(out));
-    if (out.size() > at_most) return too_many(at_most);
-    if (!page->next) return out;
+    for (auto& stored : page->usages)
+      if (auto s = visit(std::move(stored)); !s) return s;
+    if (!page->next) return {};
     query.after = page->next;
   }
 }
 
-// An open invoice has nothing yet: what it would take if it were closed now.
-Status gather_open(const journal::WriteTransaction& txn, const Rules& rules, Collection::Content& content,
-                   std::size_t at_most) {
-  const auto& invoice = *content.invoice;
-  auto found = collect(txn, usages_of(invoice, rules), at_most);
-  if (!found) return found.error();
-  for (auto& stored : *found)
-    if (is_active(rules, SubscriptionId(invoice.subscription_id()), stored.record.usage_date()))
-      content.usages.push_back(std::move(stored));
-  return {};
+// An open invoice has nothing yet: puts its lines on it as they would be if it were closed now. `taken`: what
+// would stand on them.
+Status draw_up(const journal::WriteTransaction& txn, const Rules& rules, const std::string& id,
+               journal::v0::Invoice& invoice, const std::function<Status(journal::StoredUsage)>& taken) {
+  auto invoices = txn.invoices();
+  if (!invoices) return invoices.error();
+  return each(txn, usages_of(invoice, rules), [&](journal::StoredUsage stored) -> Status {
+    auto line = enter(invoice, id, stored.record, *invoices, rules);
+    if (!line) return line.error();
+    return line->empty() ? Status() : taken(std::move(stored));
+  });
+}
+
+// Puts what it is given into `out`, as long as there is room.
+auto into(std::vector<journal::StoredUsage>& out, std::size_t at_most) {
+  return [&out, at_most](journal::StoredUsage stored) -> Status {
+    if (out.size() == at_most) return too_many(at_most);
+    out.push_back(std::move(stored));
+    return {};
+  };
 }
 
 Result<std::optional<Collection::Content>> read_content(const journal::Journal& journal, const Rules& rules,
@@ -67,7 +78,8 @@ Result<std::optional<Collection::Content>> read_content(const journal::Journal& 
   if (!invoice) return invoice.error();
   Collection::Content content{std::move(*invoice), {}};
   if (content.invoice && content.invoice->state() == journal::v0::OPEN) {
-    if (auto s = gather_open(txn, rules, content, at_most); !s) return s.error();
+    auto drawn = draw_up(txn, rules, id, *content.invoice, into(content.usages, at_most));
+    if (!drawn) return drawn.error();
     return std::optional(std::move(content));
   }
   // One that was made here, or else an upstream's that is known from comparing.
@@ -118,7 +130,18 @@ asio::awaitable<Result<journal::v0::Invoice>> Collection::invoice(InvoiceOrder o
     }
     if (!committed) co_return committed.error();
   } while (step->more);
-  co_return std::move(step->invoice);
+  if (order.verb != InvoiceOrder::Verb::open) co_return std::move(step->invoice);
+  using Drawn = Result<journal::v0::Invoice>;
+  const auto read = [this, rules = rules_, id = order.invoice, open = std::move(step->invoice)]() -> Drawn {
+    auto txn = deps_.journal.begin_read();
+    if (!txn) return txn.error();
+    auto invoice = open;
+    auto drawn = draw_up(journal::WriteTransaction(std::move(*txn)), *rules, id, invoice,
+                         [](journal::StoredUsage) { return Status(); });
+    if (!drawn) return drawn.error();
+    return invoice;
+  };
+  co_return co_await platform::run_on(deps_.reader, read);
 }
 
 asio::awaitable<Result<std::vector<journal::InvoiceRow>>> Collection::invoices() {
@@ -133,7 +156,10 @@ asio::awaitable<Result<std::vector<journal::StoredUsage>>> Collection::all(journ
   const auto read = [this, query = std::move(query), at_most]() -> Found {
     auto txn = deps_.journal.begin_read();
     if (!txn) return txn.error();
-    return collect(journal::WriteTransaction(std::move(*txn)), query, at_most);
+    std::vector<journal::StoredUsage> out;
+    auto all = each(journal::WriteTransaction(std::move(*txn)), query, into(out, at_most));
+    if (!all) return all.error();
+    return out;
   };
   co_return co_await platform::run_on(deps_.reader, read);
 }

@@ -42,16 +42,6 @@ Invoice::Line& line_of(Invoice& invoice, const std::string& id, const std::strin
   return line;
 }
 
-Status take(WriteTransaction& txn, const InvoiceOrder& order, const journal::StoredUsage& stored,
-            Invoice& invoice, const journal::Moment& now) {
-  auto& line = line_of(invoice, order.invoice, stored.record.item_price_id());
-  const auto sum = Quantity::parse_total(line.quantity().empty() ? "0" : line.quantity());
-  if (!sum) return Error{Code::corrupt, "an invoice's line cannot be read"};
-  line.set_quantity((*sum + journal::usage_of(stored.record).quantity).text());
-  line.set_usages(line.usages() + 1);
-  return txn.attach(stored.sequence, order.invoice, line.line_item_id(), now);
-}
-
 Result<InvoiceStep> take_usages(WriteTransaction& txn, const InvoiceOrder& order, const Rules& rules,
                                 Invoice invoice, const Invoices& invoices,
                                 const std::optional<UsageQuery::Place>& after, std::size_t at_most,
@@ -66,16 +56,10 @@ Result<InvoiceStep> take_usages(WriteTransaction& txn, const InvoiceOrder& order
   auto page = txn.usages(query);
   if (!page) return page.error();
   for (const auto& stored : page->usages) {
-    const ItemPriceId item_price(stored.record.item_price_id());
-    const auto date = stored.record.usage_date();
-    const bool late = date < term_before(invoices, order.invoice, invoice, item_price) ||
-                      in_closed_term(invoices, SubscriptionId(invoice.subscription_id()), item_price, date);
-    if (late)
-      invoice.set_late(invoice.late() + 1);
-    else if (!is_active(rules, SubscriptionId(invoice.subscription_id()), date))
-      invoice.set_inactive(invoice.inactive() + 1);
-    else if (auto s = take(txn, order, stored, invoice, now); !s)
-      return s.error();
+    auto line = enter(invoice, order.invoice, stored.record, invoices, rules);
+    if (!line) return line.error();
+    if (line->empty()) continue;
+    if (auto s = txn.attach(stored.sequence, order.invoice, *line, now); !s) return s.error();
   }
   invoice.set_state(page->next ? journal::v0::CLOSING : journal::v0::CLOSED);
   if (auto s = txn.put_invoice(order.invoice, invoice); !s) return s.error();
@@ -142,6 +126,28 @@ bool in_closed_term(const Invoices& invoices, const SubscriptionId& subscription
     return invoice.state() == journal::v0::CLOSED && covers(invoice, subscription, item_price) &&
            usage_date >= invoice.from() && usage_date < invoice.until();
   });
+}
+
+Result<std::string> enter(Invoice& invoice, const std::string& id, const journal::UsageRecord& usage,
+                          const Invoices& invoices, const Rules& rules) {
+  const SubscriptionId subscription(invoice.subscription_id());
+  const ItemPriceId item_price(usage.item_price_id());
+  const auto date = usage.usage_date();
+  if (date < term_before(invoices, id, invoice, item_price) ||
+      in_closed_term(invoices, subscription, item_price, date)) {
+    invoice.set_late(invoice.late() + 1);
+    return std::string();
+  }
+  if (!is_active(rules, subscription, date)) {
+    invoice.set_inactive(invoice.inactive() + 1);
+    return std::string();
+  }
+  auto& line = line_of(invoice, id, item_price.value());
+  const auto sum = Quantity::parse_total(line.quantity().empty() ? "0" : line.quantity());
+  if (!sum) return Error{Code::corrupt, "an invoice's line cannot be read"};
+  line.set_quantity((*sum + journal::usage_of(usage).quantity).text());
+  line.set_usages(line.usages() + 1);
+  return line.line_item_id();
 }
 
 UsageQuery usages_of(const Invoice& invoice, const Rules& rules) {

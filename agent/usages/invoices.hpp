@@ -39,6 +39,14 @@ Result<InvoiceStep> take_step(journal::WriteTransaction& txn, const InvoiceOrder
 // What the invoice may take: not yet invoiced, in its term, in order of usage_date.
 journal::UsageQuery usages_of(const journal::v0::Invoice& invoice, const Rules& rules);
 
+// Adds one of them to its line of the invoice of that id, whose id (the line's) it returns; or counts it as
+// late or inactive, on no line: empty. Pure; `invoices` are all that there are. Code::corrupt: the line
+// cannot be read.
+Result<std::string> enter(journal::v0::Invoice& invoice, const std::string& id,
+                          const journal::UsageRecord& usage,
+                          const std::vector<journal::WriteTransaction::NamedInvoice>& invoices,
+                          const Rules& rules);
+
 // Whether that date of the item price lies in a term that is closed: what is not invoiced there never will
 // be.
 bool in_closed_term(const std::vector<journal::WriteTransaction::NamedInvoice>& invoices,

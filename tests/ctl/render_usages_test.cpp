@@ -130,7 +130,8 @@ TEST(RenderInvoice, SaysThatItsUsagesAreFreeOrStillCome) {
   const auto state = [](const char* name, bool deleted) {
     return text_of(render_invoice(invoice_with({{"state", name}}), deleted));
   };
-  EXPECT_THAT(state("open", false), HasSubstr("Usages may still be added"));
+  EXPECT_THAT(state("open", false),
+              HasSubstr("  no lines\nThis is how it stands: usages may still be added"));
   EXPECT_THAT(state("void", false), HasSubstr("invoice inv_1: void\n"));
   EXPECT_THAT(state("void", true), HasSubstr("invoice inv_1: deleted\n"));
   for (const bool deleted : {false, true})

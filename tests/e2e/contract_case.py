@@ -1,16 +1,27 @@
 """The base of the contract tests: a fresh device in a temp directory for each, and short ways to count with it."""
 
+import base64
+import json
 import pathlib
 import shutil
 import tempfile
+import time
 import unittest
+import urllib.parse
 from decimal import Decimal
 
 from frames import FramedConnection, compile_messages
-from harness import Device, Sandbox
+from harness import KEY, Device, Sandbox
 from verdict import exact_sum
 
 METERS = (("sms.sent", "sms-usd"), ("api.call", "api-usd"))
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+CREDENTIALS = {"Authorization": "Basic " + base64.b64encode(f"{KEY}:".encode()).decode()}
+
+
+def words(text):
+    """Without the line breaks of an 80 column screen."""
+    return " ".join(text.split())
 
 
 class ContractTest(unittest.TestCase):
@@ -23,6 +34,7 @@ class ContractTest(unittest.TestCase):
         if self.messages is None:
             ContractTest.messages = compile_messages(self.directory)
         self.device = self.make_device("device")
+        self.began = int(time.time()) - 10_000  # what callers create is dated from then on
 
     def make_device(self, name):
         device = Device(self.options.meterd, self.options.meterctl, self.directory / name)
@@ -58,6 +70,25 @@ class ContractTest(unittest.TestCase):
         answer = self.connect().ask(self.batch(events, ack))
         self.assertEqual(answer.error, "")
         return answer
+
+    def form(self, usage, second, item_price="sms-usd", quantity="1"):
+        fields = {"id": usage, "item_price_id": item_price, "usage_date": self.began + second, "quantity": quantity}
+        return urllib.parse.urlencode(fields)
+
+    def create(self, usage, second, subscription="sub_1", **fields):
+        """By the device's own Usages API."""
+        path = f"/api/v2/subscriptions/{subscription}/usages"
+        status, body = self.device.request("POST", path, self.form(usage, second, **fields), FORM)
+        self.assertEqual(status, 200, body)
+
+    def delete(self, usage):
+        """(status, the vendor's code of the error)."""
+        status, body = self.device.request("POST", "/api/v2/subscriptions/sub_1/delete_usage", f"id={usage}", FORM)
+        return status, json.loads(body).get("api_error_code")
+
+    def usages(self):
+        rows = json.loads(self.device.ctl("--json", "usages")[1])["usages"]
+        return {row["usage"]["id"]: row["usage"] | {"billing": row["billing"]} for row in rows}
 
     def counted(self, item_price="sms-usd"):
         """What the journal has accepted."""

@@ -1,6 +1,5 @@
 """What an upstream has beside what was delivered to it, and the invoices that it put usages on."""
 
-import base64
 import contextlib
 import http.client
 import json
@@ -8,18 +7,11 @@ import threading
 import time
 import urllib.parse
 
-from contract_case import ContractTest
-from harness import KEY, wait_until
+from contract_case import CREDENTIALS, FORM, ContractTest, words
+from harness import wait_until
 
 EXIT_FINE, EXIT_UNREACHABLE, EXIT_ATTENTION = 0, 3, 4
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-CREDENTIALS = {"Authorization": "Basic " + base64.b64encode(f"{KEY}:".encode()).decode()}
 PAGE = 100  # usages that an upstream lists at once
-
-
-def words(text):
-    """Without the line breaks of an 80 column screen."""
-    return " ".join(text.split())
 
 
 class AtUpstream(ContractTest):
@@ -27,22 +19,6 @@ class AtUpstream(ContractTest):
         super().setUp()
         self.sandbox = self.make_sandbox()
         self.start(upstream_port=self.sandbox.port)
-        self.began = int(time.time()) - 10_000
-
-    def form(self, usage, second, item_price="sms-usd", quantity="1"):
-        fields = {"id": usage, "item_price_id": item_price, "usage_date": self.began + second, "quantity": quantity}
-        return urllib.parse.urlencode(fields)
-
-    def create(self, usage, second, subscription="sub_1", **fields):
-        """By the device's own Usages API."""
-        path = f"/api/v2/subscriptions/{subscription}/usages"
-        status, body = self.device.request("POST", path, self.form(usage, second, **fields), FORM)
-        self.assertEqual(status, 200, body)
-
-    def delete(self, usage):
-        """(status, the vendor's code of the error)."""
-        status, body = self.device.request("POST", "/api/v2/subscriptions/sub_1/delete_usage", f"id={usage}", FORM)
-        return status, json.loads(body).get("api_error_code")
 
     def ask_sandbox(self, method, path, body=None, headers=()):
         """The status of an answer to somebody else."""
@@ -74,10 +50,6 @@ class AtUpstream(ContractTest):
         """Nothing may differ."""
         compared, _ = self.compare()
         self.assertEqual((compared["ended"], compared["differences"], compared["usages"]), (True, [], usages))
-
-    def usages(self):
-        rows = json.loads(self.device.ctl("--json", "usages")[1])["usages"]
-        return {row["usage"]["id"]: row["usage"] | {"billing": row["billing"]} for row in rows}
 
     def requests_since(self, count):
         return [(request["path"].split("?")[0], request["status"]) for request in self.sandbox.requests()[count:]]

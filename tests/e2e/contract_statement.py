@@ -1,6 +1,7 @@
 """meterctl statement --upstream: the document that an upstream prints of an invoice."""
 
-from contract_reconcile import CREDENTIALS, EXIT_FINE, AtUpstream, words
+from contract_case import CREDENTIALS, words
+from contract_reconcile import EXIT_FINE, AtUpstream
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
 

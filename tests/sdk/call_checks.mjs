@@ -48,6 +48,17 @@ export function addCallChecks(connect) {
     assert.equal((await usage.list({ subscription_id: { is: 'sub_race' } })).list.length, 1);
   });
 
+  check('pdf of an invoice is a link to the document, which needs no credentials', async () => {
+    const { download } = await usage.pdf({ disposition_type: 'inline', invoice: { id: 'inv_counted' } });
+    assert.equal(download.object, 'download');
+    assert.ok(download.valid_till > Date.now() / 1000);
+    const document = await fetch(download.download_url);
+    assert.equal(document.status, 200);
+    assert.equal(document.headers.get('content-type'), 'application/pdf');
+    assert.match(document.headers.get('content-disposition'), /^inline;/);
+    assert.match(await document.text(), /^%PDF-/);
+  });
+
   check('pdf of an unknown invoice is a resource_not_found, of none at all a param_wrong_value', async () => {
     for (const disposition_type of [undefined, 'attachment', 'inline']) {
       await refused(usage.pdf({ disposition_type, invoice: { id: 'inv ü&1' } }), 404, 'resource_not_found');

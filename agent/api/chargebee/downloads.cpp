@@ -26,6 +26,11 @@ std::string signed_fields(std::string_view invoice, std::string_view disposition
 
 Response refused(std::string_view message) { return error_response(403, "forbidden", message); }
 
+// Too much for one document, or not clear of which invoice.
+Response failed(const Error& error) {
+  return error_response(error.code == Code::invalid ? 400 : 500, meterd::name_of(error.code), error.message);
+}
+
 // Bytes that a header field's quoted text may hold.
 std::string file_name(const std::string& invoice) {
   std::string out = "usages-";
@@ -101,6 +106,9 @@ std::string Downloads::sign(std::string_view fields) const {
 }
 
 asio::awaitable<Response> Downloads::link(Pdf call) {
+  // Before anything else: an invoice that has gone since does not change the answer.
+  auto before = co_await collection_.replay(call.key);
+  if (!before || before->refusal || before->replayed) co_return changed(std::move(before));
   auto content = co_await collection_.content(call.invoice, statement::kLinesMax);
   if (!content && content.error().code == Code::invalid)
     co_return to_response({400, "resource_limit_exceeded", content.error().message, "invoice[id]"});
@@ -136,7 +144,7 @@ asio::awaitable<Response> Downloads::document(std::string invoice) {
 
 asio::awaitable<Response> Downloads::make(std::string invoice, std::string disposition) {
   auto content = co_await collection_.content(invoice, statement::kLinesMax);
-  if (!content) co_return error_response(500, meterd::name_of(content.error().code), content.error().message);
+  if (!content) co_return failed(content.error());
   if (!content->has_value())
     co_return error_response(404, "not_found", "There is no invoice " + invoice + ".");
   auto printed = statement_of(invoice, **content, collection_.rules().context->device);
@@ -151,9 +159,7 @@ asio::awaitable<Response> Downloads::document(Range range) {
   query.last_date = range.end - 1;
   query.order = journal::UsageQuery::Order::date;
   auto usages = co_await collection_.all(std::move(query), statement::kLinesMax);
-  if (!usages && usages.error().code == Code::invalid)
-    co_return error_response(400, "too_large", usages.error().message + "; ask for fewer days.");
-  if (!usages) co_return error_response(500, meterd::name_of(usages.error().code), usages.error().message);
+  if (!usages) co_return failed(usages.error());
   statement::Statement printed;
   printed.title = std::move(range.title);
   if (range.subscription) printed.facts.emplace_back("Subscription", *range.subscription);
