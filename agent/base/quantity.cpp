@@ -165,6 +165,54 @@ Quantity Quantity::operator-() const {
   return out;
 }
 
+// Works on 32-bit halves, because 32-bit ARM has no 128-bit integer.
+std::optional<Quantity> Quantity::times(const Quantity& other) const {
+  constexpr std::size_t kHalves = 2 * kLimbs;
+  const auto halves_of = [](const Quantity& q) {
+    const Quantity plain = q.is_negative() ? -q : q;
+    std::array<std::uint64_t, kHalves> out{};
+    for (std::size_t i = 0; i < kHalves; ++i) out[i] = (plain.limbs_[i / 2] >> (i % 2 * 32)) & 0xFFFFFFFFU;
+    return out;
+  };
+  const auto a = halves_of(*this);
+  const auto b = halves_of(other);
+  std::array<std::uint64_t, 2 * kHalves> product{};  // of the scaled numbers: 10^38 times too large
+  for (std::size_t i = 0; i < kHalves; ++i) {
+    std::uint64_t carry = 0;
+    for (std::size_t k = 0; k < kHalves; ++k) {
+      const std::uint64_t sum = product[i + k] + a[i] * b[k] + carry;
+      product[i + k] = sum & 0xFFFFFFFFU;
+      carry = sum >> 32U;
+    }
+    product[i + kHalves] = carry;
+  }
+  for (int digits = kPlaces; digits > 0; digits -= kChunkDigits) {
+    const std::uint64_t divisor = kPowers[static_cast<std::size_t>(std::min(digits, kChunkDigits))];
+    std::uint64_t remainder = 0;
+    for (std::size_t i = product.size(); i-- > 0;) {
+      const std::uint64_t part = remainder << 32U | product[i];
+      product[i] = part / divisor;
+      remainder = part % divisor;
+    }
+    if (remainder != 0) return std::nullopt;
+  }
+  Quantity out;
+  for (std::size_t i = 0; i < kHalves; ++i) out.limbs_[i / 2] |= product[i] << (i % 2 * 32);
+  const bool fits =
+      std::all_of(product.begin() + kHalves, product.end(), [](auto half) { return half == 0; });
+  if (!fits || out.is_negative()) return std::nullopt;
+  return is_negative() != other.is_negative() ? -out : out;
+}
+
+Quantity Quantity::cut_to(int places) const {
+  Quantity out = is_negative() ? -*this : *this;
+  for (int digits = kPlaces - places; digits > 0; digits -= kChunkDigits)
+    out.divide(kPowers[static_cast<std::size_t>(std::min(digits, kChunkDigits))]);
+  for (int digits = kPlaces - places; digits > 0; digits -= kChunkDigits)
+    out.multiply_add(kPowers[static_cast<std::size_t>(std::min(digits, kChunkDigits))], 0);
+  return is_negative() ? -out : out;
+}
+
 std::strong_ordering operator<=>(const Quantity& a, const Quantity& b) {
   if (a.is_negative() != b.is_negative())
     return a.is_negative() ? std::strong_ordering::less : std::strong_ordering::greater;

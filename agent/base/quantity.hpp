@@ -32,6 +32,11 @@ class Quantity {
   // Whether it fits a usage's quantity: text() has at most 40 characters.
   bool fits_usage() const { return text().size() <= 40; }
 
+  // The exact product; nullopt if it has more than 38 places or does not fit.
+  std::optional<Quantity> times(const Quantity& other) const;
+  // Without the digits behind the first `places` (0 to 38) after the point: towards zero.
+  Quantity cut_to(int places) const;
+
   bool is_zero() const;
   bool is_negative() const { return (limbs_[kLimbs - 1] >> 63U) != 0; }
 

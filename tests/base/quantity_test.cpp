@@ -228,5 +228,48 @@ TEST(QuantityFitsUsage, IsTheLengthOfItsTextAtMostForty) {
   EXPECT_TRUE(q(repeated(20, '9') + "." + repeated(18, '9') + "000").fits_usage());
 }
 
+TEST(QuantityTimes, IsExactInEveryPlace) {
+  struct Case {
+    const char *a, *b, *product;
+  };
+  const std::vector<Case> cases{
+      {"0", "5", "0"},
+      {"3", "0.0075", "0.0225"},
+      {"-3", "0.0075", "-0.0225"},
+      {"-0.5", "-0.5", "0.25"},
+      {"999999999999999999", "999999999999999999", "999999999999999998000000000000000001"},
+      {"0.0000000000000000001", "0.0000000000000000001", "0.00000000000000000000000000000000000001"},
+      {"123456789.987654321", "0.000000001", "0.123456789987654321"}};
+  for (const auto& c : cases) {
+    EXPECT_EQ(q(c.a).times(q(c.b)), q(c.product)) << c.a << " * " << c.b;
+    EXPECT_EQ(q(c.b).times(q(c.a)), q(c.product)) << c.b << " * " << c.a;
+  }
+}
+
+TEST(QuantityTimes, IsTheSumOfAsManyAsThereAre) {
+  Quantity sum;
+  for (int n = 0; n <= 300; ++n) {
+    EXPECT_EQ(q("0.1234567890123456789").times(Quantity::of(static_cast<std::uint64_t>(n))), sum) << n;
+    sum += q("0.1234567890123456789");
+  }
+}
+
+TEST(QuantityTimes, RefusesWhatItCannotHold) {
+  EXPECT_FALSE(q("0." + repeated(37, '0') + "1").times(q("0.1"))) << "39 places";
+  EXPECT_TRUE(q("0." + repeated(37, '0') + "1").times(q("10")));
+  EXPECT_FALSE(q("1" + repeated(30, '0')).times(q("1" + repeated(30, '0'))));
+  EXPECT_TRUE(q("1" + repeated(28, '0')).times(q("1" + repeated(28, '0'))));
+}
+
+TEST(QuantityCut, DropsWhatIsBehindThePlace) {
+  EXPECT_EQ(q("0.0225").cut_to(2), q("0.02"));
+  EXPECT_EQ(q("-0.0225").cut_to(2), q("-0.02")) << "towards zero";
+  EXPECT_EQ(q("12.999").cut_to(0), q("12"));
+  EXPECT_EQ(q("12.5").cut_to(38), q("12.5"));
+  const std::string nines = "0." + repeated(38, '9');
+  for (int places = 1; places <= 38; ++places)
+    EXPECT_EQ(q(nines).cut_to(places).text(), nines.substr(0, static_cast<std::size_t>(places) + 2));
+}
+
 }  // namespace
 }  // namespace meterd
