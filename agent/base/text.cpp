@@ -86,4 +86,15 @@ bool is_clean_text(std::string_view text, std::size_t length_max) {
   });
 }
 
+std::string one_line(std::string_view text, std::size_t length_max) {
+  if (text.size() > length_max) {
+    while (length_max > 0 && (static_cast<unsigned char>(text[length_max]) & 0xC0U) == 0x80U) --length_max;
+    text = text.substr(0, length_max);
+  }
+  std::string out(text);
+  for (char& c : out)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
+  return out;
+}
+
 }  // namespace meterd

@@ -29,4 +29,7 @@ bool is_clean_text(std::string_view text, std::size_t length_max);
 
 bool is_valid_utf8(std::string_view text);
 
+// Somebody's free text for an operator's screen: printable, one line, never cut inside a UTF-8 sequence.
+std::string one_line(std::string_view text, std::size_t length_max);
+
 }  // namespace meterd

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "agent/base/quantity.hpp"
 #include "agent/base/usage_day.hpp"
 #include "agent/meter/bucket.hpp"
+#include "agent/meter/price.hpp"
 
 namespace meterd::meter {
 
@@ -25,6 +27,7 @@ struct Usage {
   // As a caller of the device's Usages API gave it; empty for a sealed bucket.
   std::string given_quantity;
   std::vector<std::pair<std::string, std::string>> custom_fields;  // cf_...
+  std::optional<Charge> charge;  // where the upstream bills money for units; else the quantity is billed
 };
 
 }  // namespace meterd::meter

@@ -19,6 +19,10 @@ struct Traits {
   bool read_back = false;            // a usage can be looked up by our id
   std::uint32_t lifetime_limit = 0;  // usages per subscription for ever; 0: none known
   bool local = false;                // it is this journal itself: there is nobody to bill anything twice
+  std::size_t batch = 1;             // usages of one subscription that a request may carry
+  bool bills_money = false;          // a usage needs a charge, or a quantity that is an amount
+  bool takes_credits = false;        // negative quantities
+  bool keeps_dates = true;           // else it bills on arrival, and the usage day is known here only
   bool lists = false;       // a subscription's usages can be listed, with the invoices that they are on
   bool statements = false;  // it prints an invoice's usages as a document
 };
@@ -41,6 +45,7 @@ struct Verdict {
   std::optional<Milliseconds> retry_after;  // the upstream's own word or rule, relative to its answer
   std::string detail;                       // one line for the operator: status and the vendor's code
   std::string receipt;                      // accepted: what proves it (status, resource_version, replayed)
+  bool alone = false;  // unavailable: this usage was left out, and nothing is wrong with the upstream
 };
 
 // What a look-up by our id found.
@@ -82,6 +87,11 @@ class Upstream {
   // The idempotency key is the usage's id. Deterministic: the same usage gives the same bytes.
   virtual HttpRequest encode_create(const meter::Usage& usage) const = 0;
   virtual HttpRequest encode_retrieve(const meter::Usage& usage) const = 0;
+  // Only with traits().batch > 1: what creates all usages of these creates, which are of one subscription.
+  virtual HttpRequest join(const std::vector<HttpRequest>& creates) const;
+  // One verdict for each usage, in the order of the request.
+  virtual std::vector<Verdict> judge_batch(const std::vector<meter::Usage>& usages,
+                                           const Exchange& exchange) const;
   // Asks to delete the usage of that id. `key`: the deletion's own idempotency key.
   virtual HttpRequest encode_delete(const meter::Usage& usage, const std::string& key) const = 0;
   virtual Verdict judge_create(const meter::Usage& usage, const Exchange& exchange) const = 0;

@@ -6,20 +6,10 @@
 
 #include <array>
 
+#include "agent/base/text.hpp"
+
 namespace meterd::upstream::chargebee {
 namespace {
-
-// A vendor's free text for an operator's screen: printable, one line, never cut inside a UTF-8 sequence.
-std::string clean(std::string_view text, std::size_t length_max) {
-  if (text.size() > length_max) {
-    while (length_max > 0 && (static_cast<unsigned char>(text[length_max]) & 0xC0U) == 0x80U) --length_max;
-    text = text.substr(0, length_max);
-  }
-  std::string out(text);
-  for (char& c : out)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
-  return out;
-}
 
 struct Comparison {
   enum class Content : std::uint8_t { not_ours, same, different };
@@ -52,7 +42,7 @@ Comparison compare(const meter::Usage& ours, const Answer& answer) {
   expect(*usage_date == std::to_string(ours.usage_date), "usage_date");
   const auto theirs = Quantity::parse(*quantity);  // numerically: "5", "5.0" and "5.00" are one quantity
   expect(theirs.ok() && *theirs == ours.quantity,
-         "quantity (theirs " + clean(*quantity, 40) + ", ours " + ours.quantity.text() + ")");
+         "quantity (theirs " + one_line(*quantity, 40) + ", ours " + ours.quantity.text() + ")");
   std::optional<Quantity> comparable;
   if (theirs.ok() && *subscription == ours.series.subscription.value() &&
       *item_price == ours.series.item_price.value())
@@ -63,7 +53,8 @@ Comparison compare(const meter::Usage& ours, const Answer& answer) {
     return {
         Content::different, "conflict: the upstream's usage differs in " + differs, {}, comparable, invoiced};
   const std::string* version = text_of(answer.usage(), "resource_version", Scalar::Kind::number);
-  return {Content::same, {}, version == nullptr ? std::string() : clean(*version, 40), comparable, invoiced};
+  return {
+      Content::same, {}, version == nullptr ? std::string() : one_line(*version, 40), comparable, invoiced};
 }
 
 struct CodeRule {
@@ -128,12 +119,12 @@ Verdict judge_error(const HttpResponse& response, const std::optional<Answer>& a
   } else {
     verdict.outcome = outcome_of(response.status, *code);
     if (verdict.outcome == Outcome::duplicate && *code == kKeyReused) verdict.retry_after = kKeyForgotten;
-    verdict.detail += " " + clean(*code, 64);
+    verdict.detail += " " + one_line(*code, 64);
     if (const std::string* param = text_of(answer->root, "param"); param != nullptr && !param->empty())
-      verdict.detail += " param=" + clean(*param, 64);
+      verdict.detail += " param=" + one_line(*param, 64);
     if (const std::string* message = text_of(answer->root, "message");
         message != nullptr && !message->empty())
-      verdict.detail += ": " + clean(*message, 120);
+      verdict.detail += ": " + one_line(*message, 120);
   }
   if (verdict.outcome == Outcome::throttled || response.status == 503)
     verdict.retry_after = response.retry_after();

@@ -1,0 +1,25 @@
+// What Twilio's answers mean: pure functions, used by v1.cpp and preview.cpp and by nobody else.
+#pragma once
+
+#include "agent/upstream/upstream.hpp"
+
+namespace meterd::upstream::twilio {
+
+// Of an exchange that brought no 202. Never accepted.
+Verdict judge_refusal(const Exchange& exchange);
+std::vector<Verdict> judge_items(const std::vector<meter::Usage>& usages, const Exchange& exchange);
+Verdict judge_quantity(const Exchange& exchange);
+
+// What the usage asks for: its charge's amount, or its quantity as it is.
+const Quantity& amount_of(const meter::Usage& usage);
+
+// A usage of these is never looked up nor deleted upstream.
+class NoReadBack : public Upstream {
+ public:
+  HttpRequest encode_retrieve(const meter::Usage& usage) const override;
+  HttpRequest encode_delete(const meter::Usage& usage, const std::string& key) const override;
+  ReadBack judge_retrieve(const meter::Usage& usage, const Exchange& exchange) const override;
+  Verdict judge_delete(const meter::Usage& usage, const Exchange& exchange) const override;
+};
+
+}  // namespace meterd::upstream::twilio

@@ -1,0 +1,39 @@
+// The bytes of a Preview call: a form with one quantity.
+#include "agent/base/text.hpp"
+#include "agent/upstream/twilio/outcome.hpp"
+#include "agent/upstream/twilio/twilio.hpp"
+
+namespace meterd::upstream::twilio {
+namespace {
+
+class Preview final : public NoReadBack {
+ public:
+  explicit Preview(std::string base_path) : base_path_(std::move(base_path)) {}
+
+  Traits traits() const override { return {.takes_credits = true, .keeps_dates = false}; }
+
+  HttpRequest encode_create(const meter::Usage& usage) const override {
+    HttpRequest request;
+    request.method = "POST";
+    request.target = base_path_ + "/marketplace/InstalledAddOns/" +
+                     percent_encode(usage.series.subscription.value()) + "/Usage";
+    request.headers = {{"content-type", "application/x-www-form-urlencoded"}, {"accept", "application/json"}};
+    request.body = "Quantity=" + amount_of(usage).text();
+    return request;
+  }
+
+  Verdict judge_create(const meter::Usage&, const Exchange& exchange) const override {
+    return judge_quantity(exchange);
+  }
+
+ private:
+  std::string base_path_;
+};
+
+}  // namespace
+
+std::unique_ptr<Upstream> make_preview(std::string base_path) {
+  return std::make_unique<Preview>(std::move(base_path));
+}
+
+}  // namespace meterd::upstream::twilio
