@@ -78,6 +78,11 @@ class Response:
     replayed: bool = False
     error_code: str | None = None
 
+    def noted_as(self, other):
+        """What the other answer says of the request is true of this one, which goes out in its place."""
+        self.applied, self.replayed = other.applied, other.replayed
+        return self
+
     def head(self, date, close=False, framing=None):
         """The bytes up to the body. `framing` replaces Content-Length (a body without a known end)."""
         lines = [f"HTTP/1.1 {self.status} {_reason(self.status)}"]
