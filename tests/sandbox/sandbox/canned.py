@@ -5,6 +5,7 @@ from .http import Response
 _HTML = ("Content-Type", "text/html; charset=utf-8")
 _JSON = ("Content-Type", "application/json;charset=utf-8")
 _PROXY_PAGE = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>\n"
+_ACCEPTED_PAGE = b"<html><head><title>Accepted</title></head><body><h1>Accepted</h1></body></html>\n"
 _LOGIN_PAGE = (
     b'<html><head><title>Welcome</title></head><body><form action="/login" method="post">'
     b'<input name="room"><input type="submit" value="Connect"></form></body></html>\n'
@@ -19,6 +20,8 @@ def answer(kind, vendor, spec, clock):
         return response
     if kind == "error_502_html":
         return Response(502, (_HTML,), _PROXY_PAGE)
+    if kind == "wrong_type":
+        return Response(202, (_HTML,), _ACCEPTED_PAGE)
     if kind == "captive_portal":
         return Response(200, (_HTML,), _LOGIN_PAGE)
     if kind == "captive_redirect":

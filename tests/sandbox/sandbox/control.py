@@ -61,6 +61,7 @@ class Control:
                 "error": response.error_code if response and status else None,
                 "applied": bool(response and response.applied),
                 "replayed": bool(response and response.replayed),
+                "charges": response.charges if response else [],
                 "fault": fault,
             }
         )

@@ -21,8 +21,8 @@ class SpecError(ValueError):
 
 @dataclasses.dataclass
 class Spec:
-    # Kind -> probability; their sum is at most 1. Each vendor's requests have rates of their own, since `all` is not the
-    # same for each.
+    # Kind -> probability; their sum is at most 1. Each vendor's requests have rates of their own: `all` is not the same
+    # for each.
     rates: dict = dataclasses.field(default_factory=dict)  # for Chargebee's
     twilio_rates: dict = dataclasses.field(default_factory=dict)
     script: list = dataclasses.field(default_factory=list)  # kinds and "ok", one for each request

@@ -23,7 +23,9 @@ class Kind:
 #   error_401, _403                        the credentials are refused: a client pauses the whole upstream
 #   oversized, oversized_header            an answer beyond every limit may pause the upstream too, and is slow
 #   stall_before, stall_after              heal after the client's own timeout: minutes, so only on request
+#   manual_reporting_off                   as error_403
 # error_429_bare and lock_timeout are in it, although a client waits about a minute after each (no Retry-After).
+# For Twilio, which has neither names nor reading back, `all` holds the same, and so what leaves a client in doubt.
 KINDS = {
     "drop_before": Kind(False, _BOTH, _BOTH, "closed without an answer"),
     "reset_before": Kind(False, _BOTH, _BOTH, "connection reset without an answer"),
@@ -57,13 +59,20 @@ KINDS = {
     "captive_portal": Kind(False, _BOTH, _BOTH, "200 with a login page"),
     "captive_redirect": Kind(False, _BOTH, _BOTH, "302 to a login page"),
     "duplicate_late": Kind(True, _C, _C, "a create is applied and answered duplicate_entry; the key is not kept"),
+    "partial": Kind(True, _T, _T, "V1: every other item, from the first on, is not charged and submitted: false"),
+    "wrong_total": Kind(True, _T, _T, "V1: applied, total_submitted is 1 % more than the sum"),
+    "float_total": Kind(True, _T, _T, "V1: applied, total_submitted as floating numbers add up: 0.30000000000000004"),
+    "fewer_items": Kind(True, _T, _T, "V1: applied, the last item is missing in the answer, and in its total"),
+    "shuffled": Kind(True, _T, _T, "V1: applied, the first item comes last in the answer"),
+    "wrong_type": Kind(True, _T, _T, "applied, 202 with a page of HTML"),
+    "manual_reporting_off": Kind(False, _T, _NONE, "403, as where Twilio has not turned manual usage reporting on"),
 }
 
 # Applied, but the failure came before the answer was remembered under its key: a retry meets its own usage.
 FORGETFUL = frozenset({"error_500_after", "duplicate_late"})
 
-# These show only in the answer to a request that was applied. One that was refused or replayed keeps its own.
-NEED_APPLIED = frozenset({"duplicate_late"})
+# These show only in the answer to a request that was accepted. One that was refused or replayed keeps its own.
+IN_SUCCESSES = frozenset({"duplicate_late", "partial", "wrong_total", "float_total", "fewer_items", "shuffled"})
 
 
 def all_of(vendor):

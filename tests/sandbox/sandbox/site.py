@@ -11,6 +11,7 @@ A vendor has
 
 from .chargebee import Chargebee
 from .ledger_file import LedgerFile
+from .twilio import PREFIXES, Twilio
 
 
 class Site:
@@ -18,12 +19,13 @@ class Site:
         self._clock = clock
         self._file = LedgerFile()
         self.chargebee = Chargebee(options, clock, self._file)
-        self._vendors = (self.chargebee,)
+        self.twilio = Twilio(options, clock, self._file)
+        self._vendors = (self.chargebee, self.twilio)
         if options.ledger:
             self._file.open(options.ledger, self._restore)
 
     def vendor(self, request):
-        return self.chargebee
+        return self.twilio if request.path.startswith(PREFIXES) else self.chargebee
 
     def advance(self, seconds):
         self._clock.advance(seconds)
