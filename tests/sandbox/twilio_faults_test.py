@@ -248,6 +248,7 @@ class ChargesByChance(unittest.TestCase):
                 doubtful.add(sid(number))
         ledger = sandbox.ledger()
         self.assertGreater(len(ledger["faults"]), 15, "the rate must have hit most kinds")
+        self.assertTrue(ledger["faults"].keys() & set(TWILIO_ONLY))
         return {row["sid"]: row["quantity"] for row in ledger["charge_totals"]}, doubtful
 
     def send(self, sandbox, body):
