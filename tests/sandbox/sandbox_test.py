@@ -16,6 +16,8 @@ from faults_test import FaultsOnTheWire, FaultsOverTls  # noqa: E402, F401
 from harness import DAY, KEY, Raw, SandboxTest, basic, usage  # noqa: E402
 from pdf_test import Downloads, DownloadsOfAProcess, Pdf  # noqa: E402, F401
 from process_test import LedgerAndControl, Process, RateLimit  # noqa: E402, F401
+from twilio_faults_test import ChargesByChance, KindsOfVendors, Misreports, TwilioFaults  # noqa: E402, F401
+from twilio_test import BillableItems, BothApis, ChargesOfAProcess, Limits, Preview  # noqa: E402, F401
 
 
 class Operations(SandboxTest):

@@ -1,91 +1,75 @@
-"""The vendor's site: authentication, the rate limit, routes and idempotency around the operations on usages."""
+"""Chargebee: authentication, the rate limit, routes and idempotency around the operations on usages."""
 
-import base64
-import binascii
 import hmac
 import urllib.parse
 
-from . import downloads, listing, params, usages
+from . import auth, downloads, errors, kinds, listing, params, usages
 from .errors import ApiError, json_response, method_not_supported, not_found
 from .idempotency import IdempotencyMemory
 from .ledger import Ledger
+from .rate import RateLimit
 
 _LIST = "/api/v2/usages"
 _PDF = "/api/v2/usages/pdf"
 _SUBSCRIPTIONS = "/api/v2/subscriptions/"
-_RATE_WINDOW_SECONDS = 60
 
 
-class RateLimit:
-    """N requests a minute, counted from the first request of each minute; None: no limit."""
+class Chargebee:
+    """A vendor: see site.py for what that is."""
 
-    def __init__(self, clock, per_minute):
-        self._clock = clock
-        self._per_minute = per_minute
-        self._since = 0.0
-        self._used = 0
+    name = kinds.CHARGEBEE
+    refusals = errors.OF_FAULTS
+    broken_json = (200, b'{"usage":{"id":"usage_')
 
-    def take(self):
-        if self._per_minute is None:
-            return
-        now = self._clock.now()
-        if now - self._since >= _RATE_WINDOW_SECONDS:
-            self._since, self._used = now, 0
-        if self._used >= self._per_minute:
-            wait = int(self._since + _RATE_WINDOW_SECONDS - now) + 1
-            raise ApiError(
-                429, "api_request_limit_exceeded", "Too many requests", headers=[("Retry-After", str(wait))]
-            )
-        self._used += 1
-
-
-class Site:
-    def __init__(self, options, clock):
-        self.ledger = Ledger(options.unique, options.lifetime_limit)
+    def __init__(self, options, clock, file):
+        self.ledger = Ledger(file, options.unique, options.lifetime_limit)
         self.memory = IdempotencyMemory(clock, options.key_window)
         self.downloads = downloads.Downloads(self.ledger, clock, "https" if options.tls_cert else "http")
         self._clock = clock
         self._rate = RateLimit(clock, options.rate_per_minute)
         self._key = options.key
-        if options.ledger:
-            self._restore(self.ledger.open(options.ledger))
 
-    def handle(self, request, remember=True):
-        """Answers one API request or download. Without `remember` a change's idempotency key is not kept."""
+    def meets(self, kind, request):
+        if kind == "duplicate_late":  # only a create can be a duplicate
+            return request.method == "POST" and request.path.endswith("/usages")
+        return True
+
+    def handle(self, request, kind=None):
+        """Answers one API request or download. After some faults a change's idempotency key is not kept."""
         try:
             if request.path.startswith(downloads.PREFIX):
                 return self.downloads.serve(request)
-            self._rate.take()
+            self._throttle()
             self._authenticate(request)
-            return self._route(request, remember)
+            return self._route(request, kind not in kinds.FORGETFUL)
         except ApiError as error:
             return error.response()
 
-    def advance(self, seconds):
-        self._clock.advance(seconds)
-        self.ledger.advanced(seconds)
+    def restore(self, entry):
+        self.ledger.restore(entry)
+        if entry["op"] == "link":
+            self.downloads.restore(entry["link"])
+        if entry.get("stored"):
+            self.memory.remember(entry["stored"])
 
-    def _restore(self, lines):
-        for line in lines:
-            if line["op"] == "advance":
-                self._clock.advance(line["seconds"])
-            elif line["op"] == "link":
-                self.downloads.restore(line["link"])
-            if line.get("stored"):
-                self.memory.remember(line["stored"])
+    def report(self):
+        return self.ledger.report() | {"replays": self.memory.replays}
+
+    def _throttle(self):
+        wait = self._rate.take()
+        if wait is not None:
+            headers = [("Retry-After", str(wait))]
+            raise ApiError(429, "api_request_limit_exceeded", "Too many requests", headers=headers)
 
     def _authenticate(self, request):
-        """Basic, the API key as user, an empty password."""
-        challenge = [("WWW-Authenticate", 'Basic realm="billing sandbox"')]
-        scheme, _, encoded = (request.header("authorization") or "").partition(" ")
-        try:
-            user, colon, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
-        except (binascii.Error, ValueError):
-            colon = b""
-        if scheme.lower() != "basic" or not colon:
-            raise ApiError(401, "basic_authentication_failed", "Basic authentication is required", headers=challenge)
+        """The API key as user, an empty password."""
+        given = auth.basic(request)
+        if given is None:
+            code, message = "basic_authentication_failed", "Basic authentication is required"
+            raise ApiError(401, code, message, headers=[auth.CHALLENGE])
+        user, password = given
         if password or not hmac.compare_digest(user, self._key.encode()):
-            raise ApiError(401, "api_authentication_failed", "The API key is not valid", headers=challenge)
+            raise ApiError(401, "api_authentication_failed", "The API key is not valid", headers=[auth.CHALLENGE])
 
     def _route(self, request, remember):
         if request.path == _LIST:

@@ -19,7 +19,7 @@ class Control:
         self._clock = clock
         self._requests = 0
         self._log = collections.deque(maxlen=REQUESTS_KEPT)
-        console = Console(site.ledger, clock)
+        console = Console(site.chargebee.ledger, clock)
         self._routes = {
             ("GET", "ledger"): self._ledger,
             ("GET", "requests"): lambda request: {"requests": list(self._log)},
@@ -29,7 +29,7 @@ class Control:
             ("POST", "invoice"): lambda request: console.invoice(params.parse_query(request)),
             ("POST", "alter"): lambda request: console.alter(params.parse_query(request)),
             ("POST", "forget"): lambda request: console.forget(params.parse_query(request)),
-            ("POST", "redirect"): lambda request: site.downloads.redirect(params.parse_query(request)),
+            ("POST", "redirect"): self._redirect,
         }
 
     def handle(self, request):
@@ -61,16 +61,16 @@ class Control:
                 "error": response.error_code if response and status else None,
                 "applied": bool(response and response.applied),
                 "replayed": bool(response and response.replayed),
+                "charges": response.charges if response else [],
                 "fault": fault,
             }
         )
 
     def _ledger(self, request):
-        report = self._site.ledger.report()
-        report["requests"] = self._requests
-        report["replays"] = self._site.memory.replays
-        report["faults"] = dict(self._plan.counts)
-        return report
+        return self._site.report() | {"requests": self._requests, "faults": dict(self._plan.counts)}
+
+    def _redirect(self, request):
+        return self._site.chargebee.downloads.redirect(params.parse_query(request))
 
     def _set_faults(self, request):
         try:

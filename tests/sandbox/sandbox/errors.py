@@ -60,3 +60,26 @@ def not_found(message):
 
 def method_not_supported(allowed):
     return ApiError(405, "http_method_not_supported", "The method is not supported here", headers=[("Allow", allowed)])
+
+
+# What the faults that are refusals answer; canned.py adds the Retry-After of error_429 and error_429_date.
+_THROTTLED = ApiError(429, "api_request_limit_exceeded", "Too many requests")
+_INTERNAL = ApiError(500, "internal_error", "An internal error occurred")
+OF_FAULTS = {
+    "error_400": wrong_value("quantity", "is not valid"),
+    "error_401": ApiError(401, "api_authentication_failed", "The API key is not valid"),
+    "error_403": ApiError(403, "api_authorization_failed", "The API key may not do this"),
+    "error_404": not_found("The subscription is not found"),
+    "error_405": method_not_supported("GET"),
+    "error_409": ApiError(409, "invalid_state_for_request", "The usage is already invoiced"),
+    "error_422": ApiError(422, "unable_to_process_request", "The idempotency key was used with another request"),
+    "error_429": _THROTTLED,
+    "error_429_date": _THROTTLED,
+    "error_429_bare": _THROTTLED,
+    "lock_timeout": ApiError(429, "lock_timeout", "The subscription is locked by another request"),
+    "error_500": _INTERNAL,
+    "error_500_after": _INTERNAL,
+    "error_503": ApiError(503, "internal_temporary_error", "Temporarily unavailable, try again"),
+    "error_503_maintenance": ApiError(503, "site_read_only_mode", "The site is under maintenance"),
+    "duplicate_late": duplicate("id", "The value is already present"),
+}

@@ -7,7 +7,7 @@ import http
 import re
 
 HEAD_BYTES_MAX = 32 * 1024
-BODY_BYTES_MAX = 64 * 1024
+BODY_BYTES_MAX = 512 * 1024  # some 7,000 of Twilio's items, which has no documented limit of them
 HEADERS_MAX = 64
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -76,7 +76,14 @@ class Response:
     # What the request log says about it; not sent.
     applied: bool = False
     replayed: bool = False
-    error_code: str | None = None
+    error_code: str | int | None = None
+    charges: list = dataclasses.field(default_factory=list)  # Twilio's, as the ledger has them
+    spared: bool = False  # the fault found nothing to change in this answer
+
+    def noted_as(self, other):
+        """What the other answer says of the request is true of this one, which goes out in its place."""
+        self.applied, self.replayed, self.charges = other.applied, other.replayed, other.charges
+        return self
 
     def head(self, date, close=False, framing=None):
         """The bytes up to the body. `framing` replaces Content-Length (a body without a known end)."""

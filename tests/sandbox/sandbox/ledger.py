@@ -1,24 +1,17 @@
-"""What was charged: the usages that exist, the rules that tie them together, and the file they survive in.
+"""What Chargebee charged: the usages that exist, and the rules that tie them together.
 
-The file has one JSON line for each charge, delete, change at the console, link to a PDF and clock advance, flushed
-before the answer leaves (to the system, not to the disk: the sandbox survives being killed, not a power cut). The
-idempotency key that came with a charge stands in its line, so that a restarted sandbox still replays: the vendor's
-memory does not restart either.
+The ledger file has one line for each create, delete, change at the console and link to a PDF. The idempotency key
+that came with a change stands in its line, so that a restarted sandbox still replays: the vendor's memory does not
+restart either.
 """
 
 import collections
-import fcntl
-import json
 
 from .totals import DAY_SECONDS, Totals
 
 
-class LedgerError(Exception):
-    """The ledger file cannot be used; the message says where and why."""
-
-
 class Ledger:
-    def __init__(self, unique, lifetime_limit):
+    def __init__(self, file, unique, lifetime_limit):
         self.usages = {}  # id -> the vendor's record, in the order of creation
         self.sequence = {}  # id -> 1, 2, ... over the life of the ledger
         self.deleted = 0
@@ -28,7 +21,7 @@ class Ledger:
         self._slots = {}  # (subscription, item price, slot of time) -> id
         self._recorded = collections.Counter()  # by subscription, over its lifetime
         self._created = 0
-        self._file = None
+        self._file = file
 
     # Rules.
 
@@ -53,31 +46,40 @@ class Ledger:
 
     def create(self, usage, stored=None):
         self._insert(usage)
-        self._write({"op": "create", "usage": usage, "stored": stored})
+        self._file.write({"op": "create", "usage": usage, "stored": stored})
 
     def delete(self, usage_id, stored=None):
         """The usage that no longer exists."""
         usage = self._remove(usage_id)
         self.deleted += 1
-        self._write({"op": "delete", "usage": usage, "stored": stored})
+        self._file.write({"op": "delete", "usage": usage, "stored": stored})
         return usage
 
     def amend(self, usage):
         """Puts a changed record in the place of the one with its id. Its slot of time stays as it is."""
         self._replace(usage)
-        self._write({"op": "amend", "usage": usage})
+        self._file.write({"op": "amend", "usage": usage})
 
     def forget(self, usage_id):
         """Like delete, but nobody called the API for it: not counted."""
         usage = self._remove(usage_id)
-        self._write({"op": "forget", "usage": usage})
+        self._file.write({"op": "forget", "usage": usage})
         return usage
 
-    def advanced(self, seconds):
-        self._write({"op": "advance", "seconds": seconds})
-
     def linked(self, link, stored=None):
-        self._write({"op": "link", "link": link, "stored": stored})
+        self._file.write({"op": "link", "link": link, "stored": stored})
+
+    def restore(self, entry):
+        """A line of an earlier run."""
+        if entry["op"] == "create":
+            self._insert(entry["usage"])
+        elif entry["op"] == "delete":
+            self._remove(entry["usage"]["id"])
+            self.deleted += 1
+        elif entry["op"] == "amend":
+            self._replace(entry["usage"])
+        elif entry["op"] == "forget":
+            self._remove(entry["usage"]["id"])
 
     def report(self):
         usages = [dict(usage, sequence=self.sequence[usage["id"]]) for usage in self.usages.values()]
@@ -105,43 +107,3 @@ class Ledger:
         self.totals.remove(self.usages[usage["id"]])
         self.usages[usage["id"]] = usage  # another object: the answers that are remembered under keys stay as they were
         self.totals.add(usage)
-
-    # The file.
-
-    def open(self, path):
-        """Reads what an earlier run wrote, then appends. Returns every line's object, for the other memories."""
-        try:
-            self._file = open(path, "a+b")
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # two sandboxes would not know each other's ids
-            self._file.seek(0)
-            lines = self._file.read().split(b"\n")
-        except OSError as error:
-            raise LedgerError(f"{path}: {error.strerror}") from None
-        if lines.pop():  # a last line without its end was never answered: cut it off
-            self._file.truncate(sum(len(line) + 1 for line in lines))
-        return [self._replay(path, number, line) for number, line in enumerate(lines, 1)]
-
-    def close(self):
-        if self._file:
-            self._file.close()
-
-    def _replay(self, path, number, line):
-        try:
-            entry = json.loads(line)
-            if entry["op"] == "create":
-                self._insert(entry["usage"])
-            elif entry["op"] == "delete":
-                self._remove(entry["usage"]["id"])
-                self.deleted += 1
-            elif entry["op"] == "amend":
-                self._replace(entry["usage"])
-            elif entry["op"] == "forget":
-                self._remove(entry["usage"]["id"])
-            return entry
-        except (ValueError, KeyError, TypeError, ArithmeticError) as error:
-            raise LedgerError(f"{path}:{number}: not a line of a sandbox ledger ({error!r})") from None
-
-    def _write(self, entry):
-        if self._file:
-            self._file.write(json.dumps(entry, separators=(",", ":")).encode("ascii") + b"\n")
-            self._file.flush()

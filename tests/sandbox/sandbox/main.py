@@ -7,10 +7,10 @@ import ssl
 import sys
 
 from . import faults, options
-from .chargebee import Site
 from .clock import Clock
-from .ledger import LedgerError
+from .ledger_file import LedgerError
 from .server import Server
+from .site import Site
 
 
 def main(arguments=None):
@@ -39,7 +39,7 @@ async def _run(listen, tls, server, site):
     print(f"listening on {address}", flush=True)
     await stop.wait()
     await server.stop()
-    site.ledger.close()
+    site.close()
     return 0
 
 

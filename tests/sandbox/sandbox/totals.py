@@ -1,4 +1,4 @@
-"""Exact sums of what was charged, by subscription, item price and UTC day."""
+"""Exact sums of what was charged."""
 
 import datetime
 import decimal
@@ -18,21 +18,40 @@ def plain(value):
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-class Totals:
-    def __init__(self):
-        self._sums = {}  # (subscription, item price, day number) -> [Decimal, usages]
+class Sums:
+    """By key: the sum of the quantities, and how many they are."""
 
-    def add(self, usage):
-        entry = self._sums.setdefault(_key(usage), [decimal.Decimal(0), 0])
-        entry[0] = EXACT.add(entry[0], decimal.Decimal(usage["quantity"]))
+    def __init__(self):
+        self._sums = {}  # key -> [Decimal, count]
+
+    def add(self, key, quantity):
+        entry = self._sums.setdefault(key, [decimal.Decimal(0), 0])
+        entry[0] = EXACT.add(entry[0], decimal.Decimal(quantity))
         entry[1] += 1
 
-    def remove(self, usage):
-        entry = self._sums[_key(usage)]
-        entry[0] = EXACT.subtract(entry[0], decimal.Decimal(usage["quantity"]))
+    def remove(self, key, quantity):
+        entry = self._sums[key]
+        entry[0] = EXACT.subtract(entry[0], decimal.Decimal(quantity))
         entry[1] -= 1
         if entry[1] == 0:
-            del self._sums[_key(usage)]
+            del self._sums[key]
+
+    def rows(self):
+        """(key, the sum as text, count), in the order of the keys."""
+        return [(key, plain(total), count) for key, (total, count) in sorted(self._sums.items())]
+
+
+class Totals:
+    """Of usages, by subscription, item price and UTC day."""
+
+    def __init__(self):
+        self._sums = Sums()
+
+    def add(self, usage):
+        self._sums.add(_key(usage), usage["quantity"])
+
+    def remove(self, usage):
+        self._sums.remove(_key(usage), usage["quantity"])
 
     def report(self):
         return [
@@ -40,10 +59,10 @@ class Totals:
                 "subscription_id": subscription,
                 "item_price_id": item_price,
                 "day": utc_day(day * DAY_SECONDS),
-                "quantity": plain(quantity),
+                "quantity": quantity,
                 "usages": usages,
             }
-            for (subscription, item_price, day), (quantity, usages) in sorted(self._sums.items())
+            for (subscription, item_price, day), quantity, usages in self._sums.rows()
         ]
 
 
