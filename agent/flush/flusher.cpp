@@ -1,6 +1,7 @@
 #include "agent/flush/flusher.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "agent/base/limits.hpp"
 #include "platform/run_on.hpp"
@@ -15,6 +16,9 @@ namespace {
 constexpr Milliseconds kLongestWait{24 * 3'600'000};
 constexpr Milliseconds kUnreadableRetry{60'000};
 constexpr Milliseconds kJournalRetry{1'000};
+constexpr std::size_t kDecidedAtOnce = 32;
+
+const char* name_of(InDoubt policy) { return policy == InDoubt::resend ? "resend" : "assume-delivered"; }
 
 // How long the upstream's pause still lasts; zero when it is over. A pause of an earlier boot is over.
 Milliseconds paused_for(const journal::UpstreamState& state, const journal::Moment& now) {
@@ -58,6 +62,10 @@ asio::awaitable<Milliseconds> Flusher::round() {
     co_return kUnreadableRetry;
   }
   if (plan->held) co_return kLongestWait;
+  if (deps_.target.in_doubt != InDoubt::hold && plan->state.in_doubt() > 0) {
+    const Status decided = co_await decide_in_doubt();
+    co_return decided ? Milliseconds(0) : kJournalRetry;
+  }
   const auto pause = paused_for(plan->state, now());
   if (pause > Milliseconds(0)) co_return pause;
   if (!plan->ready) {
@@ -73,29 +81,37 @@ asio::awaitable<Milliseconds> Flusher::round() {
   }
   std::vector<Settled> settled;
   bool go_on = true;
-  for (const auto& stored : *intents) {
+  const std::span<const journal::StoredUsage> all(*intents);
+  const std::size_t at_once =
+      deps_.target.vendor->traits().idempotent ? 1 : std::max<std::size_t>(1, all.size());
+  for (std::size_t begun = 0; begun < all.size(); begun += at_once) {
+    const auto group = all.subspan(begun, at_once);
     if (go_on && !stopping_) {
-      auto one = co_await attempt(stored, plan->state.failures());
-      go_on = !one.decision.pause.has_value();
-      settled.push_back(std::move(one));
+      auto some = co_await attempt(group, plan->state.failures());
+      go_on = !some.front().decision.pause.has_value();
+      std::move(some.begin(), some.end(), std::back_inserter(settled));
     } else {
-      settled.push_back({stored.sequence, stored.record, false, false, {}, {}, {}});
+      for (const auto& stored : group)
+        settled.push_back({stored.sequence, stored.record, false, false, {}, {}, {}});
     }
   }
   report(settled);
   co_await commit_all(std::move(settled));
+  sending_.clear();
   co_return Milliseconds(0);
 }
 
 // Commits the intents of what is due. A troubled upstream is asked with one usage, not with a round of them.
 asio::awaitable<Result<std::vector<journal::StoredUsage>>> Flusher::begin(std::uint32_t failures) {
-  const std::size_t at_most = failures > 0 ? 1 : round_usages_;
+  const auto traits = deps_.target.vendor->traits();
+  const std::size_t at_most = failures > 0 ? 1 : traits.idempotent ? round_usages_ : traits.batch;
   auto intents = std::make_shared<std::vector<journal::StoredUsage>>();
   // While one at a time is asked, the lanes take turns: poisoned usages must not keep the others back.
   const auto first = failures % 2 == 1 ? journal::Lane::ready : journal::Lane::delayed;
-  journal::Operation operation = [intents, at_most, first, name = deps_.target.name,
-                                  at = now()](journal::WriteTransaction& txn) -> Status {
-    auto begun = txn.begin_attempts(name, at, at_most, first);
+  journal::Operation operation = [intents, at_most, first, name = deps_.target.name, at = now(),
+                                  repeatable = traits.idempotent](journal::WriteTransaction& txn) -> Status {
+    auto begun = repeatable ? txn.begin_attempts(name, at, at_most, first)
+                            : txn.begin_unrepeatable(name, at, at_most, first);
     if (!begun) return begun.error();
     *intents = std::move(*begun);
     return {};
@@ -105,7 +121,29 @@ asio::awaitable<Result<std::vector<journal::StoredUsage>>> Flusher::begin(std::u
     round_usages_ = std::max<std::size_t>(1, round_usages_ / 2);
     co_return intended.error();
   }
+  if (!traits.idempotent)
+    for (const auto& stored : *intents) sending_.insert(stored.sequence);
   co_return std::move(*intents);
+}
+
+// What is in doubt and not being sent: as the operator declared.
+asio::awaitable<Status> Flusher::decide_in_doubt() {
+  journal::Operation operation = [this, policy = deps_.target.in_doubt,
+                                  at = now()](journal::WriteTransaction& txn) -> Status {
+    auto doubted = txn.in_doubt(name(), kDecidedAtOnce);
+    if (!doubted) return doubted.error();
+    for (const auto& stored : *doubted) {
+      const auto what = std::string("in_doubt = \"") + name_of(policy) + "\": " + stored.record.last_error();
+      const auto moved = policy == InDoubt::resend ? txn.retry(stored.sequence, {}, what)
+                                                   : txn.deliver(stored.sequence, what, at);
+      if (!moved) return moved;
+      if (auto s = txn.put_audit({"the policy", "resolve", "usage " + stored.record.id() + ": " + what}, at);
+          !s)
+        return s;
+    }
+    return {};
+  };
+  co_return co_await deps_.committer.submit(std::move(operation));
 }
 
 asio::awaitable<upstream::Exchange> Flusher::exchange(const upstream::HttpRequest& request, bool idempotent) {
@@ -115,35 +153,54 @@ asio::awaitable<upstream::Exchange> Flusher::exchange(const upstream::HttpReques
   co_return answer;
 }
 
-asio::awaitable<Flusher::Settled> Flusher::attempt(const journal::StoredUsage& stored,
-                                                   std::uint32_t failures) {
+PolicyInput Flusher::input_for(const journal::UsageRecord& record, std::uint32_t failures,
+                               std::size_t batch) {
+  return {record.attempts(),   failures, record.absent_looks(), record.supersedes(),
+          deps_.random.next(), batch};
+}
+
+// One request, with all of them.
+asio::awaitable<std::vector<Flusher::Settled>> Flusher::attempt(std::span<const journal::StoredUsage> group,
+                                                                std::uint32_t failures) {
   const auto& vendor = *deps_.target.vendor;
   const auto traits = vendor.traits();
-  const auto usage = journal::usage_of(stored.record);
-  const PolicyInput input{stored.record.attempts(), failures, stored.record.absent_looks(),
-                          stored.record.supersedes(), deps_.random.next()};
-  ++stats_.attempts;
+  std::vector<meter::Usage> usages;
+  std::vector<upstream::HttpRequest> requests;
+  for (const auto& stored : group) {
+    usages.push_back(journal::usage_of(stored.record));
+    requests.push_back(request_of(stored.record.request()));
+  }
+  stats_.attempts += group.size();
+  const auto request = group.size() == 1 ? std::move(requests.front()) : vendor.join(requests);
+  const auto answer = co_await exchange(request, traits.idempotent);
+  std::vector<Settled> out;
+  if (group.front().record.deletes() != 0) {
+    out.push_back(judge_deletion(group.front(), answer, input_for(group.front().record, failures, 1)));
+    co_return out;
+  }
+  const auto verdicts = vendor.judge_batch(usages, answer);
+  for (std::size_t i = 0; i < group.size(); ++i) {
+    const auto& stored = group[i];
+    const auto input = input_for(stored.record, failures, group.size());
+    auto& one = out.emplace_back(Settled{stored.sequence, stored.record, true, false,
+                                         after_create(verdicts[i], traits, input), verdicts[i].detail,
+                                         upstream::name_of(verdicts[i].outcome)});
+    if (i > 0) one.decision.pause.reset();  // one request, one trouble
+    if (one.decision.step == Step::settle) one.detail = verdicts[i].receipt;
+    if (one.decision.step == Step::look_up) co_await look_up(one, usages[i], verdicts[i], input);
+  }
+  co_return out;
+}
 
-  const auto answer = co_await exchange(request_of(stored.record.request()), traits.idempotent);
-  if (stored.record.deletes() != 0) co_return judge_deletion(stored, answer, input);
-  auto verdict = vendor.judge_create(usage, answer);
-  Settled out{stored.sequence,
-              stored.record,
-              true,
-              false,
-              after_create(verdict, traits, input),
-              verdict.detail,
-              upstream::name_of(verdict.outcome)};
-  if (out.decision.step == Step::settle) out.detail = verdict.receipt;
-  if (out.decision.step != Step::look_up) co_return out;
-
+asio::awaitable<void> Flusher::look_up(Settled& one, const meter::Usage& usage,
+                                       const upstream::Verdict& refusal, const PolicyInput& input) {
+  const auto& vendor = *deps_.target.vendor;
   ++stats_.read_backs;
   const auto looked = co_await exchange(vendor.encode_retrieve(usage), true);
   auto found = vendor.judge_retrieve(usage, looked);
-  out.decision = after_look_up(found, verdict, input);
-  out.detail = out.decision.step == Step::settle ? found.verdict.receipt
-                                                 : verdict.detail + "; looked up: " + found.verdict.detail;
-  co_return out;
+  one.decision = after_look_up(found, refusal, input);
+  one.detail = one.decision.step == Step::settle ? found.verdict.receipt
+                                                 : refusal.detail + "; looked up: " + found.verdict.detail;
 }
 
 Flusher::Settled Flusher::judge_deletion(const journal::StoredUsage& stored, const upstream::Exchange& answer,
@@ -161,12 +218,13 @@ Flusher::Settled Flusher::judge_deletion(const journal::StoredUsage& stored, con
 }
 
 void Flusher::report(const std::vector<Settled>& settled) {
+  std::uint64_t in_doubt = 0;
   for (const auto& one : settled) {
     if (!one.sent) continue;
     const auto& decision = one.decision;
+    in_doubt += decision.step == Step::hold || decision.step == Step::look_up ? 1 : 0;
     stats_.delivered += decision.step == Step::settle && one.record.deletes() == 0 ? 1 : 0;
     stats_.retries += decision.step == Step::retry || decision.step == Step::look_again ? 1 : 0;
-    stats_.held += decision.step == Step::hold || decision.step == Step::look_up ? 1 : 0;
     stats_.superseded += decision.step == Step::supersede ? 1 : 0;
     if (decision.step == Step::park) {
       ++stats_.parked;
@@ -191,6 +249,12 @@ void Flusher::report(const std::vector<Settled>& settled) {
       deps_.log.info("upstream_available", {{"upstream", name().value()}});
     }
   }
+  stats_.held += in_doubt;
+  if (in_doubt > 0)
+    deps_.log.error("usages_in_doubt", {{"upstream", name().value()},
+                                        {"usages", in_doubt},
+                                        {"outcome", settled.front().outcome},
+                                        {"do", "see meterctl outbox --in-doubt"}});
 }
 
 }  // namespace meterd::flush

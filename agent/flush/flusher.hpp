@@ -7,6 +7,8 @@
 #include <boost/asio/awaitable.hpp>
 #include <functional>
 #include <memory>
+#include <set>
+#include <span>
 #include <vector>
 
 #include "agent/base/histogram.hpp"
@@ -52,6 +54,9 @@ class Flusher {
 
   const FlushStats& stats() const { return stats_; }
   const UpstreamName& name() const { return deps_.target.name; }
+  // In doubt in the journal, and in truth on their way: the usages of the request that is not answered yet,
+  // at an upstream that can be asked only once.
+  const std::set<std::uint64_t>& sending() const { return sending_; }
 
  private:
   // What one usage's exchange came to, ready to be committed.
@@ -66,7 +71,12 @@ class Flusher {
   };
   boost::asio::awaitable<Milliseconds> round();
   boost::asio::awaitable<upstream::Exchange> exchange(const upstream::HttpRequest& request, bool idempotent);
-  boost::asio::awaitable<Settled> attempt(const journal::StoredUsage& stored, std::uint32_t failures);
+  boost::asio::awaitable<std::vector<Settled>> attempt(std::span<const journal::StoredUsage> group,
+                                                       std::uint32_t failures);
+  boost::asio::awaitable<void> look_up(Settled& one, const meter::Usage& usage,
+                                       const upstream::Verdict& refusal, const PolicyInput& input);
+  boost::asio::awaitable<Status> decide_in_doubt();
+  PolicyInput input_for(const journal::UsageRecord& record, std::uint32_t failures, std::size_t batch);
   boost::asio::awaitable<Result<std::vector<journal::StoredUsage>>> begin(std::uint32_t failures);
   boost::asio::awaitable<void> commit_all(std::vector<Settled> settled);
   boost::asio::awaitable<void> repair(Settled& one);
@@ -86,6 +96,7 @@ class Flusher {
   std::size_t round_usages_ = limits::kUsagesPerRound;
   bool stopping_ = false;
   bool troubled_ = false;  // the last round failed; logged once
+  std::set<std::uint64_t> sending_;
   FlushStats stats_;
 };
 

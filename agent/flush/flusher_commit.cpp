@@ -93,6 +93,8 @@ Status Flusher::settle(journal::WriteTransaction& txn, const Settled& one, const
       return txn.retry(one.sequence, due_in(one.decision.usage_wait, now), one.detail);
     case Step::look_again:
       return txn.look_again(one.sequence, due_in(one.decision.usage_wait, now), one.detail);
+    case Step::retry_alone:
+      return txn.retry_alone(one.sequence, one.detail);
     case Step::park:
       return txn.park(one.sequence, one.detail, now);
     case Step::look_up:

@@ -91,6 +91,19 @@ Decision upstream_trouble(const upstream::Verdict& verdict, const PolicyInput& i
   }
 }
 
+// The link or the upstream is in trouble: what is asked next is asked later, or it would be in doubt too.
+Decision held_in_doubt(const upstream::Verdict& verdict, const PolicyInput& input) {
+  Decision decision = failed(input, verdict.retry_after);
+  decision.step = Step::hold;
+  return decision;
+}
+
+Decision left_out(const PolicyInput& input) {
+  Decision decision = ended(Step::retry);
+  decision.usage_wait = full_jitter(kUnavailable, input.attempts, input.random);
+  return decision;
+}
+
 }  // namespace
 
 Decision after_create(const upstream::Verdict& verdict, const upstream::Traits& traits,
@@ -101,13 +114,14 @@ Decision after_create(const upstream::Verdict& verdict, const upstream::Traits& 
     case Outcome::duplicate:
       return ended(traits.read_back ? Step::look_up : Step::hold);
     case Outcome::rejected:
-      return ended(Step::park);
+      return ended(input.batch > 1 ? Step::retry_alone : Step::park);
     case Outcome::in_doubt:
-      return ended(traits.idempotent ? Step::retry : Step::hold);
+      return traits.idempotent ? ended(Step::retry) : held_in_doubt(verdict, input);
     case Outcome::throttled:
     case Outcome::unauthorised:
-    case Outcome::unavailable:
       return upstream_trouble(verdict, input);
+    case Outcome::unavailable:
+      return verdict.alone ? left_out(input) : upstream_trouble(verdict, input);
   }
   return upstream_trouble(verdict, input);
 }

@@ -16,17 +16,19 @@ struct PolicyInput {
   std::uint32_t absent_looks = 0;  // `look_again`s of it, so far
   std::uint32_t supersedes = 0;    // revisions in a row that were superseded before this usage
   std::uint64_t random = 0;        // uniform
+  std::size_t batch = 1;           // usages in the request
 };
 
 // What to do with the usage.
 enum class Step : std::uint8_t {
-  settle,      // delivered
-  retry,       // after `usage_wait`
-  park,        // an operator decides
-  look_up,     // read it back by our id, then decide again
-  look_again,  // after `usage_wait`, and counted: what it was refused for may pass
-  supersede,   // its date is taken by another: the quantity becomes the next revision
-  hold,        // in doubt
+  settle,       // delivered
+  retry,        // after `usage_wait`
+  park,         // an operator decides
+  look_up,      // read it back by our id, then decide again
+  retry_alone,  // at once, in a request of its own: one of a batch was refused, and which one is not said
+  look_again,   // after `usage_wait`, and counted: what it was refused for may pass
+  supersede,    // its date is taken by another: the quantity becomes the next revision
+  hold,         // in doubt
 };
 
 struct Decision {

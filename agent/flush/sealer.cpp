@@ -72,7 +72,37 @@ Result<meter::Usage> date_usage(const journal::WriteTransaction& txn, const Seal
   return usage;
 }
 
+Status put_charge(journal::WriteTransaction& txn, const Target& target, meter::Usage& usage) {
+  if (!target.vendor->traits().bills_money) return {};
+  const auto price = target.prices.find(usage.series.item_price);
+  if (price == target.prices.end())
+    return Error{Code::rejected, "no [[meter]] has a unit_price for the item price " +
+                                     usage.series.item_price.value() + " of upstream " + target.name.value()};
+  auto carry = txn.carry(usage.series);
+  if (!carry) return carry.error();
+  usage.charge = meter::charge_for(usage.quantity, price->second, *carry);
+  if (!usage.charge)
+    return Error{Code::rejected,
+                 "the quantity " + usage.quantity.text() + " has too many places for its unit_price"};
+  return {};
+}
+
 namespace {
+
+// Too little for an amount: its charge is the carry, which the next usage bills. Too much for the vendor's
+// numbers: an operator decides.
+Status settle_odd_amount(journal::WriteTransaction& txn, std::uint64_t sequence, const meter::Usage& usage,
+                         const journal::Moment& now) {
+  if (!usage.charge) return {};
+  const auto amount = usage.charge->amount.text();
+  if (usage.charge->amount.is_zero())
+    return txn.deliver(sequence,
+                       "amount 0: " + usage.charge->carry_out.text() + " is carried to the next usage", now);
+  if (!meter::fits_a_double(usage.charge->amount))
+    return txn.park(sequence,
+                    "the amount " + amount + " has more than 15 digits, which the upstream would round", now);
+  return {};
+}
 
 struct SealPlan {
   const Target* target;
@@ -103,8 +133,11 @@ Status seal_copied_parts(journal::WriteTransaction& txn, const SealContext& cont
     auto usage =
         date_usage(txn, context, {bucket, part.quantity, part.events, part.revision, plan->cover}, now.wall);
     if (!usage) return usage.error();
+    if (auto priced = put_charge(txn, *plan->target, *usage); !priced) return priced;
     const auto request = record_of(plan->target->vendor->encode_create(*usage));
-    if (auto sealed = txn.seal_copied(*usage, request, now); !sealed) return sealed;
+    auto sealed = txn.seal_copied(*usage, request, now);
+    if (!sealed) return sealed.error();
+    if (auto s = settle_odd_amount(txn, *sealed, *usage, now); !s) return s;
   }
 }
 
@@ -125,8 +158,10 @@ Result<bool> seal_bucket(journal::WriteTransaction& txn, const SealContext& cont
                           {bucket, balance->open, balance->open_events, balance->next_revision, plan->cover},
                           now.wall);
   if (!usage) return usage.error();
+  if (auto priced = put_charge(txn, *plan->target, *usage); !priced) return priced.error();
   auto sealed = txn.seal(*usage, record_of(plan->target->vendor->encode_create(*usage)), now);
   if (!sealed) return sealed.error();
+  if (auto s = settle_odd_amount(txn, *sealed, *usage, now); !s) return s.error();
   return true;
 }
 

@@ -19,11 +19,16 @@
 
 namespace meterd::flush {
 
+// What the configuration declares for usages of which nobody can tell whether the upstream has them.
+enum class InDoubt : std::uint8_t { hold, resend, assume_delivered };
+
 // One configured upstream as the flush layer sees it.
 struct Target {
   UpstreamName name;
   std::shared_ptr<const upstream::Upstream> vendor;
   meter::SealRule seal;
+  std::map<ItemPriceId, meter::Price> prices = {};  // where units are billed as money
+  InDoubt in_doubt = InDoubt::hold;
 };
 using Targets = std::map<UpstreamName, Target>;
 
@@ -47,6 +52,10 @@ struct NextUsage {
 };
 Result<meter::Usage> date_usage(const journal::WriteTransaction& txn, const SealContext& context,
                                 const NextUsage& next, WallTime now);
+
+// Gives the usage its amount, where its upstream bills money. Code::rejected: it has no price, or its
+// quantity too many places; the bucket stays open.
+Status put_charge(journal::WriteTransaction& txn, const Target& target, meter::Usage& usage);
 
 // Seals what came with a copied journal, each part by itself as its own revision; the rest of the bucket
 // stays open.

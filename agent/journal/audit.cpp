@@ -123,6 +123,9 @@ std::string describe_whole(std::string_view key) {
         return "undated quantity of " + place_of(slice->series) + " of boot " +
                std::to_string(slice->boot_number);
       return {};
+    case Kind::carry:
+      if (const auto series = parse_carry_key(key)) return "what rounding left of " + place_of(*series);
+      return {};
     case Kind::set_aside:
       return key.size() > 9 ? "set aside: " + describe_key(key.substr(9)) : "";
     case Kind::balance:

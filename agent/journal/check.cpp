@@ -138,6 +138,8 @@ class Check {
       if (!invoiced || !invoiced->has_value())
         problem("usage " + record.id() + " is missing among those of its invoice");
     }
+    if (usage.charge && !adds_up(usage.quantity, *usage.charge))
+      problem("usage " + record.id() + ": its amount is not what its quantity costs");
     const meter::BucketKey bucket{usage.day, usage.series};
     auto balance = txn.get(balance_key(bucket));
     if (!balance) return balance.error();

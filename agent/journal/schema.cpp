@@ -215,6 +215,7 @@ std::string listed_key(const SubscriptionId& subscription, const ItemPriceId& it
 std::string upstream_key(const UpstreamName& upstream) {
   return KeyWriter(Kind::upstream).text(upstream.value()).take();
 }
+std::string carry_key(const meter::SeriesKey& series) { return KeyWriter(Kind::carry).series(series).take(); }
 std::string counter_key(std::string_view source) { return KeyWriter(Kind::counter).text(source).take(); }
 std::string producer_key(std::string_view producer) {
   return KeyWriter(Kind::producer).text(producer).take();
@@ -271,6 +272,11 @@ Result<TakenFields> parse_taken_key(std::string_view key) {
   return parsed(reader, std::move(out));
 }
 
+Result<meter::SeriesKey> parse_carry_key(std::string_view key) {
+  KeyReader reader(Kind::carry, key);
+  const auto series = reader.series();
+  return parsed(reader, series);
+}
 Result<std::uint64_t> parse_by_subscription_key(std::string_view key) {
   KeyReader reader(Kind::by_subscription, key);
   (void)reader.text();

@@ -37,6 +37,7 @@ enum class Kind : char {
   taken_date = 'T',
   usage = 'U',
   by_subscription = 'V',
+  carry = 'W',
   set_aside = 'X',
 };
 
@@ -94,6 +95,7 @@ std::string invoiced_prefix(const UpstreamName& upstream, std::string_view invoi
 std::string invoiced_key(const UpstreamName& upstream, std::string_view invoice, std::uint64_t sequence);
 std::string listed_key(const SubscriptionId& subscription, const ItemPriceId& item_price);
 std::string upstream_key(const UpstreamName& upstream);
+std::string carry_key(const meter::SeriesKey& series);
 std::string counter_key(std::string_view source);
 std::string producer_key(std::string_view producer);
 std::string id_block_key(std::uint32_t number);
@@ -109,6 +111,7 @@ struct SealDueFields {
   meter::BucketKey bucket;
 };
 Result<SealDueFields> parse_seal_due_key(std::string_view key);
+Result<meter::SeriesKey> parse_carry_key(std::string_view key);
 struct OutboxFields {
   UpstreamName upstream;
   OutboxEntry entry;

@@ -3,14 +3,11 @@
 #include "agent/journal/write_transaction.hpp"
 
 namespace meterd::journal {
-namespace {
 
 bool is_due(const OutboxEntry& entry, const Due& now) {
   return entry.lane == Lane::ready || entry.due.boot_number != now.boot_number ||
          entry.due.since_boot_ms <= now.since_boot_ms;
 }
-
-}  // namespace
 
 OutboxEntry outbox_entry(std::uint64_t sequence, const UsageRecord& record) {
   switch (state_of(record)) {
@@ -119,9 +116,8 @@ Status WriteTransaction::count_states(const UpstreamName& upstream, std::optiona
   return put_upstream(upstream, *state);
 }
 
-Result<std::vector<StoredUsage>> WriteTransaction::begin_attempts(const UpstreamName& upstream,
-                                                                  const Moment& now, std::size_t at_most,
-                                                                  Lane first) {
+Result<std::vector<StoredUsage>> WriteTransaction::due_usages(const UpstreamName& upstream, const Moment& now,
+                                                              std::size_t at_most, Lane first) {
   std::vector<OutboxEntry> due;
   Status failed;
   auto held = is_held(upstream);
@@ -158,19 +154,31 @@ Result<std::vector<StoredUsage>> WriteTransaction::begin_attempts(const Upstream
       if (auto s = txn_.erase(outbox_key(upstream, entry)); !s) return s.error();
       continue;
     }
-    stored->record.set_attempts(stored->record.attempts() + 1);
-    stored->record.set_last_attempt_ms(now.wall.since_epoch.count());
-    if (auto s = store(txn_, usage_key(entry.sequence), stored->record); !s) return s.error();
     out.push_back(std::move(*stored));
   }
   return out;
 }
 
+Result<std::vector<StoredUsage>> WriteTransaction::begin_attempts(const UpstreamName& upstream,
+                                                                  const Moment& now, std::size_t at_most,
+                                                                  Lane first) {
+  auto due = due_usages(upstream, now, at_most, first);
+  if (!due) return due;
+  for (auto& stored : *due) {
+    stored.record.set_attempts(stored.record.attempts() + 1);
+    stored.record.set_last_attempt_ms(now.wall.since_epoch.count());
+    if (auto s = store(txn_, usage_key(stored.sequence), stored.record); !s) return s.error();
+  }
+  return due;
+}
+
 Status WriteTransaction::unsend(std::uint64_t sequence) {
   auto stored = usage(sequence);
   if (!stored) return stored.error();
-  if (stored->record.attempts() > 0) stored->record.set_attempts(stored->record.attempts() - 1);
-  return store(txn_, usage_key(sequence), stored->record);
+  return move(*stored, nullptr, [](UsageRecord& to) {
+    to.set_state(v0::WAITING);
+    if (to.attempts() > 0) to.set_attempts(to.attempts() - 1);
+  });
 }
 
 Status WriteTransaction::deliver(std::uint64_t sequence, const std::string& receipt, const Moment& now) {

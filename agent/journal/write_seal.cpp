@@ -32,8 +32,24 @@ UsageRecord record_of(const meter::Usage& usage, const RequestRecord& request) {
     field->set_name(name);
     field->set_value(value);
   }
+  if (usage.charge) {
+    record.set_amount(usage.charge->amount.text());
+    record.set_unit_price(usage.charge->unit_price.text());
+    record.set_carry_in(usage.charge->carry_in.text());
+    record.set_carry_out(usage.charge->carry_out.text());
+  }
   *record.mutable_request() = request;
   return record;
+}
+
+}  // namespace
+
+namespace {
+
+Quantity number_of(const std::string& text) {
+  auto number = Quantity::parse_total(text);
+  check(number.ok(), "a stored usage has readable quantities");
+  return *number;
 }
 
 }  // namespace
@@ -46,14 +62,15 @@ meter::Usage usage_of(const UsageRecord& record) {
   usage.day = UsageDay(record.day());
   usage.revision = record.revision();
   usage.usage_date = record.usage_date();
-  auto quantity = Quantity::parse(record.quantity());
-  check(quantity.ok(), "a stored usage has a readable quantity");
-  usage.quantity = *quantity;
+  usage.quantity = number_of(record.quantity());
   usage.events = record.events();
   usage.note = record.note();
   usage.given_quantity = record.given_quantity();
   for (const auto& field : record.custom_fields())
     usage.custom_fields.emplace_back(field.name(), field.value());
+  if (!record.amount().empty())
+    usage.charge = meter::Charge{number_of(record.amount()), number_of(record.unit_price()),
+                                 number_of(record.carry_in()), number_of(record.carry_out())};
   return usage;
 }
 
@@ -139,6 +156,8 @@ Result<std::uint64_t> WriteTransaction::insert_usage(const meter::Usage& usage, 
   const auto version = take_version(*general, now);
   if (auto s = put_general(*general); !s) return s.error();
   if (auto s = count_for_life(usage.series); !s) return s.error();
+  if (usage.charge)
+    if (auto s = put_carry(usage.series, usage.charge->carry_out); !s) return s.error();
 
   auto record = record_of(usage, request);
   record.set_state(v0::WAITING);
@@ -157,7 +176,8 @@ Result<std::uint64_t> WriteTransaction::insert_usage(const meter::Usage& usage, 
   return sequence;
 }
 
-Status WriteTransaction::seal(const meter::Usage& usage, const RequestRecord& request, const Moment& now) {
+Result<std::uint64_t> WriteTransaction::seal(const meter::Usage& usage, const RequestRecord& request,
+                                             const Moment& now) {
   const meter::BucketKey bucket{usage.day, usage.series};
   auto balance = this->balance(bucket);
   if (!balance) return balance.error();
@@ -167,20 +187,19 @@ Status WriteTransaction::seal(const meter::Usage& usage, const RequestRecord& re
   check(balance->next_revision == usage.revision, "a revision is used once");
   // Read before anything is written, so that a caller may repair what cannot be read and go on.
   if (auto state = upstream(usage.series.upstream); !state) return state.error();
-  if (auto s = txn_.erase(seal_due_key(balance->seal_due_s, bucket)); !s) return s;
+  if (auto s = txn_.erase(seal_due_key(balance->seal_due_s, bucket)); !s) return s.error();
   balance->waiting += balance->open;
   balance->open = Quantity();
   balance->open_events = 0;
   balance->opened_at_ms = 0;
   balance->seal_due_s = 0;
   balance->next_revision = usage.revision + 1;
-  if (auto s = put_balance(bucket, *balance); !s) return s;
-  const auto inserted = insert_usage(usage, request, now, {});
-  return inserted ? Status() : inserted.error();
+  if (auto s = put_balance(bucket, *balance); !s) return s.error();
+  return insert_usage(usage, request, now, {});
 }
 
-Status WriteTransaction::seal_copied(const meter::Usage& usage, const RequestRecord& request,
-                                     const Moment& now) {
+Result<std::uint64_t> WriteTransaction::seal_copied(const meter::Usage& usage, const RequestRecord& request,
+                                                    const Moment& now) {
   const meter::BucketKey bucket{usage.day, usage.series};
   auto balance = this->balance(bucket);
   if (!balance) return balance.error();
@@ -194,13 +213,12 @@ Status WriteTransaction::seal_copied(const meter::Usage& usage, const RequestRec
   balance->open_events -= part.events;
   balance->copied.erase(balance->copied.begin());
   if (balance->open_events == 0) {
-    if (auto s = txn_.erase(seal_due_key(balance->seal_due_s, bucket)); !s) return s;
+    if (auto s = txn_.erase(seal_due_key(balance->seal_due_s, bucket)); !s) return s.error();
     balance->opened_at_ms = 0;
     balance->seal_due_s = 0;
   }
-  if (auto s = put_balance(bucket, *balance); !s) return s;
-  const auto inserted = insert_usage(usage, request, now, {.copied = true});
-  return inserted ? Status() : inserted.error();
+  if (auto s = put_balance(bucket, *balance); !s) return s.error();
+  return insert_usage(usage, request, now, {.copied = true});
 }
 
 }  // namespace meterd::journal

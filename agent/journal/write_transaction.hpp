@@ -133,22 +133,31 @@ class WriteTransaction {
   };
   Result<std::optional<std::int64_t>> free_date(const meter::SeriesKey& series, const DateRange& range) const;
   // Freezes the whole bucket into `usage` (its id, date, revision and quantity are the caller's, and must
-  // match).
-  Status seal(const meter::Usage& usage, const RequestRecord& request, const Moment& now);
+  // match). Returns its sequence.
+  Result<std::uint64_t> seal(const meter::Usage& usage, const RequestRecord& request, const Moment& now);
   // The same for the first of the bucket's copied parts, which must be sealed before the rest.
-  Status seal_copied(const meter::Usage& usage, const RequestRecord& request, const Moment& now);
+  Result<std::uint64_t> seal_copied(const meter::Usage& usage, const RequestRecord& request,
+                                    const Moment& now);
+  // What rounding left of the series, in money. An unreadable one is set aside, and is zero from then on.
+  Result<Quantity> carry(const meter::SeriesKey& series);
 
   // --- delivery
   // The usages that may be sent now, oldest first, each with this attempt recorded: the intent.
   // `first`: the lane that comes first, so that neither starves the other while only one usage is asked for.
   Result<std::vector<StoredUsage>> begin_attempts(const UpstreamName& upstream, const Moment& now,
                                                   std::size_t at_most, Lane first = Lane::delayed);
+  // For an upstream that can be asked only once: the first of them and later ones of its subscription, which
+  // are in doubt from now on.
+  Result<std::vector<StoredUsage>> begin_unrepeatable(const UpstreamName& upstream, const Moment& now,
+                                                      std::size_t at_most, Lane first = Lane::delayed);
   Status unsend(std::uint64_t sequence);  // an intent whose first byte certainly never left
   Status deliver(std::uint64_t sequence, const std::string& receipt, const Moment& now);
   Status retry(std::uint64_t sequence, const Due& due, const std::string& error);
   Status look_again(std::uint64_t sequence, const Due& due, const std::string& error);  // counts the look
+  Status retry_alone(std::uint64_t sequence, const std::string& error);  // at once, in a request of its own
   Status park(std::uint64_t sequence, const std::string& error, const Moment& now);
   Status hold_in_doubt(std::uint64_t sequence, const std::string& error);
+  Result<std::vector<StoredUsage>> in_doubt(const UpstreamName& upstream, std::size_t at_most) const;
   // Replaces the usage by its next revision; `successor` has the same bucket and quantity.
   Status supersede(std::uint64_t sequence, const meter::Usage& successor, const RequestRecord& request,
                    const Moment& now);
@@ -302,6 +311,11 @@ class WriteTransaction {
   Result<std::optional<IdBlock>> id_block(std::uint32_t number) const;
   Status put_id_block(std::uint32_t number, std::uint32_t partition, std::string_view hashes);
   Status put_balance(const meter::BucketKey& bucket, const Balance& balance);
+  Status put_carry(const meter::SeriesKey& series, const Quantity& amount);
+  Result<std::vector<StoredUsage>> due_usages(const UpstreamName& upstream, const Moment& now,
+                                              std::size_t at_most, Lane first);
+  Result<std::vector<StoredUsage>> due_beside(const StoredUsage& first, const Moment& now,
+                                              std::size_t at_most) const;
   struct Origin {
     std::uint32_t supersedes = 0;
     bool copied = false;
@@ -358,8 +372,9 @@ class WriteTransaction {
   std::uint64_t conservation_errors_ = 0;
 };
 
-// The usage's entry in the outbox, while it has one.
+// The usage's entry in the outbox, while it has one, and whether it may be sent.
 OutboxEntry outbox_entry(std::uint64_t sequence, const UsageRecord& record);
+bool is_due(const OutboxEntry& entry, const Due& now);
 // Of a usage that is part of an invoice.
 std::string invoiced_key(const UsageRecord& record, std::uint64_t sequence);
 // Whether it has an entry in the history: it has ended, and no deletion of it is under way.

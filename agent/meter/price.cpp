@@ -13,6 +13,11 @@ std::optional<Charge> charge_for(const Quantity& quantity, const Price& price, c
   return Charge{amount, price.unit, carry_in, due - amount};
 }
 
+bool adds_up(const Quantity& quantity, const Charge& charge) {
+  const auto exact = quantity.times(charge.unit_price);
+  return exact && charge.amount + charge.carry_out == *exact + charge.carry_in;
+}
+
 bool fits_a_double(const Quantity& amount) {
   std::string digits = amount.text();
   digits.erase(std::remove_if(digits.begin(), digits.end(), [](char c) { return c == '.' || c == '-'; }),

@@ -30,6 +30,8 @@ struct Charge {
 // than 38.
 std::optional<Charge> charge_for(const Quantity& quantity, const Price& price, const Quantity& carry_in);
 
+bool adds_up(const Quantity& quantity, const Charge& charge);
+
 // Whether an upstream that reads numbers as doubles gets the amount to the last digit.
 bool fits_a_double(const Quantity& amount);
 

@@ -143,8 +143,9 @@ Status Bench::seal_early(journal::WriteTransaction& txn, const meter::BucketKey&
   usage.events = balance->open_events;
   journal::RequestRecord request;
   request.set_method("POST");
-  return txn.seal(usage, request,
-                  {clock().wall().time, {journal().boot_number(), clock().boot().since_boot.count()}});
+  const auto sealed = txn.seal(
+      usage, request, {clock().wall().time, {journal().boot_number(), clock().boot().since_boot.count()}});
+  return sealed ? Status() : sealed.error();
 }
 
 }  // namespace meterd::test

@@ -32,8 +32,9 @@ class JournalFull : public JournalTest {
     });
   }
   bool try_seal(int i) {
-    return try_step([&](WriteTransaction& w) {
-      return w.seal(next_usage(w, numbered(i)), request(std::string(300, 'b')), now());
+    return try_step([&](WriteTransaction& w) -> Status {
+      auto sealed = w.seal(next_usage(w, numbered(i)), request(std::string(300, 'b')), now());
+      return sealed ? Status{} : Status{sealed.error()};
     });
   }
   bool try_deliver(std::uint64_t sequence) {

@@ -96,7 +96,7 @@ Status seal_some(const Journal& journal, WriteTransaction& write, std::size_t at
   for (const auto& due : *open) {
     auto usage = next_usage(write, journal.epoch(), due.bucket);
     if (!usage) return usage.error();
-    if (auto s = write.seal(*usage, request(*usage), at); !s) return s;
+    if (auto s = write.seal(*usage, request(*usage), at); !s) return s.error();
   }
   return {};
 }
