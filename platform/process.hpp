@@ -18,6 +18,9 @@ struct ProcessUse {
   std::uint64_t open_files_max = 0;
 };
 
+// After something large: what is free goes back to the system. Milliseconds.
+void give_memory_back();
+
 class Process {
  public:
   virtual ~Process() = default;

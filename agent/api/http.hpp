@@ -47,6 +47,7 @@ struct Response {
   std::string body;
   const char* content_type = "application/json";  // a literal: it is not copied
   std::vector<std::pair<std::string, std::string>> headers;
+  std::shared_ptr<void> held = {};          // given up once the answer is out, whether it was taken or not
   std::shared_ptr<BodyStream> stream = {};  // instead of `body`; to HTTP/1.1 only, where its end is marked
 };
 

@@ -203,8 +203,8 @@ bool HttpServer::Shared::has_place(bool is_unix) {
   return false;
 }
 
-// Ends a connection that is not being answered. Who has begun a request is told why: in one attempt, so that
-// nobody is waited for, which is enough for the first bytes of an answer.
+// Ends a connection that is not being answered. Who has begun a request is told why in one attempt, so that
+// nobody is waited for; the first bytes of an answer always fit.
 void HttpServer::Shared::turn_away(Connection& connection, Response why) {
   if (connection.phase != Phase::idle) {
     connection.reader.refuse(std::move(why));
@@ -304,6 +304,8 @@ asio::awaitable<bool> HttpServer::Shared::read_some(Connection& connection) {
   const auto room = connection.reader.room();
   auto [error, got] = co_await connection.socket.async_read_some(asio::buffer(room.data(), room.size()),
                                                                  asio::as_tuple(asio::use_awaitable));
+  if (error == asio::error::eof && !connection.closed)  // it may still be reading
+    turn_away(connection, error_response(400, "cut_short", "The request ended before it was whole."));
   if (error || connection.closed) co_return false;
   connection.reader.received(got);
   co_return true;

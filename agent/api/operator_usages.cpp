@@ -50,7 +50,9 @@ std::optional<Verb> verb_of(const std::string& name) {
 // An instant, or a day, meaning its end on this device.
 std::optional<std::int64_t> until_of(const std::string& text, const meter::TimeZone& zone) {
   if (const auto day = UsageDay::parse(text)) return zone.bounds(*day).end;
-  if (const auto instant = parse_rfc3339(text)) return instant->seconds().count();
+  if (const auto instant =
+          parse_rfc3339(text))  // what lies before a part of a second lies before the next one
+    return (*instant + Milliseconds(999)).seconds().count();
   return std::nullopt;
 }
 
@@ -175,6 +177,8 @@ asio::awaitable<Response> OperatorUsages::invoice(const Request& request) {
   order.verb = *verb;
   order.invoice = request.parameter("invoice").value_or("");
   if (!is_clean_text(order.invoice, kInvoiceIdMax)) co_return bad("The invoice's id has 1 to 50 characters.");
+  if (order.invoice == "null")
+    co_return bad("\"null\" stands for no invoice in a list's filter; choose another id.");
   if (order.verb == Verb::open || order.verb == Verb::close) {
     order.subscription = SubscriptionId(request.parameter("subscription").value_or(""));
     if (!is_clean_text(order.subscription.value(), UINT8_MAX)) co_return bad("Say which subscription.");

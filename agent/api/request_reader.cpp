@@ -308,7 +308,7 @@ bool RequestReader::know_target(std::string_view target) {
     request_.path = target.substr(0, target.find('?'));  // as sent: for whoever shapes the refusal
     return false;
   }
-  target_ = target;
+  if (target.starts_with('/')) target_ = target;  // another form says more than the path
   return true;
 }
 

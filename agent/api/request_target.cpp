@@ -42,6 +42,20 @@ std::string with_encoded_query(std::string_view target) {
   return out;
 }
 
+// RFC 9112, 3.2.2: what a client that believes in a proxy sends. The authority takes the Host's place. False:
+// it has a user in it, or no end.
+bool take_authority(std::string& target, Request& request) {
+  const auto scheme = target.find("://");
+  const auto begin = scheme + 3;
+  const auto end = std::min(target.find_first_of("/?", begin), target.size());
+  const auto authority = target.substr(begin, end - begin);
+  if (authority.empty() || authority.find('@') != std::string::npos) return false;
+  request.host = authority;
+  target.erase(0, end);
+  if (!target.starts_with('/')) target.insert(0, "/");
+  return true;
+}
+
 }  // namespace
 
 bool read_target(std::string_view target, Request& request) {
@@ -50,6 +64,12 @@ bool read_target(std::string_view target, Request& request) {
   if (is_plain_path(target)) {
     request.path = target;
     return true;
+  }
+  std::string origin_form;
+  if (target.starts_with("http://") || target.starts_with("https://")) {
+    origin_form = target;
+    if (!take_authority(origin_form, request)) return false;
+    target = origin_form;
   }
   const auto encoded = with_encoded_query(target);
   if (!encoded.empty()) target = encoded;

@@ -57,8 +57,14 @@ Status Core::wire() {
   if (!space) return space.error();
   space_ = *space;
   limit_places(batcher_->committed_places());
-  usages::Collection::Dependencies collection{journal_,      committer_,     around_.reader,
-                                              around_.clock, around_.random, [this] { return take_room(); }};
+  usages::Collection::Dependencies collection{
+      journal_,
+      committer_,
+      around_.reader,
+      around_.clock,
+      around_.random,
+      [this] { return take_room(); },
+      [this](flush::Sealer::Wanted wanted) { return seal_counted(std::move(wanted)); }};
   collection_ = std::make_unique<usages::Collection>(std::move(collection), std::move(wiring->rules));
   sealer_ = std::make_unique<flush::Sealer>(
       flush::Sealer::Dependencies{journal_, committer_, around_.reader, around_.clock, around_.log},
@@ -266,12 +272,14 @@ void Core::limit_places(std::uint64_t committed) {
   batcher_->limit_places(committed + room);
   look_again_at_ = committed + room / 2;
   room_of_callers_ = room / 2;
+  look_again_of_callers_ = room_of_callers_ / 2;
 }
 
 // What the space is looked at again for in time, so that nobody is refused while there is room.
 bool Core::take_room() {
   if (refusing_new_ || room_of_callers_ == 0) return false;
-  if (--room_of_callers_ % kLookEvery == 0) space_alarm_->notify();
+  if (--room_of_callers_ % kLookEvery == 0 || room_of_callers_ == look_again_of_callers_)
+    space_alarm_->notify();
   return true;
 }
 
@@ -309,11 +317,23 @@ asio::awaitable<void> Core::look_at_space() {
   if (space_.room_bytes() < space_.use.map_bytes / kRoomKept) sealer_->make_room();
 }
 
+// What was counted up to now is committed first: it would open the bucket anew.
+asio::awaitable<Status> Core::seal_counted(flush::Sealer::Wanted wanted) {
+  const auto initiate = [this](auto handler) {
+    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+    batcher_->commit_soon([shared](const Status& done, const auto&) { std::move (*shared)(done); });
+  };
+  const Status committed = co_await asio::async_initiate<const asio::use_awaitable_t<>, void(Status)>(
+      initiate, asio::use_awaitable);
+  if (!committed) co_return committed;
+  co_return co_await sealer_->seal_now(std::move(wanted));
+}
+
 asio::awaitable<Result<api::Routes::Dependencies::Flushed>> Core::flush(bool seal_now) {
   api::Routes::Dependencies::Flushed out;
   if (seal_now) {
     const auto before = sealer_->sealed();
-    const Status sealed = co_await sealer_->seal_all();
+    const Status sealed = co_await seal_counted({});
     // A bucket that cannot be sealed keeps neither the others from it nor an upstream from being asked.
     const bool some = sealed || sealed.error().code == Code::rejected || sealed.error().code == Code::invalid;
     if (!some) co_return sealed.error();

@@ -74,6 +74,7 @@ class Core {
   bool take_room();  // for one usage of a caller
   void remember_listed();
   boost::asio::awaitable<Status> clear_backoff(UpstreamName name);
+  boost::asio::awaitable<Status> seal_counted(flush::Sealer::Wanted wanted);
   void release_local();
 
   Config config_;
@@ -93,8 +94,9 @@ class Core {
   BootTime started_;
   std::uint64_t written_before_ = 0;  // by this process, when it began to count
   journal::Space space_;
-  std::uint64_t look_again_at_ = 0;    // places opened by then have used half of the room
-  std::uint64_t room_of_callers_ = 0;  // usages that they may bring until the space is looked at again
+  std::uint64_t look_again_at_ = 0;          // places opened by then have used half of the room
+  std::uint64_t room_of_callers_ = 0;        // usages that they may bring until the space is looked at again
+  std::uint64_t look_again_of_callers_ = 0;  // with so many of them left
   std::uint64_t reserved_beyond_ = 0;  // the file's length when the reserve was last asked for; 0: not yet
   bool reserve_kept_ = true;
   bool space_is_quiet_ = false;  // nothing was committed since it was read

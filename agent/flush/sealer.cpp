@@ -189,7 +189,7 @@ asio::awaitable<void> Sealer::run() {
     if (next_seal_s_ && now.trusted) {
       const auto until = WallTime::from_seconds(*next_seal_s_) - now.time;
       if (until <= Milliseconds(0)) {
-        const auto sealed = co_await seal_due(Which::due);
+        const auto sealed = co_await seal(Which::due, {});
         if (sealed) {
           complained_ = false;
           continue;
@@ -229,29 +229,31 @@ asio::awaitable<void> Sealer::read_next_seal() {
     stale_ = true;
 }
 
-asio::awaitable<Status> Sealer::seal_all() {
+asio::awaitable<Status> Sealer::seal_now(Wanted wanted) {
   if (!deps_.clock.wall().trusted)
     co_return Error{Code::retry,
                     "the clock is not trusted yet, so no usage can be dated; sealing waits for it"};
-  co_return co_await seal_due(Which::all);
+  co_return co_await seal(Which::all, std::move(wanted));
 }
 
 // One bucket that cannot be sealed (its upstream has gone from the configuration) does not keep the others.
-asio::awaitable<Status> Sealer::seal_due(Which which) {
+asio::awaitable<Status> Sealer::seal(Which which, Wanted wanted) {
   std::optional<journal::SealDueFields> after;
   std::optional<Error> refused;
   std::size_t at_most = kSealsPerCommit;
   for (;;) {
     auto step = std::make_shared<SealStep>();
     const auto now = journal::moment_of(deps_.clock, deps_.journal.boot_number());
-    journal::Operation operation = [step, now, which, at_most, after,
+    journal::Operation operation = [step, now, which, wanted, at_most, after,
                                     context = settings_.context](journal::WriteTransaction& txn) -> Status {
       *step = {};
       auto due = which == Which::all ? txn.open_buckets(at_most, after) : txn.due_buckets(now.wall, at_most);
       if (!due) return due.error();
       step->due = std::move(*due);
-      for (const auto& one : step->due)
+      for (const auto& one : step->due) {
+        if (wanted && !wanted(one.bucket)) continue;
         if (auto s = seal_one(txn, *context, one, now, which, *step); !s) return s;
+      }
       return {};
     };
     const Status committed = co_await deps_.committer.submit(std::move(operation));

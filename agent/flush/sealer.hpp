@@ -4,6 +4,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -95,8 +96,10 @@ class Sealer {
   // ingest refuses more. A few hundred usages a call.
   void make_room();
 
-  // Seals every open bucket now (meterctl flush --now).
-  boost::asio::awaitable<Status> seal_all();
+  // Seals every open bucket that is wanted now (meterctl flush --now: all of them; before an invoice: its
+  // own).
+  using Wanted = std::function<bool(const meter::BucketKey&)>;
+  boost::asio::awaitable<Status> seal_now(Wanted wanted);
 
   std::uint64_t sealed() const { return sealed_; }
 
@@ -107,7 +110,7 @@ class Sealer {
     std::size_t sealed = 0;
     std::optional<Error> refused;
   };
-  boost::asio::awaitable<Status> seal_due(Which which);
+  boost::asio::awaitable<Status> seal(Which which, Wanted wanted);
   static Status seal_one(journal::WriteTransaction& txn, const SealContext& context,
                          const journal::SealDueFields& due, const journal::Moment& now, Which which,
                          SealStep& step);

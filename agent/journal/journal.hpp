@@ -45,9 +45,12 @@ struct Space {
   std::uint64_t watermark_bytes =
       0;  // new keys are refused above it: what is beyond belongs to seal, send and settle
   std::uint64_t open_buckets = 0;
-  bool above_watermark() const { return use.used_bytes > watermark_bytes; }
-  std::uint64_t room_bytes() const { return above_watermark() ? 0 : watermark_bytes - use.used_bytes; }
+  std::uint64_t room_bytes() const {
+    return use.used_bytes > watermark_bytes ? 0 : watermark_bytes - use.used_bytes;
+  }
   std::uint64_t new_buckets() const { return room_bytes() / kRoomPerNewBucket; }
+  // From here on something new is refused: callers of the Usages API have half of the room.
+  bool above_watermark() const { return new_buckets() < 2; }
 };
 
 class Journal {

@@ -70,6 +70,7 @@ class Pager {
     last_ = place;
     if (++looked_at_ < kRecordsAPage) return true;
     page_.next = last_;
+    page_.gave_up = true;
     return false;
   }
   UsagePage page() { return std::move(page_); }
@@ -118,7 +119,9 @@ Result<std::vector<meter::SeriesKey>> series_of(const Transaction& txn, const Us
       const auto& wanted = query.subscription.is;
       const auto& series = fields->series;
       if (!wanted || series.subscription.value() == *wanted) {
-        out.push_back(series);
+        if (fits(query.item_price, series.item_price.value()) &&
+            fits(query.subscription, series.subscription.value()) && !query.hidden.contains(series.upstream))
+          out.push_back(series);
         from = taken_behind(series);
         return false;
       }

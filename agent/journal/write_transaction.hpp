@@ -44,6 +44,7 @@ struct StoredUsage {
 struct UsagePage {
   std::vector<StoredUsage> usages;
   std::optional<UsageQuery::Place> next;  // go on behind it; nullopt: there is no more
+  bool gave_up = false;                   // whether one that fits stands behind `next` is not known
 };
 
 meter::Usage usage_of(const UsageRecord& record);

@@ -146,20 +146,4 @@ asio::awaitable<Result<std::optional<journal::StoredUsage>>> Collection::find(Su
   co_return std::move(found);
 }
 
-asio::awaitable<Result<std::string>> Collection::list(journal::UsageQuery query, Print print) {
-  query.hidden = rules_->hidden;
-  const auto read = [this, query = std::move(query), print = std::move(print)]() -> Result<std::string> {
-    auto page = journal::read_usages(deps_.journal, query);
-    if (!page) return page.error();
-    return print(*page);
-  };
-  co_return co_await platform::run_on(deps_.reader, read);
-}
-
-asio::awaitable<Result<journal::UsagePage>> Collection::list(journal::UsageQuery query) {
-  query.hidden = rules_->hidden;
-  const auto read = [this, query = std::move(query)] { return journal::read_usages(deps_.journal, query); };
-  co_return co_await platform::run_on(deps_.reader, read);
-}
-
 }  // namespace meterd::usages

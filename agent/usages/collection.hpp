@@ -32,6 +32,8 @@ class Collection {
     platform::Clock& clock;
     platform::Random& random;
     std::function<bool()> take_room;  // for one more usage; false: the journal is full
+    // Seals what was counted up to now into the buckets that are wanted.
+    std::function<boost::asio::awaitable<Status>(std::function<bool(const meter::BucketKey&)>)> seal_now;
   };
   Collection(Dependencies dependencies, std::shared_ptr<const Rules> rules);
 
@@ -55,13 +57,15 @@ class Collection {
 
   boost::asio::awaitable<Result<std::optional<journal::StoredUsage>>> find(SubscriptionId subscription,
                                                                            UsageId id);
+  // Full pages, however few usages fit, as long as a million records are enough to find them.
   boost::asio::awaitable<Result<journal::UsagePage>> list(journal::UsageQuery query);
   // The same as text, made where it is read: a page's records are never moved to the loop.
   using Print = std::function<std::string(const journal::UsagePage&)>;
   boost::asio::awaitable<Result<std::string>> list(journal::UsageQuery query, Print print);
 
-  // Through all its steps, with an audit of who wanted it. An open one has its lines as they would be if it
-  // were closed now. Code::rejected: it may not be, and nothing changed.
+  // Through all its steps, with an audit of who wanted it; closing seals what was counted in the term first.
+  // An open one has its lines as they would be if it were closed now. Code::rejected: it may not be, and
+  // nothing changed.
   boost::asio::awaitable<Result<journal::v0::Invoice>> invoice(InvoiceOrder order, std::string by);
   boost::asio::awaitable<Result<std::vector<journal::InvoiceRow>>> invoices();
   // What is on the invoice, or would be, with its lines, if it is open; nullopt: there is no such invoice.
@@ -81,6 +85,7 @@ class Collection {
   boost::asio::awaitable<Result<Change>> commit(Apply apply, Render render);
   boost::asio::awaitable<Status> submit(journal::Operation operation);
   boost::asio::awaitable<void> gather();
+  boost::asio::awaitable<Status> seal_term(InvoiceOrder order);
   journal::Moment now() const;
 
   Dependencies deps_;

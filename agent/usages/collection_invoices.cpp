@@ -2,6 +2,7 @@
 #include <functional>
 #include <utility>
 
+#include "agent/journal/audit.hpp"
 #include "agent/usages/collection.hpp"
 #include "platform/run_on.hpp"
 
@@ -12,6 +13,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t kPage = 1'000;
+constexpr std::int64_t kWestOfUtc = 14 * 3'600;  // a day begins at most so much before it does in UTC
 
 std::string described(const InvoiceOrder& order) {
   std::string out = "invoice " + order.invoice;
@@ -108,6 +110,10 @@ asio::awaitable<Result<journal::v0::Invoice>> Collection::invoice(InvoiceOrder o
   const auto& target = rules_->context->targets.at(rules_->upstream);
   if (!target.vendor->traits().local)
     co_return Error{Code::rejected, "usages are invoiced by the upstream " + rules_->upstream.value()};
+  if (order.verb == InvoiceOrder::Verb::close) {
+    const Status sealed = co_await seal_term(order);
+    if (!sealed) co_return sealed.error();
+  }
   auto step = std::make_shared<InvoiceStep>();
   std::size_t at_once = kUsagesAStep;
   do {
@@ -142,6 +148,26 @@ asio::awaitable<Result<journal::v0::Invoice>> Collection::invoice(InvoiceOrder o
     return invoice;
   };
   co_return co_await platform::run_on(deps_.reader, read);
+}
+
+// What a bucket holds would come too late for its term once that is closed, and so would what has yet to
+// happen.
+asio::awaitable<Status> Collection::seal_term(InvoiceOrder order) {
+  const auto wall = deps_.clock.wall();
+  if (!wall.trusted)
+    co_return Error{Code::retry, "the clock is not trusted yet, so whether the term is over is not known"};
+  if (order.until > wall.time.seconds().count())
+    co_return Error{
+        Code::rejected,
+        "the term is not over: what is used until then would never be invoiced; close it later, or up "
+        "to an instant that has passed"};
+  const auto in_term = [order = std::move(order), ledger = rules_->ledger](const meter::BucketKey& bucket) {
+    const auto& series = bucket.series;
+    return series.upstream == ledger && series.subscription == order.subscription &&
+           (!order.item_price || series.item_price == *order.item_price) &&
+           journal::utc_start_of(bucket.day) - kWestOfUtc < order.until;
+  };
+  co_return co_await deps_.seal_now(in_term);
 }
 
 asio::awaitable<Result<std::vector<journal::InvoiceRow>>> Collection::invoices() {

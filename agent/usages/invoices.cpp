@@ -67,13 +67,15 @@ Result<InvoiceStep> take_usages(WriteTransaction& txn, const InvoiceOrder& order
 }
 
 // The invoice as the order wants it, or why that cannot be.
-Result<InvoiceStep> begin(WriteTransaction& txn, const InvoiceOrder& order, const Invoices& invoices,
-                          const journal::Moment& now) {
+Result<InvoiceStep> begin(WriteTransaction& txn, const InvoiceOrder& order, const Rules& rules,
+                          const Invoices& invoices, const journal::Moment& now) {
   auto known = txn.invoice(order.invoice);
   if (!known) return known.error();
   const auto item_price = order.item_price ? order.item_price->value() : std::string();
   Invoice invoice = known->value_or(Invoice{});
   const bool is_new = !known->has_value() || invoice.state() == journal::v0::VOIDED;
+  if (is_new && !rules.subscriptions.empty() && !rules.subscriptions.contains(order.subscription))
+    return refused("there is no subscription " + order.subscription.value() + " in meterd.toml");
   if (is_new) invoice = Invoice{};
   const bool same = is_new || (invoice.subscription_id() == order.subscription.value() &&
                                invoice.item_price_id() == item_price);
@@ -177,7 +179,7 @@ Result<InvoiceStep> take_step(WriteTransaction& txn, const InvoiceOrder& order, 
     return give_back(txn, order, rules.ledger, at_most, now);
   auto invoices = txn.invoices();
   if (!invoices) return invoices.error();
-  auto begun = begin(txn, order, *invoices, now);
+  auto begun = begin(txn, order, rules, *invoices, now);
   if (!begun || !begun->refused.empty()) return begun;
   if (begun->invoice.state() == journal::v0::CLOSED) return begun;
   if (order.verb == Verb::close)

@@ -127,7 +127,13 @@ TEST(Attention, NamesEachThingThatNeedsAPerson) {
   };
   EXPECT_THAT(only([](Status& s) { s.commits.conservation_errors = 1; }), HasSubstr("do not balance"));
   EXPECT_THAT(only([](Status& s) { s.stuck_for = Milliseconds(1); }), HasSubstr("no room"));
-  EXPECT_THAT(only([](Status& s) { s.space.use.used_bytes = 1'001; }), HasSubstr("watermark"));
+  EXPECT_THAT(only([](Status& s) { s.space.use.used_bytes = 1'000'001; }), HasSubstr("watermark"));
+  // Just below it callers of the Usages API, who have half of the room, are refused already.
+  EXPECT_THAT(
+      only([](Status& s) { s.space.use.used_bytes = 1'000'000 - 2 * journal::kRoomPerNewBucket + 1; }),
+      HasSubstr("watermark"));
+  EXPECT_EQ(only([](Status& s) { s.space.use.used_bytes = 1'000'000 - 2 * journal::kRoomPerNewBucket; }),
+            "0 of them");
   EXPECT_THAT(only([](Status& s) { s.overview.set_aside = 2; }), HasSubstr("2 journal records"));
   EXPECT_THAT(only([](Status& s) { s.upstreams[0].state.set_unauthorised(true); }),
               HasSubstr("refuses our key"));

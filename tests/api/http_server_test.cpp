@@ -274,6 +274,24 @@ TEST_F(HttpServerTest, StopLetsAnAnswerOnItsWayLeave) {
   EXPECT_TRUE(test::run_until(loop_, [this] { return tasks_.running() == 0; }));
 }
 
+TEST_F(HttpServerTest, ARequestThatIsCutShortByAClientThatStillReadsIsAnswered) {
+  for (const char* part : {"GET /a HT", "POST /a HTTP/1.1\r\nHost: d\r\nContent-Length: 10\r\n\r\nhalf",
+                           "POST /a HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nha"}) {
+    auto peer = remote();
+    peer.send(part);
+    peer.finish_sending();
+    const auto answer = next(peer);
+    EXPECT_THAT(answer.head, StartsWith("HTTP/1.1 400 ")) << part;
+    EXPECT_THAT(answer.body, HasSubstr("cut_short"));
+    EXPECT_TRUE(peer.wait_for_end());
+  }
+  auto idle = remote();
+  idle.finish_sending();
+  EXPECT_TRUE(idle.wait_for_end());
+  EXPECT_EQ(idle.received(), "") << "it asked for nothing";
+  EXPECT_EQ(requests_, 0);
+}
+
 TEST_F(HttpServerTest, CloseEndsAStalledRequest) {
   auto peer = local();
   peer.send("POST /a HTTP/1.1\r\nHost: d\r\nContent-Length: 10\r\n\r\nhalf");

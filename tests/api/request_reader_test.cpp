@@ -275,6 +275,24 @@ TEST(RequestReader, KnowsThePathOfWhatItRefuses) {
   }
 }
 
+// RFC 9112, 3.2.2: a server takes it, and its authority counts instead of the Host.
+TEST(RequestReader, TakesATargetInAbsoluteForm) {
+  const auto read = [](const std::string& target) {
+    BodyBudget bodies{limits::kHttpBodiesBytesMax};
+    RequestReader reader(bodies);
+    put(reader, "GET " + target + " HTTP/1.1\r\nHost: d\r\n\r\n");
+    if (admitted(reader) != Step::request) return std::to_string(reader.refusal().status);
+    return reader.request().host + " " + reader.request().path + " " +
+           reader.request().parameter("a").value_or("-");
+  };
+  EXPECT_EQ(read("http://127.0.0.1:8480/api/v2/usages?a=b"), "127.0.0.1:8480 /api/v2/usages b");
+  EXPECT_EQ(read("https://localhost"), "localhost / -");
+  EXPECT_EQ(read("http://e?a=1"), "e / 1");
+  EXPECT_EQ(read("/x"), "d /x -");
+  for (const char* wrong : {"http://", "http:///a", "http://user@127.0.0.1/a", "ftp://127.0.0.1/a", "a.b/c"})
+    EXPECT_EQ(read(wrong), "400") << wrong;
+}
+
 TEST(RequestReader, LimitsTheFieldsAndTheParameters) {
   const auto with_fields = [](std::size_t count) {
     std::string out = "GET /a HTTP/1.1\r\nHost: d\r\n";

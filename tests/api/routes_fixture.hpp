@@ -16,8 +16,10 @@ class RoutesTest : public ::testing::Test {
   explicit RoutesTest(test::BenchOptions options = {}) : bench_(std::move(options)) { begin(); }
   void begin() {
     collection_.emplace(
-        usages::Collection::Dependencies{bench_.journal(), bench_.committer(), bench_.loop().get_executor(),
-                                         bench_.clock(), random_, [this] { return has_room_; }},
+        usages::Collection::Dependencies{
+            bench_.journal(), bench_.committer(), bench_.loop().get_executor(), bench_.clock(), random_,
+            [this] { return has_room_; },
+            [](const auto&) -> boost::asio::awaitable<meterd::Status> { co_return meterd::Status(); }},
         rules());
     boost::asio::co_spawn(bench_.loop(), collection_->run(), boost::asio::detached);
     routes_.emplace(

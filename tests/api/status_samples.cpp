@@ -83,8 +83,8 @@ Status healthy_status() {
   s.commit_interval = Milliseconds(10'000);
   s.journal_directory = "/journal";
   s.epoch = std::string("\x00\xab", 2);
-  s.space.watermark_bytes = 1'000;
-  s.space.use.used_bytes = 500;
+  s.space.watermark_bytes = 1'000'000;
+  s.space.use.used_bytes = 500'000;
   s.upstreams.push_back(upstream_of("billing", "chargebee"));
   return s;
 }
@@ -123,7 +123,7 @@ std::vector<Sample> status_samples() {
   add("a kernel that counts no writes", [](Status& s) { s.process = platform::ProcessUse{}; });
   add("stuck", [](Status& s) { s.stuck_for = Milliseconds(1); });
   add("without a reserve", [](Status& s) { s.reserve_kept = false; });
-  add("above the watermark", [](Status& s) { s.space.use.used_bytes = 1'001; });
+  add("above the watermark", [](Status& s) { s.space.use.used_bytes = 1'000'001; });
   return out;
 }
 

@@ -1,4 +1,6 @@
 // The Usages API end to end on a real journal: routes, service and collection, without a socket.
+#include "agent/api/request_target.hpp"
+#include "agent/base/text.hpp"
 #include "tests/api/routes_fixture.hpp"
 
 namespace meterd::api {
@@ -75,6 +77,49 @@ TEST_F(UsagesService, DeletesWhatItCreated) {
   EXPECT_EQ(code(again), "resource_not_found");
   EXPECT_TRUE(json::parse(call("GET", "/api/v2/usages").body).at("list").as_array().empty());
   bench_.expect_sound();
+}
+
+TEST_F(UsagesService, FillsAPageHoweverFewUsagesFit) {
+  {
+    journal::WriteTransaction write(test::must(bench_.journal().begin_write()),
+                                    &bench_.journal().remembered_ids(), bench_.journal().lineage());
+    for (int i = 0; i < 10'501; ++i) {
+      journal::WriteTransaction::CallerUsage created;
+      const bool is_rare = i % 5'200 == 100;  // three of them
+      created.usage.id = UsageId((is_rare ? "rare" : "u") + std::to_string(i));
+      created.usage.series = {UpstreamName("ledger"), SubscriptionId("sub_1"), ItemPriceId("silver-usd")};
+      created.usage.usage_date = 1'601'718'989 + i;
+      created.usage.day = UsageDay(static_cast<std::int32_t>(created.usage.usage_date / 86'400));
+      created.usage.quantity = test::q("1");
+      created.request.set_method("LEDGER");
+      created.zone = "UTC";
+      test::must(write.create_usage(created, {bench_.clock().wall().time, {}}));
+    }
+    test::must(write.commit());
+  }
+  const std::string rare = "/api/v2/usages?id[starts_with]=rare&limit=";
+  const auto list = [&](const std::string& query) {
+    Request request;
+    request.method = "GET";
+    EXPECT_TRUE(read_target(query, request));
+    request.local = true;
+    const auto answer = json::parse(send(request).body).as_object();
+    std::string out;
+    for (const auto& one : answer.at("list").as_array())
+      out += std::string(one.at("usage").at("id").as_string()) + " ";
+    const auto* next = answer.if_contains("next_offset");
+    return std::pair(out, next == nullptr ? std::string() : std::string(next->as_string()));
+  };
+  for (const char* order : {"", "&sort_by[asc]=usage_date"}) {
+    EXPECT_EQ(list(rare + "10" + order), std::pair(std::string("rare100 rare5300 rare10500 "), std::string()))
+        << "no further page, although the last one stands behind thousands of others";
+    const auto [first, next] = list(rare + "2" + order);
+    EXPECT_EQ(first, "rare100 rare5300 ");
+    ASSERT_NE(next, "");
+    EXPECT_EQ(list(rare + "2" + order + "&offset=" + percent_encode(next)),
+              std::pair(std::string("rare10500 "), std::string()));
+    EXPECT_EQ(list(rare + "3" + order).second, "") << "a full page is not promised another one";
+  }
 }
 
 TEST_F(UsagesService, RefusesASecondUsageOfOneSecond) {

@@ -8,6 +8,7 @@ import time
 import urllib.parse
 
 from contract_case import CREDENTIALS, FORM, ContractTest, words
+from harness import wait_until
 
 EXIT_FINE, EXIT_FAILED = 0, 1
 TERM = 1_000  # seconds; the usages of a test are dated in it
@@ -55,6 +56,24 @@ class Invoicing(Ledger):
         invoice, _ = self.order("close")
         self.assertEqual(invoice["state"], "closed")
         self.assert_lines(invoice, ("sms-usd", "13", 3), ("api-usd", "1", 1))
+
+    def test_closing_seals_what_was_counted_in_the_term_and_waits_for_its_end(self):
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.began + 100))
+        report = ("report", "sms.sent", "--subscription", "sub_1", "--quantity", "100", "--time", moment)
+        code, text = self.device.ctl(*report)  # received, and not yet committed
+        self.assertEqual(code, EXIT_FINE, text)
+        self.device.ctl("report", "api.call", "--subscription", "sub_2", "--quantity", "1", "--ack", "committed")
+        now = int(time.time()) + 1
+        wait_until("the second is over", lambda: time.time() >= now, 5)
+        arguments = ("--subscription", "sub_1", "--until", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)))
+        code, text = self.device.ctl("--json", "invoice", "close", "--invoice", "inv_1", *arguments)
+        self.assertEqual(code, EXIT_FINE, text)
+        self.assert_lines(json.loads(text)["invoice"], ("sms-usd", "112.5", 3), ("api-usd", "1", 1))
+        self.assertEqual(len(self.device.get("/operator/buckets")["buckets"]), 1, "another subscription's stays open")
+        later = ("--subscription", "sub_1", "--until", "2099-12-31", "--invoice", "inv_2")
+        code, text = self.device.ctl("invoice", "close", *later)
+        self.assertEqual(code, EXIT_FAILED)
+        self.assertIn("the term is not over", words(text))
 
     def test_what_comes_late_is_never_invoiced_unless_the_term_is_closed_again(self):
         self.order("close")

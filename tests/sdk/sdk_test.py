@@ -18,7 +18,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
 
-from harness import KEY, Device, Failed, Sandbox  # noqa: E402
+from harness import KEY, Device, Failed, Sandbox, wait_until  # noqa: E402
 from npm_client import install  # noqa: E402
 
 CHECKS_SECONDS = 180
@@ -86,7 +86,9 @@ def count_something(device):
     if code != 0:
         raise Failed(f"meterctl report ended with {code}: {text}")
     device.drain(DRAIN_SECONDS)
-    until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 60))
+    end = int(time.time()) + 1
+    wait_until("the second is over", lambda: time.time() >= end, 5)
+    until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end))
     invoice = ["invoice", "close", "--subscription", "sub_counted", "--until", until, "--invoice", "inv_counted"]
     code, text = device.ctl(*invoice)
     if code != 0:

@@ -9,6 +9,7 @@
 #include "agent/api/chargebee/answers.hpp"
 #include "agent/api/chargebee/change_answer.hpp"
 #include "agent/base/text.hpp"
+#include "platform/process.hpp"
 #include "platform/run_on.hpp"
 
 namespace meterd::api::chargebee {
@@ -18,6 +19,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::int64_t kLinkSeconds = 600;  // the seed's sample: X-Amz-Expires=599
+constexpr Milliseconds kTurnWait{20'000};
 constexpr std::string_view kPurpose = "meterd download link\n";
 
 std::string signed_fields(std::string_view invoice, std::string_view disposition, std::string_view until) {
@@ -29,6 +31,12 @@ Response refused(std::string_view message) { return error_response(403, "forbidd
 // Too much for one document, or not clear of which invoice.
 Response failed(const Error& error) {
   return error_response(error.code == Code::invalid ? 400 : 500, meterd::name_of(error.code), error.message);
+}
+
+Response busy() {
+  auto answer = error_response(503, "busy", "Other documents are being sent: ask again.");
+  answer.headers.emplace_back("Retry-After", "5");
+  return answer;
 }
 
 // Bytes that a header field's quoted text may hold.
@@ -143,16 +151,22 @@ asio::awaitable<Response> Downloads::document(std::string invoice) {
 }
 
 asio::awaitable<Response> Downloads::make(std::string invoice, std::string disposition) {
+  const auto turn = co_await turns_.take(kTurnWait);
+  if (!turn) co_return busy();
   auto content = co_await collection_.content(invoice, statement::kLinesMax);
   if (!content) co_return failed(content.error());
   if (!content->has_value())
     co_return error_response(404, "not_found", "There is no invoice " + invoice + ".");
   auto printed = statement_of(invoice, **content, collection_.rules().context->device);
   disposition += "; filename=\"" + file_name(invoice) + "\"";
-  co_return co_await print(std::move(printed), std::move(disposition));
+  auto response = co_await print(std::move(printed), std::move(disposition));
+  response.held = turn;
+  co_return response;
 }
 
 asio::awaitable<Response> Downloads::document(Range range) {
+  const auto turn = co_await turns_.take(kTurnWait);
+  if (!turn) co_return busy();
   journal::UsageQuery query;
   query.subscription.is = range.subscription;
   query.first_date = range.first;
@@ -165,11 +179,17 @@ asio::awaitable<Response> Downloads::document(Range range) {
   if (range.subscription) printed.facts.emplace_back("Subscription", *range.subscription);
   printed.facts.emplace_back("Device", collection_.rules().context->device.value());
   printed.lines = lines_of(*usages);
-  co_return co_await print(std::move(printed), "attachment; filename=\"usages.pdf\"");
+  auto response = co_await print(std::move(printed), "attachment; filename=\"usages.pdf\"");
+  response.held = turn;
+  co_return response;
 }
 
 asio::awaitable<Response> Downloads::print(statement::Statement printed, std::string disposition) {
-  const auto render = [printed = std::move(printed)] { return statement::render_pdf(printed); };
+  const auto render = [printed = std::move(printed)] {
+    auto pdf = statement::render_pdf(printed);
+    platform::give_memory_back();
+    return pdf;
+  };
   auto pdf = co_await platform::run_on(reader_, render);
   if (!pdf) co_return error_response(503, meterd::name_of(pdf.error().code), pdf.error().message);
   Response response;

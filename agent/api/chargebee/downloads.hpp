@@ -13,6 +13,7 @@
 #include "agent/statement/statement.hpp"
 #include "agent/usages/collection.hpp"
 #include "platform/clock.hpp"
+#include "platform/turns.hpp"
 
 namespace meterd::api::chargebee {
 
@@ -27,8 +28,8 @@ struct Range {
 
 class Downloads {
  public:
-  Downloads(usages::Collection& collection, boost::asio::any_io_executor reader, const platform::Clock& clock)
-      : collection_(collection), reader_(std::move(reader)), clock_(clock) {}
+  Downloads(usages::Collection& collection, boost::asio::any_io_executor reader, platform::Clock& clock)
+      : collection_(collection), reader_(std::move(reader)), clock_(clock), turns_(clock, kAtOnce) {}
 
   // The answer to the call: a link below the configured public_url.
   boost::asio::awaitable<Response> link(Pdf call);
@@ -42,10 +43,12 @@ class Downloads {
   std::string sign(std::string_view fields) const;
   boost::asio::awaitable<Response> make(std::string invoice, std::string disposition);
   boost::asio::awaitable<Response> print(statement::Statement printed, std::string disposition);
+  static constexpr std::size_t kAtOnce = 2;  // a document of 20,000 lines takes some 10 MB until it is out
 
   usages::Collection& collection_;
   boost::asio::any_io_executor reader_;
   const platform::Clock& clock_;
+  platform::Turns turns_;
 };
 
 // What is printed of an invoice. Pure.
