@@ -16,6 +16,11 @@ json::object coordinates(const meter::BucketKey& key) {
           {"usage_day", key.day.iso()}};
 }
 
+json::value instant(std::int64_t ms) {
+  if (ms == 0) return nullptr;
+  return json::string(rfc3339(WallTime{Milliseconds(ms)}));
+}
+
 json::value next_attempt(const journal::UsageRecord& record, const journal::Moment& now) {
   if (journal::state_of(record) != journal::UsageState::waiting || record.due_boot() != now.boot.boot_number)
     return nullptr;
@@ -92,9 +97,10 @@ std::string outbox_json(const std::vector<journal::StoredUsage>& rows, const std
                                {"item_price_id", record.item_price_id()},
                                {"usage_date", record.usage_date()},
                                {"quantity", record.quantity()},
-                               {"amount", nullptr},
+                               {"amount", record.amount().empty() ? json::value(nullptr) : json::value(record.amount())},
                                {"state", name_of(journal::state_of(record))},
                                {"attempts", record.attempts()},
+                               {"last_attempt", instant(record.last_attempt_ms())},
                                {"next_attempt", next_attempt(record, now)},
                                {"last_error", record.last_error()},
                                {"deletes", record.deletes() != 0}});

@@ -27,6 +27,24 @@ Response from_error(const Error& error) {
   return error_response(later ? 503 : 500, name_of(error.code), error.message);
 }
 
+Response answer_of(Result<usages::Change> done) {
+  if (!done) return from_error(done.error());
+  if (done->refusal) {
+    const bool unknown = done->refusal->why == usages::Why::not_found;
+    return error_response(unknown ? 404 : 409, unknown ? "not_found" : "rejected", done->refusal->message + ".");
+  }
+  Response response;
+  response.body = std::move(done->answer);
+  return response;
+}
+
+std::string with_state(const journal::UsageRecord& record) {
+  auto out = chargebee::usage_answer(record);
+  out.pop_back();  // the object goes on
+  append_json_string(out.append(",\"state\":"), journal::name_of(journal::state_of(record)));
+  return out + '}';
+}
+
 // Whether the usage is on an invoice, can still be on one, or never will be.
 std::string billing_of(const journal::UsageRecord& record,
                        const std::vector<WriteTransaction::NamedInvoice>& invoices,
@@ -94,13 +112,15 @@ std::string invoice_json(const std::string& id, const journal::v0::Invoice& invo
 
 bool OperatorUsages::has(std::string_view path) {
   return path == "/operator/usages" || path == "/operator/invoice" || path == "/operator/statement" ||
-         path == "/operator/withdraw";
+         path == "/operator/withdraw" || path == "/operator/resolve" || path == "/operator/retry";
 }
 
 asio::awaitable<Response> OperatorUsages::answer(const Request& request) {
   if (request.path == "/operator/invoice") co_return co_await invoice(request);
   if (request.path == "/operator/usages") co_return co_await usages(request);
   if (request.path == "/operator/withdraw") co_return co_await withdraw(request);
+  if (request.path == "/operator/resolve" || request.path == "/operator/retry")
+    co_return co_await resolve(request);
   co_return co_await statement(request);
 }
 
@@ -130,15 +150,26 @@ asio::awaitable<Response> OperatorUsages::withdraw(const Request& request) {
   const usages::Act act{request.peer, reason};
   const UsageId usage(id);
   auto done = co_await collection_.withdraw(usage, act, chargebee::usage_answer);
-  if (!done) co_return from_error(done.error());
-  if (done->refusal) {
-    const bool unknown = done->refusal->why == usages::Why::not_found;
-    co_return error_response(unknown ? 404 : 409, unknown ? "not_found" : "rejected",
-                             done->refusal->message + ".");
-  }
-  Response response;
-  response.body = std::move(done->answer);
-  co_return response;
+  co_return answer_of(std::move(done));
+}
+
+asio::awaitable<Response> OperatorUsages::resolve(const Request& request) {
+  using Verdict = usages::Resolution::Verdict;
+  const bool retries = request.path == "/operator/retry";
+  const auto id = request.parameter("id").value_or("");
+  const auto reason = request.parameter("reason").value_or(retries ? "asked for" : "");
+  const auto verdict = request.parameter("verdict").value_or("");
+  if (!is_clean_text(id, UINT8_MAX)) co_return bad("Say which usage: its id.");
+  if (!is_clean_text(reason, kReasonMax)) co_return bad("Say why: a reason of 1 to 200 bytes, in one line.");
+  if (!retries && verdict != "delivered" && verdict != "not-delivered")
+    co_return bad("verdict is delivered or not-delivered.");
+  const usages::Resolution resolution{
+      UsageId(id), retries                  ? Verdict::retry
+                   : verdict == "delivered" ? Verdict::delivered
+                                            : Verdict::not_delivered};
+  usages::Act act{request.peer, reason};
+  auto done = co_await collection_.resolve(resolution, std::move(act), with_state);
+  co_return answer_of(std::move(done));
 }
 
 asio::awaitable<Response> OperatorUsages::usages(const Request& request) {

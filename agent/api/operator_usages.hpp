@@ -3,6 +3,8 @@
 //   billed POST /operator/invoice     verb=open|close|void|delete, invoice=ID; for the first two also
 //   subscription,
 //                              item_price (or none), until
+//   POST /operator/resolve     id, verdict=delivered|not-delivered, reason: what is in doubt
+//   POST /operator/retry       id, reason (or none): what is parked is tried again
 //   POST /operator/withdraw    id, reason: gives a usage up; where its upstream has it, it is deleted there
 //   GET  /operator/statement   the document: of invoice=ID, or of the days from= to= (both included) and, if
 //                              given, of one subscription=
@@ -30,6 +32,7 @@ class OperatorUsages {
   boost::asio::awaitable<Response> usages(const Request& request);
   boost::asio::awaitable<Response> invoice(const Request& request);
   boost::asio::awaitable<Response> withdraw(const Request& request);
+  boost::asio::awaitable<Response> resolve(const Request& request);
   boost::asio::awaitable<Response> statement(const Request& request);
 
   usages::Collection& collection_;

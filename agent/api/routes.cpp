@@ -42,7 +42,7 @@ bool is_get(const Request& request) { return request.method == "GET" || request.
 std::string_view method_of(std::string_view path) {
   if (path == "/events" || path == "/operator/flush" || path == "/operator/date" ||
       path == "/operator/reconcile" || path == "/operator/compare" || path == "/operator/invoice" ||
-      path == "/operator/withdraw")
+      path == "/operator/withdraw" || path == "/operator/resolve" || path == "/operator/retry")
     return "POST";
   for (const auto* known :
        {"/healthz", "/status", "/metrics", "/operator/buckets", "/operator/balances", "/operator/outbox",
@@ -167,7 +167,10 @@ asio::awaitable<Response> Routes::operators(const Request& request) {
     co_return rows ? ok(balances_json(*rows)) : from_error(rows.error());
   }
   if (request.path == "/operator/outbox") {
-    const auto read = [&journal] { return read_outbox(journal, limits::kListRowsMax); };
+    const auto state = request.parameter("state");
+    if (state && *state != "in_doubt") co_return error_response(400, "malformed", "state is in_doubt, or none.");
+    const auto only = state ? std::optional(journal::Lane::in_doubt) : std::nullopt;
+    const auto read = [&journal, only] { return read_outbox(journal, limits::kListRowsMax, only); };
     auto rows = co_await platform::run_on(deps_.reader, read);
     const auto read_held = [&journal] { return journal::read_held(journal); };
     auto held = co_await platform::run_on(deps_.reader, read_held);

@@ -2,6 +2,8 @@
 
 #include "agent/app/config_billing.hpp"
 #include "agent/base/limits.hpp"
+#include "agent/meter/catalog.hpp"
+#include "agent/meter/price.hpp"
 #include "agent/meter/time_zone.hpp"
 
 namespace meterd::app {
@@ -31,6 +33,15 @@ void load_upstream_of(Section& table, const Config& config, UpstreamName& out) {
                               similar_upstream(config, out.value()));
 }
 
+// What the vendor bills is money.
+void load_unit_price(Section& table, const MeterConfig& meter) {
+  const std::string what = R"(the price of one unit, above zero and with at most 12 places, such as "0.0075")";
+  table.require("unit_price", what);
+  if (!meter.unit_price) return;
+  if (meter.unit_price->is_zero() || meter.unit_price->cut_to(meter::kPricePlacesMax) != *meter.unit_price)
+    table.expected("unit_price", what);
+}
+
 void load_pricing(Section& table, const Config& config, MeterConfig& out) {
   std::string rounding = out.rounding;
   table.name("rounding", limits::kIdMax, rounding);
@@ -38,8 +49,15 @@ void load_pricing(Section& table, const Config& config, MeterConfig& out) {
     table.error("rounding", "\"" + rounding + R"(" is not available in this version of meterd; use "none")");
   table.quantity("unit_price", out.unit_price);
   const auto* upstream = find_upstream(config, out.upstream);
-  if (out.unit_price && upstream != nullptr && upstream->kind == UpstreamKind::chargebee)
+  const auto kind = upstream == nullptr ? UpstreamKind::ledger : upstream->kind;
+  if (out.unit_price && kind == UpstreamKind::chargebee)
     table.warning("unit_price", "is not used: Chargebee has the price of its item price");
+  if (out.unit_price && kind == UpstreamKind::twilio_preview)
+    table.warning("unit_price", "is not used: Twilio's Preview API bills units");
+  if (kind == UpstreamKind::twilio_v1) load_unit_price(table, out);
+  const bool installations = kind == UpstreamKind::twilio_v1 || kind == UpstreamKind::twilio_preview;
+  if (installations && out.subscription && !meter::is_installation_sid(out.subscription->value()))
+    table.error("subscription", "Twilio bills an installation: expected its sid, \"XE\" and 32 hexadecimal digits");
 }
 
 bool may_share_subscription(const MeterConfig& a, const MeterConfig& b) {
@@ -52,6 +70,9 @@ void check_against_others(Section& table, const Config& config, const MeterConfi
     if (other.event == meter.event) {
       table.error("event", "another [[meter]] counts \"" + meter.event.value() + "\" into \"" +
                                meter.item_price.value() + "\" already: it would be billed twice");
+    } else if (other.unit_price != meter.unit_price) {
+      table.error("unit_price", "\"" + meter.item_price.value() +
+                                    "\" has another price in another [[meter]]; one item price has one");
     } else if (other.time_zone != meter.time_zone && may_share_subscription(meter, other)) {
       table.error("time_zone", "\"" + meter.item_price.value() + "\" is cut into days by \"" +
                                    other.time_zone + "\" in another [[meter]] and by \"" + meter.time_zone +

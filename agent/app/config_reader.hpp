@@ -98,7 +98,6 @@ class Section {
   // Reads the secret itself. Only its source can appear in a message.
   void secret(std::string_view key, Secret& out);
   // The shape of a secret without reading it.
-  void secret_shape(std::string_view key);
   // A table inside this one; unknown keys in it are reported under KEY.
   std::optional<Section> table(std::string_view key, const std::string& what);
 

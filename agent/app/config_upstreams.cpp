@@ -28,7 +28,6 @@ void load_kind(Section& table, UpstreamKind& out) {
   table.choice("kind", {"chargebee", "twilio-v1", "twilio-preview"}, kind);
   for (const auto candidate : {UpstreamKind::twilio_v1, UpstreamKind::twilio_preview})
     if (kind == name_of(candidate)) out = candidate;
-  if (is_twilio(out)) table.error("kind", "kind \"" + kind + "\" is not available in this version of meterd");
 }
 
 void load_name(Section& table, const Config& config, UpstreamConfig& out) {
@@ -81,17 +80,22 @@ void load_chargebee(Section& table, UpstreamConfig& out) {
   }
 }
 
-// Shape only: the kind is refused anyway, and a missing secret would hide why.
 void load_twilio(Section& table, UpstreamConfig& out) {
   std::uint64_t batch = out.batch;
   std::uint64_t decimals = out.decimals;
+  table.require("account", R"(the account sid, "AC" and 32 hexadecimal digits, or an API key's, "SK" and 32)");
   load_twilio_account(table, "account", out.account);
-  table.secret_shape("token");
+  table.require("token", R"(the auth token, or the API key's secret, as { file = "/PATH" }, { credential = "NAME" } or )"
+                         R"({ env = "NAME" })");
+  table.secret("token", out.token);
   table.unsigned_integer("batch", 1, 1'000, batch);
   table.unsigned_integer("decimals", 0, 9, decimals);
   table.choice("in_doubt", {"hold", "resend", "assume-delivered"}, out.in_doubt);
   out.batch = static_cast<std::uint32_t>(batch);
   out.decimals = static_cast<std::uint32_t>(decimals);
+  for (const char* key : {"batch", "decimals"})
+    if (table.has(key) && out.kind == UpstreamKind::twilio_preview)
+      table.error(key, "belongs to an upstream of kind \"twilio-v1\": Preview takes one quantity of units a request");
   table.take("key");
   if (table.has("key"))
     table.error("key", "belongs to an upstream of kind \"chargebee\"; here it is `token`");
@@ -117,12 +121,13 @@ std::size_t item_prices_per_subscription(const Config& config, const UpstreamNam
 }  // namespace
 
 void load_twilio_account(Section& section, const char* key, std::string& out) {
-  const std::string what = R"(an account sid: "AC" and 32 hexadecimal digits)";
+  const std::string what = R"(an account's or API key's sid: "AC" or "SK" and 32 hexadecimal digits)";
   const auto* text = section.text(key, what);
   if (text == nullptr) return;
   const bool hex = text->find_first_not_of("0123456789abcdefABCDEF", 2) == std::string::npos;
   // The value is not shown: the token, pasted into the wrong line, looks alike.
-  if (text->size() != 34 || !text->starts_with("AC") || !hex) return section.error(key, "expected " + what);
+  const bool known = text->starts_with("AC") || text->starts_with("SK");
+  if (text->size() != 34 || !known || !hex) return section.error(key, "expected " + what);
   out = *text;
 }
 

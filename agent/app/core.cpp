@@ -64,7 +64,8 @@ Status Core::wire() {
       around_.clock,
       around_.random,
       [this] { return take_room(); },
-      [this](flush::Sealer::Wanted wanted) { return seal_counted(std::move(wanted)); }};
+      [this](flush::Sealer::Wanted wanted) { return seal_counted(std::move(wanted)); },
+      [this](std::uint64_t sequence) { return deliveries_.is_sending(sequence); }};
   collection_ = std::make_unique<usages::Collection>(std::move(collection), std::move(wiring->rules));
   sealer_ = std::make_unique<flush::Sealer>(
       flush::Sealer::Dependencies{journal_, committer_, around_.reader, around_.clock, around_.log},

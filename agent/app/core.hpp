@@ -72,6 +72,7 @@ class Core {
   boost::asio::awaitable<void> look_at_space();
   void limit_places(std::uint64_t committed);
   bool take_room();  // for one usage of a caller
+  std::map<UpstreamName, std::size_t> count_sending() const;
   void remember_listed();
   boost::asio::awaitable<Status> clear_backoff(UpstreamName name);
   boost::asio::awaitable<Status> seal_counted(flush::Sealer::Wanted wanted);

@@ -18,7 +18,15 @@ api::Deliveries deliveries_of(const flush::FlushStats& stats) {
 
 }  // namespace
 
+// In doubt in the journal as long as their answer has not come: until then they are only waiting.
+std::map<UpstreamName, std::size_t> Core::count_sending() const {
+  std::map<UpstreamName, std::size_t> out;
+  for (const auto* flusher : deliveries_.flushers()) out[flusher->name()] += flusher->sending().size();
+  return out;
+}
+
 asio::awaitable<Result<api::Status>> Core::status() {
+  auto sending = count_sending();
   const auto read_overview = [this] { return journal::read_overview(journal_); };
   auto overview = co_await platform::run_on(around_.reader, read_overview);
   if (!overview) co_return overview.error();
@@ -59,6 +67,12 @@ asio::awaitable<Result<api::Status>> Core::status() {
   for (const auto& [name, open] : overview->open_by_upstream)
     upstreams.try_emplace(name, api::UpstreamStatus{name.value(), "-", false, {}, 0, {}, {}})
         .first->second.open_buckets = open;
+  for (const auto& [name, now] : count_sending()) sending[name] = std::max(sending[name], now);
+  for (auto& [name, one] : upstreams) {
+    const auto under_way = std::min<std::uint64_t>(sending[name], one.state.in_doubt());
+    one.state.set_in_doubt(one.state.in_doubt() - under_way);
+    one.state.set_waiting(one.state.waiting() + under_way);
+  }
   for (const auto* flusher : deliveries_.flushers())  // one that a reload took away may be about to end
     if (const auto found = upstreams.find(flusher->name()); found != upstreams.end())
       found->second.deliveries = deliveries_of(flusher->stats());

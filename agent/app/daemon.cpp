@@ -34,7 +34,7 @@ constexpr int kReceiveBufferBytes =
 constexpr Milliseconds kStopDeadline{5'000};
 constexpr int kKernelDefaultQueue = 10;
 
-std::string basic_authorization(const std::string& user);
+std::string basic_authorization(const std::string& user, const std::string& password);
 
 std::unique_ptr<upstream::HttpClient> make_client(const asio::any_io_executor& loop,
                                                   const UpstreamConfig& config) {
@@ -42,14 +42,15 @@ std::unique_ptr<upstream::HttpClient> make_client(const asio::any_io_executor& l
   options.tls = config.tls;
   options.host = config.host;
   options.port = config.port;
-  options.authorization = basic_authorization(config.key.reveal());
+  options.authorization = config.kind == UpstreamKind::chargebee
+                              ? basic_authorization(config.key.reveal(), "")  // the vendor's rule
+                              : basic_authorization(config.account, config.token.reveal());
   return upstream::make_http_client(loop, std::move(options));
 }
 
-// The vendor's Basic auth: the key is the user, the password is empty.
-std::string basic_authorization(const std::string& user) {
+std::string basic_authorization(const std::string& user, const std::string& password) {
   constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  const std::string in = user + ":";
+  const std::string in = user + ":" + password;
   std::string out = "Basic ";
   for (std::size_t i = 0; i < in.size(); i += 3) {
     std::uint32_t bits = 0;

@@ -101,4 +101,10 @@ std::vector<const flush::Flusher*> Deliveries::flushers() const {
   return out;
 }
 
+bool Deliveries::is_sending(std::uint64_t sequence) const {
+  const auto all = flushers();
+  return std::any_of(all.begin(), all.end(),
+                     [sequence](const auto* flusher) { return flusher->sending().contains(sequence); });
+}
+
 }  // namespace meterd::app

@@ -5,23 +5,47 @@
 
 #include "agent/upstream/chargebee/chargebee.hpp"
 #include "agent/upstream/ledger/ledger.hpp"
+#include "agent/upstream/twilio/twilio.hpp"
 
 namespace meterd::app {
 
 namespace {
 
+// The registration of every vendor.
+std::shared_ptr<const upstream::Upstream> vendor_of(const UpstreamConfig& config) {
+  switch (config.kind) {
+    case UpstreamKind::ledger:
+      return upstream::ledger::make();
+    case UpstreamKind::chargebee:
+      return upstream::chargebee::make(config.base_path);
+    case UpstreamKind::twilio_v1:
+      return upstream::twilio::make_v1(config.base_path, config.batch);
+    case UpstreamKind::twilio_preview:
+      break;
+  }
+  return upstream::twilio::make_preview(config.base_path);
+}
+
 flush::Target target_of(const UpstreamConfig& config) {
   auto seal = meter::SealRule::with_defaults(config.seal.count());
   if (config.seal_delay) seal.delay = config.seal_delay->count();
   if (config.flush_window) seal.flush_window = config.flush_window->count();
-  std::shared_ptr<const upstream::Upstream> vendor;
-  if (config.kind == UpstreamKind::ledger) {
-    vendor = upstream::ledger::make();
-  } else {
-    check(config.kind == UpstreamKind::chargebee, "the configuration refuses kinds that are not available");
-    vendor = upstream::chargebee::make(config.base_path);
+  flush::Target target{config.name, vendor_of(config), seal};
+  if (config.in_doubt == "resend") target.in_doubt = flush::InDoubt::resend;
+  if (config.in_doubt == "assume-delivered") target.in_doubt = flush::InDoubt::assume_delivered;
+  return target;
+}
+
+// What money costs its units; events with more places than leave the amount exact are refused.
+void put_price(const Config& config, const MeterConfig& meter, flush::Target& target, meter::MeterRule& rule) {
+  for (const auto& upstream : config.upstreams) {
+    if (upstream.name != meter.upstream) continue;
+    rule.of_installations =
+        upstream.kind == UpstreamKind::twilio_v1 || upstream.kind == UpstreamKind::twilio_preview;
+    if (upstream.kind != UpstreamKind::twilio_v1 || !meter.unit_price) continue;
+    rule.places = Quantity::kPlaces - meter::kPricePlacesMax;
+    target.prices[meter.item_price] = {*meter.unit_price, static_cast<int>(upstream.decimals)};
   }
-  return {config.name, std::move(vendor), seal};
 }
 
 Result<std::shared_ptr<const usages::Rules>> rules_of(
@@ -97,7 +121,9 @@ Result<Wiring> make_wiring(const Config& config, const journal::Journal& journal
       return Error{Code::invalid,
                    "a meter names the upstream " + meter.upstream.value() + ", which is not configured"};
     seal_rules.push_back(target->second.seal);
-    meters.push_back({meter.event, meter.upstream, meter.item_price, meter.subscription, *zone});
+    auto& rule = meters.emplace_back(
+        meter::MeterRule{meter.event, meter.upstream, meter.item_price, meter.subscription, *zone});
+    put_price(config, meter, target->second, rule);
   }
   auto rules = rules_of(config, context);
   if (!rules) return rules.error();

@@ -34,6 +34,7 @@ struct Options {
   bool json = false;
   bool balances = false;
   bool seal_now = false;
+  bool in_doubt = false;
   Report report;
   Dating dating;
   std::string directory = "/var/lib/meterd";  // of the verbs that work without the daemon
@@ -42,6 +43,7 @@ struct Options {
   InvoiceOrder invoice;
   StatementOrder statement;
   Withdrawal withdrawal;
+  Resolution resolution;
   std::string salvage_into;
   std::string upstream;
 };
@@ -79,7 +81,9 @@ void add_verbs(CLI::App& app, Options& options, Verb& verb) {
   add("buckets", "The totals that are not sealed yet", [&](Session& session) {
     return buckets(session, options.balances);
   })->add_flag("--balances", options.balances, "Every day instead: what became of what was accepted");
-  add("outbox", "The usages that are not delivered yet", outbox);
+  add("outbox", "The usages that are not delivered yet", [&](Session& session) {
+    return outbox(session, options.in_doubt);
+  })->add_flag("--in-doubt", options.in_doubt, "Only those of which nobody knows whether the upstream has them");
   add("flush", "Commit what is counted and send now, without backoff", [&](Session& session) {
     return flush(session, options.seal_now);
   })->add_flag("--now", options.seal_now, "Seal the open buckets first");
@@ -171,6 +175,26 @@ void add_withdraw(CLI::App& app, Options& options, Verb& verb) {
   sub->callback([&] { verb = [&](Session& session) { return withdraw(session, options.withdrawal); }; });
 }
 
+void add_resolve(CLI::App& app, Options& options, Verb& verb) {
+  auto& resolution = options.resolution;
+  auto* sub = app.add_subcommand("resolve", "Decide of a usage that is in doubt");
+  sub->add_option("ID", resolution.id, "The usage's id, as in outbox")->check(not_empty)->required();
+  auto* delivered = sub->add_flag("--delivered", resolution.is_delivered, "The upstream has it");
+  auto* not_delivered = sub->add_flag("--not-delivered", resolution.is_not, "It has not: send it again");
+  delivered->excludes(not_delivered);
+  sub->add_option("--reason", resolution.reason, "How you know, for meterctl audit")
+      ->check(not_empty)
+      ->required();
+  sub->callback([&] {
+    if (!resolution.is_delivered && !resolution.is_not)
+      throw CLI::RequiredError("--delivered or --not-delivered");
+    verb = [&](Session& session) { return resolve(session, options.resolution); };
+  });
+  auto* again = app.add_subcommand("retry", "Send a parked usage again");
+  again->add_option("ID", resolution.id, "The usage's id, as in outbox")->check(not_empty)->required();
+  again->callback([&] { verb = [&](Session& session) { return retry(session, options.resolution.id); }; });
+}
+
 // They work on the journal's directory, while meterd is stopped. A further one is one more `add`.
 void add_offline_verbs(CLI::App& app, Options& options, Verb& verb) {
   const auto add = [&](const char* name, const char* about, auto run) {
@@ -218,6 +242,7 @@ int run(int argc, char** argv) {
   add_invoice(app, options, verb);
   add_statement(app, options, verb);
   add_withdraw(app, options, verb);
+  add_resolve(app, options, verb);
   add_offline_verbs(app, options, verb);
   try {
     app.parse(argc, argv);

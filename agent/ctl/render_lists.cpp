@@ -61,6 +61,8 @@ Lines outbox_block(const json::object& row) {
   const auto next = text_or_empty(row, "next_attempt");
   if (text_in(row, "state") == "waiting") delivery += next.empty() ? ", due now" : ", next " + next;
   if (const auto amount = text_or_empty(row, "amount"); !amount.empty()) delivery += ", amount " + amount;
+  if (const auto last = text_or_empty(row, "last_attempt"); !last.empty() && text_in(row, "state") == "in_doubt")
+    delivery += ", sent " + last;
   append(lines, wrap_words(delivery, {2, 4}));
   if (const auto error = text_or_empty(row, "last_error"); !error.empty())
     append(lines, wrap_words("last error: " + error, {2, 4}));
@@ -73,13 +75,13 @@ Lines outbox_advice(std::size_t parked, std::size_t in_doubt) {
   if (parked > 0)
     append(lines,
            wrap_words("Parked: the upstream refused it for good; the last error says why. It is kept and not "
-                      "sent again until an operator decides.",
+                      "sent again until an operator decides: meterctl retry, or withdraw.",
                       {0, 2}));
   if (in_doubt > 0)
     append(
         lines,
         wrap_words("In doubt: it was sent and the answer was lost; look at the upstream whether it arrived. "
-                   "It is kept and not sent again until an operator decides.",
+                   "It is kept and not sent again until an operator decides: meterctl resolve.",
                    {0, 2}));
   return lines;
 }

@@ -108,6 +108,17 @@ Result<Rendered> render_invoice(const json::value& answer, bool deleted) {
   return Rendered{join(lines), false};
 }
 
+Result<Rendered> render_resolved(const json::value& answer) {
+  const auto& usage = object_in(as_object(answer), "usage");
+  if (text_or_empty(usage, "id").empty()) return misshapen("usage");
+  const auto state = text_in(as_object(answer), "state");
+  return Rendered{join(wrap_words(text_in(usage, "id") + ", " + text_in(usage, "quantity") + " of " +
+                                      text_in(usage, "item_price_id") + ": " +
+                                      (state == "waiting" ? "waiting, it is sent again" : spoken(state)),
+                                  {0, 2})),
+                  false};
+}
+
 Result<Rendered> render_withdrawn(const json::value& answer) {
   const auto& usage = object_in(as_object(answer), "usage");
   if (text_or_empty(usage, "id").empty()) return misshapen("usage");

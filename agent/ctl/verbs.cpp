@@ -50,7 +50,10 @@ Exit buckets(Session& session, bool balances) {
   return show(session, {"GET", "/operator/buckets", {}, {}}, render_buckets);
 }
 
-Exit outbox(Session& session) { return show(session, {"GET", "/operator/outbox", {}, {}}, render_outbox); }
+Exit outbox(Session& session, bool in_doubt) {
+  return show(session, {"GET", in_doubt ? "/operator/outbox?state=in_doubt" : "/operator/outbox", {}, {}},
+              render_outbox);
+}
 
 Exit flush(Session& session, bool seal_now) {
   const auto exit = show(session, {"POST", seal_now ? "/operator/flush?seal=now" : "/operator/flush", {}, {}},

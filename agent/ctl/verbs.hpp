@@ -27,7 +27,7 @@ struct Session {
 
 Exit status(Session& session);
 Exit buckets(Session& session, bool balances);
-Exit outbox(Session& session);
+Exit outbox(Session& session, bool in_doubt);  // only those
 Exit flush(Session& session, bool seal_now);
 Exit verify(Session& session);
 Exit audit(Session& session);
@@ -74,6 +74,13 @@ struct StatementOrder {
   std::string upstream;  // that prints it; empty: meterd does
 };
 Exit statement(Session& session, const StatementOrder& order, const std::string& file);
+
+struct Resolution {
+  std::string id, reason;
+  bool is_delivered = false, is_not = false;  // one of them
+};
+Exit resolve(Session& session, const Resolution& resolution);
+Exit retry(Session& session, const std::string& id);
 
 struct Withdrawal {
   std::string id, reason;

@@ -131,6 +131,19 @@ Exit statement(Session& session, const StatementOrder& order, const std::string&
   return save(session, {"GET", target, {}, {}}, file, check_pdf);
 }
 
+Exit resolve(Session& session, const Resolution& resolution) {
+  const auto target = Target("/operator/resolve")
+                          .add("id", resolution.id)
+                          .add("verdict", resolution.is_delivered ? "delivered" : "not-delivered")
+                          .add("reason", resolution.reason)
+                          .text();
+  return show(session, {"POST", target, {}, {}}, render_resolved);
+}
+
+Exit retry(Session& session, const std::string& id) {
+  return show(session, {"POST", Target("/operator/retry").add("id", id).text(), {}, {}}, render_resolved);
+}
+
 Exit withdraw(Session& session, const Withdrawal& withdrawal) {
   const auto target =
       Target("/operator/withdraw").add("id", withdrawal.id).add("reason", withdrawal.reason).text();

@@ -37,6 +37,7 @@ Batcher::Counted Batcher::count(const meter::EventView& event, const platform::W
   std::optional<Refusal> refusal;
   Route* route = find_route(event, refusal);
   if (route == nullptr) return refused(*refusal);
+  if (!fits_places(*route, event.quantity)) return refused(Refusal::bad_quantity);
   const auto full = [&] {
     if (routes_.size() > known_routes) routes_.drop_last();  // it was made for this event
     return refused(Refusal::full);
@@ -59,6 +60,13 @@ Batcher::Counted Batcher::count(const meter::EventView& event, const platform::W
   window_.identified.push_back({route->sum, event.quantity});
   window_.ids.push_back(hash_(event.producer, event.id));
   return {std::nullopt, window_.identified.size() - 1};
+}
+
+bool Batcher::fits_places(const Route& route, const Quantity& quantity) const {
+  return std::all_of(route.legs.begin(), route.legs.end(), [&](const auto& leg) {
+    const int places = settings_.catalog->rule(leg.meter).places;
+    return places == Quantity::kPlaces || quantity.cut_to(places) == quantity;
+  });
 }
 
 std::optional<Refusal> Batcher::judge_content(const meter::EventView& event) {

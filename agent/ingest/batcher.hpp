@@ -138,6 +138,7 @@ class Batcher {
     std::uint64_t opened_places = 0;  // so far, when it was closed
   };
 
+  bool fits_places(const Route& route, const Quantity& quantity) const;
   static std::optional<meter::Refusal> judge_content(const meter::EventView& event);
   std::optional<meter::Refusal> judge(const meter::EventView& event, const platform::WallReading& now,
                                       WallTime& at) const;

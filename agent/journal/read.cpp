@@ -164,7 +164,8 @@ Result<std::vector<BucketRow>> read_buckets(const Journal& journal, std::size_t 
   return out;
 }
 
-Result<std::vector<StoredUsage>> read_outbox(const Journal& journal, std::size_t at_most) {
+Result<std::vector<StoredUsage>> read_outbox(const Journal& journal, std::size_t at_most,
+                                             std::optional<Lane> only) {
   auto txn = journal.begin_read();
   if (!txn) return txn.error();
   std::vector<UpstreamName> upstreams;
@@ -175,6 +176,7 @@ Result<std::vector<StoredUsage>> read_outbox(const Journal& journal, std::size_t
   if (!s) return s.error();
   std::vector<std::uint64_t> sequences;
   for (const Lane lane : {Lane::parked, Lane::in_doubt, Lane::delayed, Lane::ready, Lane::behind}) {
+    if (only && lane != *only) continue;
     for (const auto& upstream : upstreams) {
       s = each(*txn, outbox_prefix(upstream, lane), [&](std::string_view key, std::string_view) {
         if (auto fields = parse_outbox_key(key)) sequences.push_back(fields->entry.sequence);

@@ -56,7 +56,8 @@ Result<std::vector<UndatedRow>> read_undated(const Journal& journal, std::size_t
 Result<std::vector<AuditRecord>> read_audit(const Journal& journal, std::size_t at_most);  // latest first
 Result<std::vector<BalanceRow>> read_balances(const Journal& journal, std::size_t at_most);
 // Usages without an end: what needs an operator first (parked, in doubt), then what waits, oldest first.
-Result<std::vector<StoredUsage>> read_outbox(const Journal& journal, std::size_t at_most);
+Result<std::vector<StoredUsage>> read_outbox(const Journal& journal, std::size_t at_most,
+                                             std::optional<Lane> only = {});
 // WriteTransaction::unreconciled(), and those of one bucket.
 Result<std::vector<StoredUsage>> read_unreconciled(const Journal& journal, const UpstreamName& upstream,
                                                    std::uint64_t after, std::size_t at_most);

@@ -7,7 +7,7 @@ namespace meterd::journal {
 namespace {
 // Of the same subscription, behind the first one of a request: history lies in between.
 constexpr std::size_t kLookedAtPerUsage = 4;
-constexpr const char* kNoAnswer = "sent; meterd ended before its answer was known";
+constexpr const char* kNoAnswer = "sent; no answer is known";
 }  // namespace
 
 // In doubt before the first byte leaves: what a crash leaves of it needs no second look.

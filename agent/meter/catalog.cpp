@@ -44,9 +44,11 @@ std::string_view advice_for(Refusal refusal) {
     case Refusal::missing_subscription:
       return "The event names no subscription and its meter fixes none.";
     case Refusal::unknown_subscription:
-      return "This subscription or item price is not listed in a [[subscription]] of meterd.toml.";
+      return "This subscription or item price is not listed in a [[subscription]] of meterd.toml, or is no "
+             "installation's sid (XE...) where Twilio bills it.";
     case Refusal::bad_quantity:
-      return "The quantity must be a decimal above zero of at most 40 characters.";
+      return "The quantity must be a decimal above zero of at most 40 characters; with 26 places where it has a "
+             "unit_price.";
     case Refusal::bad_id:
       return "Names and ids are 1 to 100 bytes of UTF-8 without control characters.";
     case Refusal::too_old:
@@ -63,6 +65,12 @@ std::string_view advice_for(Refusal refusal) {
       break;
   }
   return "";
+}
+
+bool is_installation_sid(std::string_view text) {
+  constexpr std::size_t kLength = 34;
+  return text.size() == kLength && text.starts_with("XE") &&
+         text.find_first_not_of("0123456789abcdefABCDEF", 2) == std::string_view::npos;
 }
 
 Catalog::Catalog(std::vector<MeterRule> meters, const std::vector<SubscriptionRule>& subscriptions)
@@ -87,6 +95,8 @@ Catalog::Resolved Catalog::resolve(std::string_view event, std::string_view subs
     SeriesKey series{rule.upstream, rule.subscription ? *rule.subscription : SubscriptionId(subscription),
                      rule.item_price};
     if (!listed(series)) return {{}, Refusal::unknown_subscription};
+    if (rule.of_installations && !is_installation_sid(series.subscription.value()))
+      return {{}, Refusal::unknown_subscription};
     out.legs.push_back({std::move(series), index});
   }
   return out;

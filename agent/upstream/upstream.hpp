@@ -22,6 +22,7 @@ struct Traits {
   std::size_t batch = 1;             // usages of one subscription that a request may carry
   bool bills_money = false;          // a usage needs a charge, or a quantity that is an amount
   bool takes_credits = false;        // negative quantities
+  bool deletes = true;               // a usage can be taken back
   bool keeps_dates = true;           // else it bills on arrival, and the usage day is known here only
   bool lists = false;       // a subscription's usages can be listed, with the invoices that they are on
   bool statements = false;  // it prints an invoice's usages as a document

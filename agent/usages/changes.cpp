@@ -176,8 +176,9 @@ Result<Change> remove(WriteTransaction& txn, const Deletion& deletion, const Ide
   if (before->has_value()) return std::move(**before);
   auto found = txn.find_usage(deletion.id);
   if (!found) return found.error();
-  if (!found->has_value() || !is_served((*found)->record, rules) ||
-      (*found)->record.subscription_id() != deletion.subscription.value())
+  const bool is_seen = found->has_value() && (deletion.by_operator ? journal::is_listed((*found)->record)
+                                                                  : is_served((*found)->record, rules));
+  if (!is_seen || (*found)->record.subscription_id() != deletion.subscription.value())
     return refused(Why::not_found, "id",
                    "there is no usage " + deletion.id.value() +
                        (deletion.subscription.empty() ? "" : " in this subscription"));
@@ -203,6 +204,9 @@ Result<Change> remove(WriteTransaction& txn, const Deletion& deletion, const Ide
   if (target == rules.context->targets.end())
     return refused(Why::not_changeable, "id",
                    "its upstream " + stored.record.upstream() + " is not configured, so it cannot be asked");
+  if (!target->second.vendor->traits().deletes)
+    return refused(Why::not_changeable, "id",
+                   "the upstream " + stored.record.upstream() + " has it, and takes nothing back");
   const auto request = flush::record_of(
       target->second.vendor->encode_delete(journal::usage_of(stored.record), around.fresh_id.value()));
   auto asked = txn.request_deletion(stored.sequence, request, around.now);

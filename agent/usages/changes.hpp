@@ -24,7 +24,7 @@ enum class Why : std::uint8_t {
   not_found,             // no such usage in that subscription
   invoiced,              // cannot be deleted any more
   in_doubt,              // whether the upstream has it is not known: an operator resolves that first
-  not_changeable,        // its upstream is not configured any more
+  not_changeable,        // its upstream is not configured any more, or its state does not allow it
 };
 struct Refusal {
   Why why = Why::not_found;
@@ -56,9 +56,24 @@ Result<Change> create(journal::WriteTransaction& txn, const Draft& draft, const 
 struct Deletion {
   SubscriptionId subscription;
   UsageId id;
+  bool by_operator = false;  // who sees the usages of every upstream
 };
 Result<Change> remove(journal::WriteTransaction& txn, const Deletion& deletion, const IdempotencyKey& key,
                       const Surroundings& around);
+
+struct Act {  // of an operator
+  std::string by, reason;
+};
+
+// In doubt: whether the upstream has it, as an operator found out; not delivered: it is sent again. Parked: it is
+// tried again.
+struct Resolution {
+  enum class Verdict : std::uint8_t { delivered, not_delivered, retry };
+  UsageId id;
+  Verdict verdict = Verdict::delivered;
+};
+Result<Change> resolve(journal::WriteTransaction& txn, const Resolution& resolution, const Act& act,
+                       const Surroundings& around);
 
 // What the key was answered with before, or refused; an empty answer: nothing yet.
 Result<Change> replay(journal::WriteTransaction& txn, const IdempotencyKey& key, const Surroundings& around);

@@ -89,11 +89,24 @@ asio::awaitable<Result<Change>> Collection::withdraw(UsageId id, Act act, Render
     auto found = txn.find_usage(id);
     if (!found) return found.error();
     const SubscriptionId subscription(found->has_value() ? (*found)->record.subscription_id() : "");
-    auto done = usages::remove(txn, {subscription, id}, {}, around);
+    auto done = usages::remove(txn, {subscription, id, true}, {}, around);
     if (!done || done->refusal) return done;
     auto audited = txn.put_audit({act.by, "withdraw", "usage " + id.value() + ": " + act.reason}, around.now);
     if (!audited) return audited.error();
     return done;
+  };
+  co_return co_await commit(std::move(apply), std::move(render));
+}
+
+asio::awaitable<Result<Change>> Collection::resolve(Resolution resolution, Act act, Render render) {
+  const auto read = [this, id = resolution.id] { return journal::read_usage(deps_.journal, id); };
+  auto found = co_await platform::run_on(deps_.reader, read);
+  if (!found) co_return found.error();
+  if (found->has_value() && deps_.is_sending((*found)->sequence))
+    co_return Error{Code::retry, "it is being sent: its answer may come yet"};
+  Apply apply = [resolution = std::move(resolution), act = std::move(act)](journal::WriteTransaction& txn,
+                                                                           const Surroundings& around) {
+    return usages::resolve(txn, resolution, act, around);
   };
   co_return co_await commit(std::move(apply), std::move(render));
 }

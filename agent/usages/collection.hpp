@@ -19,10 +19,6 @@
 
 namespace meterd::usages {
 
-struct Act {  // of an operator
-  std::string by, reason;
-};
-
 class Collection {
  public:
   struct Dependencies {
@@ -34,6 +30,8 @@ class Collection {
     std::function<bool()> take_room;  // for one more usage; false: the journal is full
     // Seals what was counted up to now into the buckets that are wanted.
     std::function<boost::asio::awaitable<Status>(std::function<bool(const meter::BucketKey&)>)> seal_now;
+    // Whether the usage of that sequence is on its way at this moment.
+    std::function<bool(std::uint64_t)> is_sending;
   };
   Collection(Dependencies dependencies, std::shared_ptr<const Rules> rules);
 
@@ -49,6 +47,9 @@ class Collection {
 
   // An operator gives the usage up, with an audit: as a caller's deletion, in whichever subscription it is.
   boost::asio::awaitable<Result<Change>> withdraw(UsageId id, Act act, Render render);
+
+  // An operator decides of a usage that is in doubt or parked, with an audit.
+  boost::asio::awaitable<Result<Change>> resolve(Resolution resolution, Act act, Render render);
 
   // What the key was answered with before, or refused; an empty answer: nothing yet.
   boost::asio::awaitable<Result<Change>> replay(IdempotencyKey key);

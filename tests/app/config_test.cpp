@@ -121,9 +121,18 @@ TEST_F(ConfigLoad, AcceptsTheContractsExample) {
   EXPECT_EQ(config->interfaces[0].direction, "both");
 }
 
-TEST_F(ConfigLoad, RefusesATwilioUpstreamAndNothingElseOfIt) {
-  EXPECT_EQ(errors(std::string(kExample) + kTwilio),
-            "meterd.toml:62: upstream.kind: kind \"twilio-v1\" is not available in this version of meterd");
+TEST_F(ConfigLoad, TakesATwilioUpstreamWithItsPrice) {
+  const auto config = load(std::string(kExample) + kTwilio);
+  ASSERT_TRUE(config) << config.error().message;
+  ASSERT_EQ(config->upstreams.size(), 2U);
+  const auto& upstream = config->upstreams[1];
+  EXPECT_EQ(upstream.kind, UpstreamKind::twilio_v1);
+  EXPECT_EQ(upstream.token.reveal(), "secret");
+  EXPECT_EQ(upstream.batch, 100U);
+  EXPECT_EQ(upstream.decimals, 2U);
+  EXPECT_EQ(upstream.in_doubt, "hold");
+  EXPECT_EQ(config->twilio_v1_upstream.value(), "marketplace");
+  EXPECT_EQ(config->meters.back().unit_price, *Quantity::parse("0.0075"));
 }
 
 TEST_F(ConfigLoad, GivesEveryKeyItsDefault) {

@@ -11,6 +11,8 @@ _meterctl_options() {
         usages) echo --subscription --item-price --invoice --source --from --to --limit ;;
         invoice) echo --invoice --subscription --item-price --until ;;
         statement) echo --invoice --from --to --subscription --upstream ;;
+        outbox) echo --in-doubt ;;
+        resolve) echo --delivered --not-delivered --reason ;;
         withdraw) echo --reason ;;
         fsck) echo --directory --salvage ;;
         restore) echo --directory ;;
@@ -20,7 +22,7 @@ _meterctl_options() {
 _meterctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
     local verbs='status report buckets outbox flush date audit verify reconcile backup'
-    verbs+=' usages invoice statement withdraw restore fsck'
+    verbs+=' usages invoice statement resolve retry withdraw restore fsck'
     local everywhere='--socket --timeout --json --help'
     local verb='' word i choices
     COMPREPLY=()
@@ -78,7 +80,7 @@ _meterctl() {
         choices="$(_meterctl_options "$verb") $everywhere"
         if [[ $cur != -* ]]; then
             case $verb in
-                report | date | withdraw) return ;;  # an event's name, a boot, an id
+                report | date | resolve | retry | withdraw) return ;;  # an event's name, a boot, an id
                 invoice) choices='open close void delete' ;;
                 backup | restore | statement)
                     compopt -o filenames 2>/dev/null

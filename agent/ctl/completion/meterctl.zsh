@@ -24,6 +24,8 @@ _meterctl() {
         'usages:single usages, and what became of them'
         'invoice:bill the usages of a term, where no upstream does'
         'statement:print usages as PDF'
+        'resolve:decide of a usage that is in doubt'
+        'retry:send a parked usage again'
         'withdraw:give a usage up'
         'restore:make a journal of a backup'
         'fsck:what is damaged in a journal, while meterd is stopped'
@@ -50,6 +52,14 @@ _meterctl() {
             '--directory[the directory of the journal]:directory:_files -/'
             '1:backup:_files'
         ) ;;
+        outbox) words_of=('--in-doubt[only those in doubt]') ;;
+        resolve) words_of=(
+            '--delivered[the upstream has it]'
+            '--not-delivered[it has not: send it again]'
+            '--reason[how you know, for the audit]:reason: '
+            '1:usage: '
+        ) ;;
+        retry) words_of=('1:usage: ') ;;
         flush) words_of=('--now[seal the open buckets first]') ;;
         date) words_of=('--day[the usage day]:day, such as 2026-11-22: ' '1:boot: ') ;;
         usages) words_of=(

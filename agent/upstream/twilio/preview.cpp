@@ -10,7 +10,7 @@ class Preview final : public NoReadBack {
  public:
   explicit Preview(std::string base_path) : base_path_(std::move(base_path)) {}
 
-  Traits traits() const override { return {.takes_credits = true, .keeps_dates = false}; }
+  Traits traits() const override { return {.takes_credits = true, .deletes = false, .keeps_dates = false}; }
 
   HttpRequest encode_create(const meter::Usage& usage) const override {
     HttpRequest request;

@@ -18,7 +18,9 @@ class V1 final : public NoReadBack {
  public:
   V1(std::string base_path, std::size_t batch) : base_path_(std::move(base_path)), batch_(batch) {}
 
-  Traits traits() const override { return {.batch = batch_, .bills_money = true, .keeps_dates = false}; }
+  Traits traits() const override {
+    return {.batch = batch_, .bills_money = true, .deletes = false, .keeps_dates = false};
+  }
 
   HttpRequest encode_create(const meter::Usage& usage) const override {
     HttpRequest request;

@@ -1,0 +1,244 @@
+"""Twilio's two usage APIs as upstreams, which can neither be asked twice nor asked what they have: nothing is charged
+twice, and what nobody can tell is shown to the last digit."""
+
+import json
+from decimal import Decimal
+
+from contract_case import ContractTest, words
+from harness import wait_until
+from verdict import exact_sum
+
+EXIT_FINE, EXIT_FAILED, EXIT_ATTENTION = 0, 1, 4
+ACCOUNT, TOKEN = "AC0123456789abcdef0123456789abcdef", "test_token"
+FIRST, SECOND = "XE" + "a" * 32, "XE" + "b" * 32  # installations
+PRICE = Decimal("0.0075")
+# What leaves nothing in doubt: nothing was charged, and the client may know it.
+CERTAIN = ("error_429", "error_429_bare", "partial", "float_total", "delay", "slow")
+
+
+def billing_sid(number):
+    return f"BI{number:032x}"
+
+
+class AtTwilio(ContractTest):
+    kind = "twilio-v1"
+
+    def setUp(self):
+        super().setUp()
+        self.sandbox = self.make_sandbox()
+        token = self.directory / "token"
+        token.touch(mode=0o600)
+        token.write_text(TOKEN + "\n")
+
+    def begin(self, meters=1, **keys):
+        """Meter n counts the event `e<n>` as billing sid n."""
+        own = "".join(f"{name} = {value}\n" for name, value in keys.items())
+        price = f'unit_price = "{PRICE}"\n' if self.kind == "twilio-v1" else ""
+        rules = "".join(f'[[meter]]\nevent = "e{n}"\nitem_price = "{billing_sid(n)}"\n{price}' for n in range(meters))
+        upstream = f"""[[upstream]]
+name = "marketplace"
+kind = "{self.kind}"
+url = "http://127.0.0.1:{self.sandbox.port}"
+account = "{ACCOUNT}"
+token = {{ file = "{self.directory}/token" }}
+{own}"""
+        self.device.config_file.write_text(self.device.config(()) + upstream + rules)
+        self.device.start()
+
+    def count(self, quantity, event="e0", subscription=FIRST):
+        report = ("report", event, "--subscription", subscription, "--quantity", str(quantity), "--ack", "committed")
+        code, text = self.device.ctl(*report)
+        self.assertEqual(code, EXIT_FINE, text)
+
+    def flush(self):
+        self.assertEqual(self.device.ctl("flush", "--now")[0], EXIT_FINE)
+
+    def bill(self, quantity, **options):
+        """Counted, sealed and sent, whatever that comes to."""
+        self.count(quantity, **options)
+        self.flush()
+
+    def outbox(self, *options):
+        return json.loads(self.device.ctl("--json", "outbox", *options)[1])["outbox"]
+
+    def wait_for(self, state, count=1):
+        return wait_until(f"{count} usages are {state}", lambda: self.rows(state, count), 20)
+
+    def rows(self, state, count):
+        rows = [row for row in self.outbox() if row["state"] == state]
+        return rows if len(rows) == count else None
+
+    def charged(self):
+        """What the sandbox has charged, in all."""
+        return exact_sum(Decimal(row["quantity"]) for row in self.sandbox.ledger()["charge_totals"])
+
+    def requests(self):
+        return [request for request in self.sandbox.requests() if request["path"].endswith("/Usage")]
+
+    def assert_sound(self):
+        code, text = self.device.ctl("verify")
+        self.assertEqual(code, EXIT_FINE, text)
+
+
+class TwilioUsage(AtTwilio):
+    def test_units_become_money_and_what_rounding_leaves_is_carried_on(self):
+        self.begin()
+        for _ in range(4):
+            self.bill(1)  # 0.0075
+            self.device.drain(20)
+        self.assertEqual(self.charged(), Decimal("0.03"))
+        self.bill("1646.5")
+        self.device.drain(20)
+        self.assertEqual(self.charged(), Decimal("12.37"), "1650.5 units are 12.37875")
+        (row,) = self.sandbox.ledger()["charge_totals"]
+        self.assertEqual((row["installation"], row["sid"]), (FIRST, billing_sid(0)))
+        balances = self.device.balances().values()
+        self.assertEqual(exact_sum(Decimal(row["delivered"]) for row in balances), Decimal("1650.5"))
+        self.assertLess(row["charges"], 5, "an amount of nothing is not sent")
+        self.assert_sound()
+
+    def test_many_items_of_an_installation_go_in_one_request(self):
+        self.begin(meters=150, batch=100)
+        self.sandbox.set_faults({"script": ["error_429"], "retry_after": "2"})  # all of them wait together
+        for n in range(150):
+            self.count(n + 2, event=f"e{n}")
+        self.count(1000, subscription=SECOND)
+        self.flush()
+        self.device.drain(30)
+        sizes = [len(request["charges"]) for request in self.requests() if request["status"] == 202]
+        self.assertEqual(sum(sizes), 151)
+        self.assertLessEqual(len(sizes), 4)
+        exact = exact_sum((Decimal(n + 2) * PRICE).quantize(Decimal("0.01"), "ROUND_DOWN") for n in range(150))
+        self.assertEqual(self.charged(), exact + 1000 * PRICE)
+
+    def test_each_fault_charges_once_or_is_in_doubt(self):
+        self.begin()
+        counted = 0
+        for kind in ("drop_before", "drop_after", "reset_before", "reset_after", "truncate", "garbage", "garbage_json",
+                     "error_500", "error_500_after", "error_503", "error_502_html", "captive_portal",
+                     "captive_redirect", "wrong_total", "fewer_items", "wrong_type", *CERTAIN):
+            with self.subTest(kind):
+                before = self.charged()
+                self.sandbox.set_faults({"script": [kind], "retry_after": "1", "delay_seconds": 0.3})
+                self.bill(400)  # 3.00
+                counted += 3
+                if kind in CERTAIN:
+                    self.sandbox.steer("advance", seconds=120)
+                    self.device.drain(90)
+                    self.assertEqual(self.charged() - before, 3)
+                    continue
+                (row,) = self.wait_for("in_doubt")
+                self.assertEqual((row["amount"], row["quantity"], row["attempts"]), ("3", "400", 1))
+                was_charged = self.charged() > before
+                code, text = self.device.ctl("outbox", "--in-doubt")
+                self.assertEqual(code, EXIT_ATTENTION)
+                self.assertIn("amount 3, sent ", words(text))
+                self.bill(800, subscription=SECOND)  # others go on
+                counted += 6
+                self.device.ctl("flush")
+                wait_until("the next one is charged", lambda: self.charged() >= before + 6, 20)
+                self.assertEqual([one["id"] for one in self.outbox()], [row["id"]], "nothing is sent again by itself")
+                answer = "--delivered" if was_charged else "--not-delivered"
+                resolve = ("resolve", row["id"], answer, "--reason", f"the console says so: {kind}")
+                self.assertEqual(self.device.ctl(*resolve)[0], EXIT_FINE)
+                self.device.drain(20)
+                self.assertEqual(self.charged() - before, 9)
+        self.assertEqual(self.charged(), counted)
+        self.assertIn("the console says so: garbage_json", words(self.device.ctl("audit")[1]))
+        self.assert_sound()
+
+    def test_what_was_left_out_of_an_answer_is_sent_again_and_nothing_else(self):
+        self.begin(meters=7)
+        self.sandbox.set_faults({"script": ["error_429", "partial"], "retry_after": "1"})
+        for n in range(7):
+            self.count(400, event=f"e{n}")
+        self.flush()
+        self.device.drain(30)
+        self.assertEqual(self.charged(), 21)
+        self.assertEqual(sorted(row["charges"] for row in self.sandbox.ledger()["charge_totals"]), [1] * 7)
+
+    def test_of_a_refused_request_only_what_is_wrong_is_parked(self):
+        self.begin(meters=3)
+        self.sandbox.set_faults({"script": ["error_429", "error_400", "ok", "error_400", "ok"], "retry_after": "1"})
+        for n in range(3):
+            self.count(400, event=f"e{n}")
+        self.flush()
+        (row,) = self.wait_for("parked")
+        wait_until("the others are charged", lambda: self.charged() == 6, 20)
+        code, text = self.device.ctl("retry", row["id"])
+        self.assertEqual(code, EXIT_FINE, text)
+        self.device.drain(20)
+        self.assertEqual(self.charged(), 9)
+
+    def test_nothing_that_is_certain_may_be_resolved(self):
+        self.begin()
+        code, text = self.device.ctl("resolve", "nobody", "--delivered", "--reason", "r")
+        self.assertEqual(code, EXIT_FAILED)
+        self.assertIn("there is no usage nobody", text)
+        self.sandbox.set_faults({"script": ["error_403"]})
+        self.bill(400)
+        (row,) = self.wait_for("waiting")
+        code, text = self.device.ctl("resolve", row["id"], "--delivered", "--reason", "r")
+        self.assertEqual(code, EXIT_FAILED)
+        self.assertIn("is waiting, not in doubt", words(text))
+        self.assertEqual(self.device.ctl("retry", row["id"])[0], EXIT_FAILED)
+        self.assertEqual(self.charged(), 0)
+
+    def test_a_kill_while_a_request_is_answered_leaves_it_in_doubt(self):
+        self.begin()
+        self.sandbox.set_faults({"script": ["delay"], "delay_seconds": 5})
+        self.bill(400)
+        wait_until("it is charged", lambda: self.charged() == 3, 20)
+        self.device.kill()
+        self.device.start()
+        (row,) = self.wait_for("in_doubt")
+        self.assertIn("no answer is known", row["last_error"])
+        self.assertEqual(self.device.ctl("status")[0], EXIT_ATTENTION)
+        code, text = self.device.ctl("withdraw", row["id"], "--reason", "r")
+        self.assertEqual(code, EXIT_FAILED)
+        self.assertIn("resolve it first", words(text))
+        self.device.ctl("resolve", row["id"], "--delivered", "--reason", "the console has it")
+        self.assertEqual(self.outbox(), [])
+        self.assertEqual(self.charged(), 3)
+        code, text = self.device.ctl("withdraw", row["id"], "--reason", "r")
+        self.assertEqual(code, EXIT_FAILED)
+        self.assertIn("takes nothing back", words(text))
+
+    def test_a_declared_policy_decides_and_says_so(self):
+        for policy, charged in (("resend", 6), ("assume-delivered", 3)):
+            with self.subTest(policy):
+                self.device = self.make_device(policy)
+                self.begin(in_doubt=f'"{policy}"')
+                before = self.charged()
+                self.sandbox.set_faults({"script": ["drop_after"]})
+                self.bill(400)
+                self.device.drain(30)
+                self.assertEqual(self.charged() - before, charged)
+                self.assertIn(f'in_doubt = "{policy}"', words(self.device.ctl("audit")[1]))
+                self.terminate()
+
+    def test_what_no_installation_has_is_refused(self):
+        self.begin()
+        code, text = self.device.ctl("report", "e0", "--subscription", "sub_1")
+        self.assertEqual(code, EXIT_FAILED)
+        self.assertIn("installation's sid", words(text))
+        code, text = self.device.ctl("report", "e0", "--subscription", FIRST, "--quantity", "0." + "0" * 26 + "1")
+        self.assertEqual(code, EXIT_FAILED)
+        self.assertIn("bad_quantity", text)
+
+
+class TwilioPreviewUsage(AtTwilio):
+    kind = "twilio-preview"
+
+    def test_units_are_charged_one_usage_a_request(self):
+        self.begin(meters=2)
+        self.bill("2.5")
+        self.bill(7, event="e1")
+        self.device.drain(20)
+        self.assertEqual(self.charged(), Decimal("9.5"))
+        self.assertEqual([request["status"] for request in self.requests()], [202, 202])
+        self.sandbox.set_faults({"script": ["drop_after"]})
+        self.bill(1)
+        (row,) = self.wait_for("in_doubt")
+        self.assertEqual(row["quantity"], "1")
+        self.assertEqual(self.charged(), Decimal("10.5"))
