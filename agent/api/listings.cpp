@@ -91,19 +91,20 @@ std::string outbox_json(const std::vector<journal::StoredUsage>& rows, const std
   json::array out;
   for (const auto& row : rows) {
     const auto& record = row.record;
-    out.push_back(json::object{{"id", record.id()},
-                               {"upstream", record.upstream()},
-                               {"subscription_id", record.subscription_id()},
-                               {"item_price_id", record.item_price_id()},
-                               {"usage_date", record.usage_date()},
-                               {"quantity", record.quantity()},
-                               {"amount", record.amount().empty() ? json::value(nullptr) : json::value(record.amount())},
-                               {"state", name_of(journal::state_of(record))},
-                               {"attempts", record.attempts()},
-                               {"last_attempt", instant(record.last_attempt_ms())},
-                               {"next_attempt", next_attempt(record, now)},
-                               {"last_error", record.last_error()},
-                               {"deletes", record.deletes() != 0}});
+    out.push_back(json::object{
+        {"id", record.id()},
+        {"upstream", record.upstream()},
+        {"subscription_id", record.subscription_id()},
+        {"item_price_id", record.item_price_id()},
+        {"usage_date", record.usage_date()},
+        {"quantity", record.quantity()},
+        {"amount", record.amount().empty() ? json::value(nullptr) : json::value(record.amount())},
+        {"state", name_of(journal::state_of(record))},
+        {"attempts", record.attempts()},
+        {"last_attempt", instant(record.last_attempt_ms())},
+        {"next_attempt", next_attempt(record, now)},
+        {"last_error", record.last_error()},
+        {"deletes", record.deletes() != 0}});
   }
   json::array names;
   for (const auto& name : held) names.emplace_back(name.value());

@@ -31,7 +31,8 @@ Response answer_of(Result<usages::Change> done) {
   if (!done) return from_error(done.error());
   if (done->refusal) {
     const bool unknown = done->refusal->why == usages::Why::not_found;
-    return error_response(unknown ? 404 : 409, unknown ? "not_found" : "rejected", done->refusal->message + ".");
+    return error_response(unknown ? 404 : 409, unknown ? "not_found" : "rejected",
+                          done->refusal->message + ".");
   }
   Response response;
   response.body = std::move(done->answer);
@@ -163,10 +164,9 @@ asio::awaitable<Response> OperatorUsages::resolve(const Request& request) {
   if (!is_clean_text(reason, kReasonMax)) co_return bad("Say why: a reason of 1 to 200 bytes, in one line.");
   if (!retries && verdict != "delivered" && verdict != "not-delivered")
     co_return bad("verdict is delivered or not-delivered.");
-  const usages::Resolution resolution{
-      UsageId(id), retries                  ? Verdict::retry
-                   : verdict == "delivered" ? Verdict::delivered
-                                            : Verdict::not_delivered};
+  const usages::Resolution resolution{UsageId(id), retries                  ? Verdict::retry
+                                                   : verdict == "delivered" ? Verdict::delivered
+                                                                            : Verdict::not_delivered};
   usages::Act act{request.peer, reason};
   auto done = co_await collection_.resolve(resolution, std::move(act), with_state);
   co_return answer_of(std::move(done));

@@ -168,7 +168,8 @@ asio::awaitable<Response> Routes::operators(const Request& request) {
   }
   if (request.path == "/operator/outbox") {
     const auto state = request.parameter("state");
-    if (state && *state != "in_doubt") co_return error_response(400, "malformed", "state is in_doubt, or none.");
+    if (state && *state != "in_doubt")
+      co_return error_response(400, "malformed", "state is in_doubt, or none.");
     const auto only = state ? std::optional(journal::Lane::in_doubt) : std::nullopt;
     const auto read = [&journal, only] { return read_outbox(journal, limits::kListRowsMax, only); };
     auto rows = co_await platform::run_on(deps_.reader, read);

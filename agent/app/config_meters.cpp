@@ -35,7 +35,8 @@ void load_upstream_of(Section& table, const Config& config, UpstreamName& out) {
 
 // What the vendor bills is money.
 void load_unit_price(Section& table, const MeterConfig& meter) {
-  const std::string what = R"(the price of one unit, above zero and with at most 12 places, such as "0.0075")";
+  const std::string what =
+      R"(the price of one unit, above zero and with at most 12 places, such as "0.0075")";
   table.require("unit_price", what);
   if (!meter.unit_price) return;
   if (meter.unit_price->is_zero() || meter.unit_price->cut_to(meter::kPricePlacesMax) != *meter.unit_price)
@@ -57,7 +58,8 @@ void load_pricing(Section& table, const Config& config, MeterConfig& out) {
   if (kind == UpstreamKind::twilio_v1) load_unit_price(table, out);
   const bool installations = kind == UpstreamKind::twilio_v1 || kind == UpstreamKind::twilio_preview;
   if (installations && out.subscription && !meter::is_installation_sid(out.subscription->value()))
-    table.error("subscription", "Twilio bills an installation: expected its sid, \"XE\" and 32 hexadecimal digits");
+    table.error("subscription",
+                "Twilio bills an installation: expected its sid, \"XE\" and 32 hexadecimal digits");
 }
 
 bool may_share_subscription(const MeterConfig& a, const MeterConfig& b) {

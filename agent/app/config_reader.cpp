@@ -225,7 +225,6 @@ const TomlNode* Section::secret_source(std::string_view key) {
   return nullptr;
 }
 
-
 void Section::secret(std::string_view key, Secret& out) {
   const auto* source = secret_source(key);
   if (source == nullptr) return;

@@ -83,10 +83,13 @@ void load_chargebee(Section& table, UpstreamConfig& out) {
 void load_twilio(Section& table, UpstreamConfig& out) {
   std::uint64_t batch = out.batch;
   std::uint64_t decimals = out.decimals;
-  table.require("account", R"(the account sid, "AC" and 32 hexadecimal digits, or an API key's, "SK" and 32)");
+  table.require("account",
+                R"(the account sid, "AC" and 32 hexadecimal digits, or an API key's, "SK" and 32)");
   load_twilio_account(table, "account", out.account);
-  table.require("token", R"(the auth token, or the API key's secret, as { file = "/PATH" }, { credential = "NAME" } or )"
-                         R"({ env = "NAME" })");
+  table.require(
+      "token",
+      R"(the auth token, or the API key's secret, as { file = "/PATH" }, { credential = "NAME" } or )"
+      R"({ env = "NAME" })");
   table.secret("token", out.token);
   table.unsigned_integer("batch", 1, 1'000, batch);
   table.unsigned_integer("decimals", 0, 9, decimals);
@@ -95,7 +98,8 @@ void load_twilio(Section& table, UpstreamConfig& out) {
   out.decimals = static_cast<std::uint32_t>(decimals);
   for (const char* key : {"batch", "decimals"})
     if (table.has(key) && out.kind == UpstreamKind::twilio_preview)
-      table.error(key, "belongs to an upstream of kind \"twilio-v1\": Preview takes one quantity of units a request");
+      table.error(
+          key, "belongs to an upstream of kind \"twilio-v1\": Preview takes one quantity of units a request");
   table.take("key");
   if (table.has("key"))
     table.error("key", "belongs to an upstream of kind \"chargebee\"; here it is `token`");

@@ -38,7 +38,7 @@ class Deliveries {
   boost::asio::awaitable<bool> join(Milliseconds at_most);  // of all together; true when all have ended
   void abandon();
 
-  bool is_sending(std::uint64_t sequence) const;  // at an upstream that can be asked only once
+  bool is_sending(std::uint64_t sequence) const;        // at an upstream that can be asked only once
   std::vector<const flush::Flusher*> flushers() const;  // those that are about to end included
 
  private:

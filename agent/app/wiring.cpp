@@ -37,7 +37,8 @@ flush::Target target_of(const UpstreamConfig& config) {
 }
 
 // What money costs its units; events with more places than leave the amount exact are refused.
-void put_price(const Config& config, const MeterConfig& meter, flush::Target& target, meter::MeterRule& rule) {
+void put_price(const Config& config, const MeterConfig& meter, flush::Target& target,
+               meter::MeterRule& rule) {
   for (const auto& upstream : config.upstreams) {
     if (upstream.name != meter.upstream) continue;
     rule.of_installations =

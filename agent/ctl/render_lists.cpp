@@ -61,7 +61,8 @@ Lines outbox_block(const json::object& row) {
   const auto next = text_or_empty(row, "next_attempt");
   if (text_in(row, "state") == "waiting") delivery += next.empty() ? ", due now" : ", next " + next;
   if (const auto amount = text_or_empty(row, "amount"); !amount.empty()) delivery += ", amount " + amount;
-  if (const auto last = text_or_empty(row, "last_attempt"); !last.empty() && text_in(row, "state") == "in_doubt")
+  if (const auto last = text_or_empty(row, "last_attempt");
+      !last.empty() && text_in(row, "state") == "in_doubt")
     delivery += ", sent " + last;
   append(lines, wrap_words(delivery, {2, 4}));
   if (const auto error = text_or_empty(row, "last_error"); !error.empty())

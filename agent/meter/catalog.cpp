@@ -47,7 +47,8 @@ std::string_view advice_for(Refusal refusal) {
       return "This subscription or item price is not listed in a [[subscription]] of meterd.toml, or is no "
              "installation's sid (XE...) where Twilio bills it.";
     case Refusal::bad_quantity:
-      return "The quantity must be a decimal above zero of at most 40 characters; with 26 places where it has a "
+      return "The quantity must be a decimal above zero of at most 40 characters; with 26 places where it "
+             "has a "
              "unit_price.";
     case Refusal::bad_id:
       return "Names and ids are 1 to 100 bytes of UTF-8 without control characters.";

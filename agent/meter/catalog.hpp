@@ -21,8 +21,8 @@ struct MeterRule {
   ItemPriceId item_price;
   std::optional<SubscriptionId> subscription;  // fixed here, or carried by each event
   TimeZone zone;
-  bool of_installations = false;      // its subscriptions are installations (Twilio)
-  int places = Quantity::kPlaces;     // that an event's quantity may have: more would not give an exact amount
+  bool of_installations = false;   // its subscriptions are installations (Twilio)
+  int places = Quantity::kPlaces;  // that an event's quantity may have: more would not give an exact amount
 };
 
 // Twilio's sid of an installation (seed 001: ^XE[0-9a-fA-F]{32}$).

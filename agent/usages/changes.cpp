@@ -177,7 +177,7 @@ Result<Change> remove(WriteTransaction& txn, const Deletion& deletion, const Ide
   auto found = txn.find_usage(deletion.id);
   if (!found) return found.error();
   const bool is_seen = found->has_value() && (deletion.by_operator ? journal::is_listed((*found)->record)
-                                                                  : is_served((*found)->record, rules));
+                                                                   : is_served((*found)->record, rules));
   if (!is_seen || (*found)->record.subscription_id() != deletion.subscription.value())
     return refused(Why::not_found, "id",
                    "there is no usage " + deletion.id.value() +

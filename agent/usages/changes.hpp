@@ -65,8 +65,8 @@ struct Act {  // of an operator
   std::string by, reason;
 };
 
-// In doubt: whether the upstream has it, as an operator found out; not delivered: it is sent again. Parked: it is
-// tried again.
+// In doubt: whether the upstream has it, as an operator found out; not delivered: it is sent again. Parked:
+// it is tried again.
 struct Resolution {
   enum class Verdict : std::uint8_t { delivered, not_delivered, retry };
   UsageId id;

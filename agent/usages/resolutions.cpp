@@ -23,7 +23,9 @@ Result<Change> resolve(journal::WriteTransaction& txn, const Resolution& resolut
                   false};
   const auto sequence = (*found)->sequence;
   const bool delivered = resolution.verdict == Resolution::Verdict::delivered;
-  const std::string what = retries ? "retry" : delivered ? "resolve as delivered" : "resolve as not delivered";
+  const std::string what = retries     ? "retry"
+                           : delivered ? "resolve as delivered"
+                                       : "resolve as not delivered";
   const auto note = what + " (" + act.by + "): " + act.reason + "; before: " + (*found)->record.last_error();
   const Status moved = delivered ? txn.deliver(sequence, note, around.now) : txn.retry(sequence, {}, note);
   if (!moved) return moved.error();

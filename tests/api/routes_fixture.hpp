@@ -20,7 +20,7 @@ class RoutesTest : public ::testing::Test {
             bench_.journal(), bench_.committer(), bench_.loop().get_executor(), bench_.clock(), random_,
             [this] { return has_room_; },
             [](const auto&) -> boost::asio::awaitable<meterd::Status> { co_return meterd::Status(); },
-                                         [](std::uint64_t) { return false; }},
+            [](std::uint64_t) { return false; }},
         rules());
     boost::asio::co_spawn(bench_.loop(), collection_->run(), boost::asio::detached);
     routes_.emplace(

@@ -223,6 +223,40 @@ TEST_F(ConfigErrors, CheckEachMeter) {
         "\"-1\""}});
 }
 
+TEST_F(ConfigErrors, CheckWhatTwilioBills) {
+  const auto twilio = [](const std::string& kind, const std::string& lines) {
+    return "[[upstream]]\nkind = \"" + kind +
+           "\"\nurl = \"https://a.b\"\naccount = \"SK0123456789abcdef0123456789abcdef\"\n"
+           "token = { credential = \"k\" }\n" +
+           lines;
+  };
+  const std::string price =
+      "expected the price of one unit, above zero and with at most 12 places, such as \"0.0075\"";
+  const std::string v1 = twilio("twilio-v1", "");
+  const auto sixth = [](const std::string& price_text) {
+    return meter("unit_price = \"" + price_text + "\"");
+  };
+  expect({{v1 + meter(""), "6: meter.unit_price: " + price + "; it is missing"},
+          {v1 + sixth("0"), "9: meter.unit_price: " + price + "; found \"0\""},
+          {v1 + sixth("0.0000000000001"), "9: meter.unit_price: " + price + "; found \"0.0000000000001\""},
+          {v1 + sixth("1") + "[[meter]]\nevent = \"f\"\nitem_price = \"p\"\nunit_price = \"2\"\n",
+           "13: meter.unit_price: \"p\" has another price in another [[meter]]; one item price has one"},
+          {v1 + sixth("1") + "subscription = \"sub_1\"\n",
+           "10: meter.subscription: Twilio bills an installation: expected its sid, \"XE\" and 32 "
+           "hexadecimal digits"},
+          {twilio("twilio-preview", "batch = 2\n"),
+           "6: upstream.batch: belongs to an upstream of kind \"twilio-v1\": Preview takes one quantity of "
+           "units a "
+           "request"},
+          {twilio("twilio-v1", "key = { credential = \"k\" }\n"),
+           "6: upstream.key: belongs to an upstream of kind \"chargebee\"; here it is `token`"},
+          {twilio("twilio-v1", "in_doubt = \"guess\"\n"),
+           "6: upstream.in_doubt: expected \"hold\", \"resend\" or \"assume-delivered\"; found \"guess\""}});
+  EXPECT_EQ(errors(v1 + sixth("0.000000000001") + "subscription = \"XE0123456789abcdefABCDEF0123456789\"\n"),
+            "");
+  EXPECT_EQ(errors(twilio("twilio-preview", "in_doubt = \"resend\"\n") + meter("")), "");
+}
+
 TEST_F(ConfigErrors, CheckEachSubscriptionAndSource) {
   const std::string source = "[[source]]\nname = \"wwan0\"\nevent = \"e\"\n";
   expect({{"[[subscription]]\nid = \"s\"\n",
@@ -259,7 +293,12 @@ TEST_F(ConfigErrors, CheckWhereTheDevicesOwnApisLead) {
        {"[api]\nchargebee_upstream = \"sms\"\n[[upstream]]\nname = \"sms\"\nkind = \"twilio-v1\"\n"
         "url = \"https://a.b\"\n",
         "2: api.chargebee_upstream: no [[upstream]] of kind \"chargebee\" is named \"sms\"\n"
-        "meterd.toml:5: upstream.kind: kind \"twilio-v1\" is not available in this version of meterd"},
+        "meterd.toml:3: upstream.account: expected the account sid, \"AC\" and 32 hexadecimal digits, or an "
+        "API "
+        "key's, \"SK\" and 32; it is missing\n"
+        "meterd.toml:3: upstream.token: expected the auth token, or the API key's secret, as { file = "
+        "\"/PATH\" "
+        "}, { credential = \"NAME\" } or { env = \"NAME\" }; it is missing"},
        {"[api]\npublic_url = \"gw.example\"\n",
         "2: api.public_url: expected an http or https URL such as \"http://127.0.0.1:8480\"; it must start "
         "with https:// or http://"},

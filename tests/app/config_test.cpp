@@ -88,7 +88,8 @@ unit_price = "0.0075"
 class ConfigLoad : public ConfigFixture {
  protected:
   ConfigLoad() {
-    for (const char* name : {"api-key", "twilio-token", "chargebee-key"}) pass_credential(name, "secret");
+    for (const char* name : {"api-key", "twilio-token", "chargebee-key", "marketplace-token"})
+      pass_credential(name, "secret");
   }
 };
 

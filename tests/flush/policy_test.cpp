@@ -130,7 +130,30 @@ TEST(AfterCreate, NoNumberOfAttemptsGivesAUsageUp) {
 }
 
 TEST(AfterCreate, AnUnknownOutcomeWithoutIdempotencyIsHeldAndNeverSentAgain) {
-  EXPECT_EQ(after_create(verdict(Outcome::in_doubt), kTwilio, {}).step, Step::hold);
+  const auto decision = after_create(verdict(Outcome::in_doubt), kTwilio, {});
+  EXPECT_EQ(decision.step, Step::hold);
+  EXPECT_TRUE(decision.pause) << "what is asked next at once would be in doubt, too";
+  EXPECT_EQ(after_create(verdict(Outcome::in_doubt), kChargebee, {}).step, Step::retry);
+}
+
+TEST(AfterCreate, OfARefusedBatchEachIsTriedAlone) {
+  PolicyInput input;
+  input.batch = 2;
+  EXPECT_EQ(after_create(verdict(Outcome::rejected), kTwilio, input).step, Step::retry_alone);
+  input.batch = 1;
+  EXPECT_EQ(after_create(verdict(Outcome::rejected), kTwilio, input).step, Step::park);
+}
+
+TEST(AfterCreate, WhatAnAnswerLeftOutWaitsAloneAndPausesNothing) {
+  auto left_out = verdict(Outcome::unavailable);
+  left_out.alone = true;
+  PolicyInput input;
+  input.attempts = 3;
+  const auto decision = after_create(left_out, kTwilio, input);
+  EXPECT_EQ(decision.step, Step::retry);
+  EXPECT_FALSE(decision.pause);
+  EXPECT_TRUE(decision.success);
+  EXPECT_GT(decision.usage_wait, Milliseconds(0));
 }
 
 TEST(AfterDelete, AReceiptSettlesAndARefusalParks) {
@@ -154,8 +177,10 @@ TEST(AfterDelete, WhateverElseIsAskedAgainLater) {
 }
 
 TEST(AfterLookUp, TheSameContentIsAReceiptAndOtherContentAConflict) {
-  EXPECT_EQ(after_look_up({ReadBack::Found::same, verdict(Outcome::accepted)}, kTaken, {}).step, Step::settle);
-  EXPECT_EQ(after_look_up({ReadBack::Found::different, verdict(Outcome::rejected)}, kTaken, {}).step, Step::park);
+  EXPECT_EQ(after_look_up({ReadBack::Found::same, verdict(Outcome::accepted)}, kTaken, {}).step,
+            Step::settle);
+  EXPECT_EQ(after_look_up({ReadBack::Found::different, verdict(Outcome::rejected)}, kTaken, {}).step,
+            Step::park);
 }
 
 TEST(AfterLookUp, ATakenDateSupersedesUntilTheEighthTryThenParks) {
