@@ -81,10 +81,9 @@ void add_verbs(CLI::App& app, Options& options, Verb& verb) {
   add("buckets", "The totals that are not sealed yet", [&](Session& session) {
     return buckets(session, options.balances);
   })->add_flag("--balances", options.balances, "Every day instead: what became of what was accepted");
-  add("outbox", "The usages that are not delivered yet",
-      [&](Session& session) { return outbox(session, options.in_doubt); })
-      ->add_flag("--in-doubt", options.in_doubt,
-                 "Only those that may have been billed, or not");
+  add("outbox", "The usages that are not delivered yet", [&](Session& session) {
+    return outbox(session, options.in_doubt);
+  })->add_flag("--in-doubt", options.in_doubt, "Only those that may have been billed, or not");
   add("flush", "Commit what is counted and send now, without backoff", [&](Session& session) {
     return flush(session, options.seal_now);
   })->add_flag("--now", options.seal_now, "Seal the open buckets first");
