@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/json/basic_parser_impl.hpp>
+#include <utility>
 
 namespace meterd {
 namespace {
@@ -56,15 +57,14 @@ class Reader {
   bool add(Kind kind, Ec& ec) {
     if (open_.empty()) {
       last_ = &root;
-    } else if (open_.back()->kind == Kind::array) {
-      last_ = &open_.back()->items.emplace_back();
     } else {
-      auto& members = open_.back()->members;
-      if (open_.back()->member(key_) != nullptr) {
+      auto& parent = *open_.back();
+      if (parent.kind == Kind::object && parent.member(key_) != nullptr) {
         ec = make_error_code(json::error::syntax);
         return false;
       }
-      last_ = &members.emplace_back(std::exchange(key_, {}), ExactJson{}).second;
+      if (parent.kind == Kind::object) parent.names.push_back(std::exchange(key_, {}));
+      last_ = &parent.items.emplace_back();
     }
     last_->kind = kind;
     return true;
@@ -102,9 +102,8 @@ std::optional<ExactJson> ExactJson::parse(std::string_view text) {
 }
 
 const ExactJson* ExactJson::member(std::string_view name) const {
-  const auto found =
-      std::find_if(members.begin(), members.end(), [&](const auto& one) { return one.first == name; });
-  return found == members.end() ? nullptr : &found->second;
+  const auto found = std::find(names.begin(), names.end(), name);
+  return found == names.end() ? nullptr : &items[static_cast<std::size_t>(found - names.begin())];
 }
 
 const ExactJson* ExactJson::member(std::string_view name, Kind wanted) const {

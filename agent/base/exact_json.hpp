@@ -6,7 +6,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "agent/base/quantity.hpp"
@@ -22,10 +21,10 @@ class ExactJson {
   static std::optional<ExactJson> parse(std::string_view text);
 
   Kind kind = Kind::null;
-  bool truth = false;                                      // of a boolean
-  std::string text;                                        // of a string, or of a number as it stood
-  std::vector<ExactJson> items;                            // of an array
-  std::vector<std::pair<std::string, ExactJson>> members;  // of an object, in order
+  bool truth = false;              // of a boolean
+  std::string text;                // of a string, or of a number as it stood
+  std::vector<ExactJson> items;    // of an array, or an object's values
+  std::vector<std::string> names;  // of an object: one for each of the items
 
   // The object's member of that name and kind; nullptr: there is none.
   const ExactJson* member(std::string_view name, Kind wanted) const;

@@ -46,8 +46,8 @@ TEST(ExactJson, HasNoNumberThatAQuantityCannotHold) {
 TEST(ExactJson, IsATreeInTheOrderOfTheText) {
   const auto parsed = ExactJson::parse(R"({"b":[1,{"c":"x\n\u00fc"},[],null],"a":false})");
   ASSERT_TRUE(parsed);
-  ASSERT_EQ(parsed->members.size(), 2U);
-  EXPECT_EQ(parsed->members[0].first, "b");
+  ASSERT_EQ(parsed->names.size(), 2U);
+  EXPECT_EQ(parsed->names[0], "b");
   const auto* list = parsed->member("b", Kind::array);
   ASSERT_NE(list, nullptr);
   ASSERT_EQ(list->items.size(), 4U);
