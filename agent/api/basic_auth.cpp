@@ -10,9 +10,9 @@
 namespace meterd::api {
 
 // Base64 has one form for given bytes, so that the encoded credentials can be compared as they are.
-void BasicAuth::set_key(std::string_view key) {
-  has_key_ = !key.empty();
-  const std::string credentials = std::string(key) + ":";
+void BasicAuth::set_credentials(std::string_view user, std::string_view password) {
+  has_key_ = !user.empty();
+  const std::string credentials = std::string(user) + ":" + std::string(password);
   std::string encoded(4 * ((credentials.size() + 2) / 3) + 1, '\0');
   const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(encoded.data()),
                                    reinterpret_cast<const unsigned char*>(credentials.data()),

@@ -1,5 +1,5 @@
-// Who may report over TCP: HTTP Basic with the device's own API key as the user and an empty password, as the
-// vendor's SDKs send it. Loop thread.
+// Who may report over TCP: HTTP Basic, as the vendors' SDKs send it. With the device's own API key as the user and an
+// empty password (Chargebee's), or an account's sid and its token (Twilio's). Loop thread.
 #pragma once
 
 #include <array>
@@ -13,7 +13,8 @@ class BasicAuth {
   explicit BasicAuth(std::string_view key) { set_key(key); }
 
   // Replaces the key; an empty one lets nobody in.
-  void set_key(std::string_view key);
+  void set_key(std::string_view key) { set_credentials(key, ""); }
+  void set_credentials(std::string_view user, std::string_view password);
   bool has_key() const { return has_key_; }
 
   // The Authorization header as sent. Takes the same time whichever part of the credentials is wrong.

@@ -58,6 +58,16 @@ Response unauthorised_locally() {
       "Use the unix socket as root, as meterd's own user or as a member of an [access] group.");
 }
 
+Response unauthorised_by_twilio(const BasicAuth& key) {
+  auto response = error_response(
+      401, "unauthorised",
+      key.has_key() ? "Authenticate: HTTP Basic with [api] twilio_account and twilio_token."
+                    : "Over TCP nobody is let in until [api] twilio_account and twilio_token are set in meterd.toml; "
+                      "use the unix socket.");
+  response.headers.emplace_back("WWW-Authenticate", "Basic realm=\"meterd\"");
+  return response;
+}
+
 Response unauthorised_over_tcp(const BasicAuth& key) {
   auto response = error_response(
       401, "unauthorised",
@@ -72,7 +82,8 @@ Response unauthorised_over_tcp(const BasicAuth& key) {
 
 bool Routes::may_report(const Request& request) const {
   if (!request.over_tcp) return request.local;
-  return is_loopback_host(request.host) && deps_.tcp_key.allows(request.authorization);
+  const auto& key = twilio::is_api_path(request.path) ? deps_.twilio_key : deps_.tcp_key;
+  return is_loopback_host(request.host) && key.allows(request.authorization);
 }
 
 // By the header alone.
@@ -84,9 +95,11 @@ std::optional<Response> Routes::refusal(const Request& request) const {
     return error_response(421, "misdirected",
                           "Ask for 127.0.0.1, [::1] or localhost: meterd serves this device only.");
   const bool for_operators = request.path.starts_with("/operator/");
-  const bool for_usages = chargebee::is_api_path(request.path);
+  const bool for_twilio = twilio::is_api_path(request.path);
+  const bool for_usages = for_twilio || chargebee::is_api_path(request.path);
   const bool for_reporters = request.path == "/events" || for_usages;
-  if (for_reporters && request.over_tcp && !may_report(request)) return unauthorised_over_tcp(deps_.tcp_key);
+  if (for_reporters && request.over_tcp && !may_report(request))
+    return for_twilio ? unauthorised_by_twilio(deps_.twilio_key) : unauthorised_over_tcp(deps_.tcp_key);
   if ((for_operators || (for_reporters && !request.over_tcp)) && !request.local)
     return unauthorised_locally();
   if (for_usages) return std::nullopt;  // it knows its own paths
@@ -101,13 +114,16 @@ std::optional<Response> Routes::refusal(const Request& request) const {
 
 std::optional<Response> Routes::admit(const Request& request) const {
   auto refused = refusal(request);
-  if (!refused && request.path != "/events" && !chargebee::is_api_path(request.path))
+  const bool takes_body = request.path == "/events" || chargebee::is_api_path(request.path) ||
+                          twilio::is_api_path(request.path);
+  if (!refused && !takes_body)
     refused = error_response(413, "too_large", "No body is expected here.");
   if (refused) refused = shape(request, std::move(*refused));
   return refused;
 }
 
 Response Routes::shape(const Request& request, Response response) {
+  if (twilio::is_api_path(request.path)) return twilio::reshape(response);
   return chargebee::is_api_path(request.path) ? chargebee::reshape(response) : response;
 }
 
@@ -117,6 +133,8 @@ asio::awaitable<Response> Routes::answer(const Request& request) {
   if (is_report && (request.admitted || may_report(request))) return events_.answer(request);
   const bool is_usages = chargebee::is_api_path(request.path);
   if (is_usages && (request.admitted || may_report(request))) return usages_.answer(request);
+  if (twilio::is_api_path(request.path) && (request.admitted || may_report(request)))
+    return charges_.answer(request);
   return dispatch(request);
 }
 

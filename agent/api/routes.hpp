@@ -16,6 +16,7 @@
 #include "agent/api/operator_upstreams.hpp"
 #include "agent/api/operator_usages.hpp"
 #include "agent/api/status.hpp"
+#include "agent/api/twilio/service.hpp"
 #include "agent/ingest/batcher.hpp"
 
 namespace meterd::api {
@@ -36,7 +37,9 @@ class Routes {
       std::string refused = {};  // why not every bucket was sealed; empty: all were
     };
     std::function<boost::asio::awaitable<Result<Flushed>>(bool seal_now)> flush;
-    const BasicAuth& tcp_key;  // its owner may replace the key at any time
+    // Their owner may replace them at any time.
+    const BasicAuth& tcp_key;
+    const BasicAuth& twilio_key;  // of callers of Twilio's APIs
     // A copy of the journal, one at a time; see backup.hpp.
     std::function<Result<std::shared_ptr<BodyStream>>()> backup = {};
     OperatorUpstreams::Dependencies upstreams = {};
@@ -47,6 +50,7 @@ class Routes {
         events_(deps_.batcher),
         downloads_(collection, deps_.reader, deps_.clock),
         usages_(collection, downloads_),
+        charges_(collection),
         operator_usages_(collection, downloads_),
         operator_upstreams_(deps_.upstreams) {}
 
@@ -73,6 +77,7 @@ class Routes {
   Events events_;
   chargebee::Downloads downloads_;
   chargebee::Service usages_;
+  twilio::Service charges_;
   OperatorUsages operator_usages_;
   OperatorUpstreams operator_upstreams_;
 };

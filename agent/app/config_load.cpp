@@ -10,6 +10,7 @@
 #include "agent/app/config_values.hpp"
 #include "agent/base/limits.hpp"
 #include "agent/base/text.hpp"
+#include "agent/meter/price.hpp"
 
 namespace meterd::app {
 namespace {
@@ -160,9 +161,12 @@ void load_preview_as(Section& section, Config& out) {
   PreviewAs preview;
   std::optional<Quantity> unit_price;
   table->require("item_price", "the billing sid of the V1 upstream");
-  table->require("unit_price", R"(the price of one unit, such as "0.0075")");
+  const std::string price = R"(the price of one unit, above zero and with at most 12 places, such as "0.0075")";
+  table->require("unit_price", price);
   table->name("item_price", limits::kIdMax, preview.item_price);
   table->quantity("unit_price", unit_price);
+  if (unit_price && (unit_price->is_zero() || unit_price->cut_to(meter::kPricePlacesMax) != *unit_price))
+    table->expected("unit_price", price);
   table->finish();
   preview.unit_price = unit_price.value_or(Quantity());
   if (out.twilio_v1_upstream.value() == kLedger)

@@ -43,6 +43,12 @@ void load_unit_price(Section& table, const MeterConfig& meter) {
     table.expected("unit_price", what);
 }
 
+bool is_priced_otherwise(const Config& config, const MeterConfig& meter) {
+  const auto& preview = config.preview_as;
+  return preview && meter.upstream == config.twilio_v1_upstream && meter.item_price == preview->item_price &&
+         meter.unit_price && *meter.unit_price != preview->unit_price;
+}
+
 void load_pricing(Section& table, const Config& config, MeterConfig& out) {
   std::string rounding = out.rounding;
   table.name("rounding", limits::kIdMax, rounding);
@@ -56,6 +62,8 @@ void load_pricing(Section& table, const Config& config, MeterConfig& out) {
   if (out.unit_price && kind == UpstreamKind::twilio_preview)
     table.warning("unit_price", "is not used: Twilio's Preview API bills units");
   if (kind == UpstreamKind::twilio_v1) load_unit_price(table, out);
+  if (is_priced_otherwise(config, out))
+    table.error("unit_price", "\"" + out.item_price.value() + "\" has another price in api.preview_as; one item price has one");
   const bool installations = kind == UpstreamKind::twilio_v1 || kind == UpstreamKind::twilio_preview;
   if (installations && out.subscription && !meter::is_installation_sid(out.subscription->value()))
     table.error("subscription",

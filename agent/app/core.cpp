@@ -342,6 +342,7 @@ asio::awaitable<Result<api::Routes::Dependencies::Flushed>> Core::flush(bool sea
     out.sealed = sealer_->sealed() - before;
   }
   for (const auto& upstream : upstreams_of(config_)) {  // a copy: a reload may come between
+    if (upstream.kind == UpstreamKind::ledger && !config_.upstreams.empty()) continue;  // it backs off from nothing
     const Status cleared = co_await clear_backoff(upstream.name);
     if (!cleared) co_return cleared.error();
     out.cleared.push_back(upstream.name.value());

@@ -49,8 +49,10 @@ asio::awaitable<Result<api::Status>> Core::status() {
   s.space = *space;
   s.commits = committer_.stats();
   std::map<UpstreamName, api::UpstreamStatus> upstreams;
+  // Beside upstreams the ledger is shown once it has something.
   for (const auto& upstream : upstreams_of(config_))
-    upstreams[upstream.name] = {
+    if (upstream.kind != UpstreamKind::ledger || config_.upstreams.empty())
+      upstreams[upstream.name] = {
         upstream.name.value(), std::string(name_of(upstream.kind)), true, {}, 0, {}, {}, 0,
         overview->holds_new};
   for (const auto& row : overview->upstreams) {

@@ -204,7 +204,7 @@ class Daemon {
       if (!socket) return refuse_socket(address, socket.error());
       listeners.push_back({std::move(*socket), is_unix});
     }
-    api_key_.set_key(config_.chargebee_key.reveal());
+    set_keys();
     backups_ = std::make_unique<api::Backups>(api::Backups::Dependencies{
         loop_.get_executor(), *journal_, *clock_, log_, [this] { return core_->refuses_new(); }});
     api::Routes::Dependencies dependencies{core_->batcher(),
@@ -214,6 +214,7 @@ class Daemon {
                                            [this] { return status(); },
                                            [this](bool seal_now) { return core_->flush(seal_now); },
                                            api_key_,
+                                           twilio_key_,
                                            [this] { return backups_->begin(); },
                                            operator_upstreams()};
     routes_ = std::make_unique<api::Routes>(std::move(dependencies), core_->collection());
@@ -290,8 +291,13 @@ class Daemon {
     if (!reloaded) co_return reloaded;
     for (const auto& warning : next.warnings) log_.warning("configuration", {{"what", warning}});
     config_ = std::move(next);
-    api_key_.set_key(config_.chargebee_key.reveal());
+    set_keys();
     co_return reloaded;
+  }
+
+  void set_keys() {
+    api_key_.set_key(config_.chargebee_key.reveal());
+    twilio_key_.set_credentials(config_.twilio_account, config_.twilio_token.reveal());
   }
 
   // Polite, in the direction of the flow: first no more events, then their commit, then the flush's last
@@ -353,7 +359,7 @@ class Daemon {
   std::unique_ptr<Core> core_;
   std::vector<std::unique_ptr<ingest::DatagramInput>> datagrams_;
   std::unique_ptr<ingest::FramedServer> framed_;
-  api::BasicAuth api_key_;  // of reporters over TCP
+  api::BasicAuth api_key_, twilio_key_;  // of reporters over TCP
   std::unique_ptr<api::Backups> backups_;
   std::unique_ptr<api::Routes> routes_;
   std::unique_ptr<api::HttpServer> http_;

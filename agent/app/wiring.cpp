@@ -11,6 +11,8 @@ namespace meterd::app {
 
 namespace {
 
+constexpr const char* kPreviewItemPrice = "preview";  // Twilio's Preview API has no billing sids
+
 // The registration of every vendor.
 std::shared_ptr<const upstream::Upstream> vendor_of(const UpstreamConfig& config) {
   switch (config.kind) {
@@ -57,6 +59,9 @@ Result<std::shared_ptr<const usages::Rules>> rules_of(
     if (!context->targets.contains(rules->upstream) && upstream.kind == UpstreamKind::chargebee)
       rules->upstream = upstream.name;
   rules->ledger = UpstreamName(kLedger);
+  rules->twilio_v1 = config.twilio_v1_upstream;
+  rules->twilio_preview = config.preview_as ? config.twilio_v1_upstream : config.twilio_preview_upstream;
+  rules->preview_item_price = config.preview_as ? config.preview_as->item_price : ItemPriceId(kPreviewItemPrice);
   rules->context = context;
   rules->public_url = config.public_url;
   rules->lifetime_limit = config.lifetime_limit;
@@ -85,8 +90,11 @@ Result<std::shared_ptr<const usages::Rules>> rules_of(
 
 std::vector<UpstreamConfig> upstreams_of(const Config& config) {
   auto out = config.upstreams;
-  const auto takes_usages = [](const UpstreamConfig& one) { return one.kind == UpstreamKind::chargebee; };
-  if (std::any_of(out.begin(), out.end(), takes_usages)) return out;
+  const bool needed = config.chargebee_upstream.value() == kLedger || config.twilio_v1_upstream.value() == kLedger ||
+                      (config.twilio_preview_upstream.value() == kLedger && !config.preview_as);
+  const bool takes_usages = std::any_of(out.begin(), out.end(),
+                                        [](const auto& one) { return one.kind == UpstreamKind::chargebee; });
+  if (takes_usages && !needed) return out;
   UpstreamConfig ledger;
   ledger.name = UpstreamName(kLedger);
   ledger.kind = UpstreamKind::ledger;
@@ -109,8 +117,12 @@ Result<Wiring> make_wiring(const Config& config, const journal::Journal& journal
   auto context = std::make_shared<flush::SealContext>();
   context->device = config.device_id;
   context->epoch = journal.epoch();
-  for (const auto& upstream : upstreams_of(config))
-    context->targets.emplace(upstream.name, target_of(upstream));
+  for (const auto& upstream : upstreams_of(config)) {
+    auto& target = context->targets.emplace(upstream.name, target_of(upstream)).first->second;
+    if (config.preview_as && upstream.name == config.twilio_v1_upstream)
+      target.prices[config.preview_as->item_price] = {config.preview_as->unit_price,
+                                                      static_cast<int>(upstream.decimals)};
+  }
 
   std::vector<meter::MeterRule> meters;
   std::vector<meter::SealRule> seal_rules;

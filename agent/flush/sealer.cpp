@@ -87,10 +87,6 @@ Status put_charge(journal::WriteTransaction& txn, const Target& target, meter::U
   return {};
 }
 
-namespace {
-
-// Too little for an amount: its charge is the carry, which the next usage bills. Too much for the vendor's
-// numbers: an operator decides.
 Status settle_odd_amount(journal::WriteTransaction& txn, std::uint64_t sequence, const meter::Usage& usage,
                          const journal::Moment& now) {
   if (!usage.charge) return {};
@@ -103,6 +99,8 @@ Status settle_odd_amount(journal::WriteTransaction& txn, std::uint64_t sequence,
                     "the amount " + amount + " has more than 15 digits, which the upstream would round", now);
   return {};
 }
+
+namespace {
 
 struct SealPlan {
   const Target* target;

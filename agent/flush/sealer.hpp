@@ -58,6 +58,11 @@ Result<meter::Usage> date_usage(const journal::WriteTransaction& txn, const Seal
 // quantity too many places; the bucket stays open.
 Status put_charge(journal::WriteTransaction& txn, const Target& target, meter::Usage& usage);
 
+// Ends what needs no request: an amount of nothing is delivered as its carry, and one that the vendor's numbers would
+// round is parked.
+Status settle_odd_amount(journal::WriteTransaction& txn, std::uint64_t sequence, const meter::Usage& usage,
+                         const journal::Moment& now);
+
 // Seals what came with a copied journal, each part by itself as its own revision; the rest of the bucket
 // stays open.
 Status seal_copied_parts(journal::WriteTransaction& txn, const SealContext& context,

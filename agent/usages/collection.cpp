@@ -83,6 +83,29 @@ asio::awaitable<Result<Change>> Collection::remove(Deletion deletion, Idempotenc
   co_return co_await commit(std::move(apply), std::move(render));
 }
 
+asio::awaitable<Result<std::vector<bool>>> Collection::charge(ChargeOrder order) {
+  if (const auto why = objection(order, *rules_); !why.empty()) co_return Error{Code::rejected, why};
+  if (!deps_.clock.wall().trusted)
+    co_return Error{Code::retry, "the device's clock is not trusted yet, so the usage has no day; try again later"};
+  std::vector<UsageId> ids;
+  for (std::size_t i = 0; i < order.items.size(); ++i) {
+    if (!deps_.take_room())
+      co_return Error{Code::full, "the journal has no room for another usage now; try again later"};
+    ids.push_back(meter::random_id(rules_->context->device, deps_.random.bytes(kRandomBytes)));
+  }
+  auto taken = std::make_shared<std::vector<bool>>();
+  journal::Operation operation = [taken, order = std::move(order), ids = std::move(ids), rules = rules_,
+                                  at = now()](journal::WriteTransaction& txn) -> Status {
+    auto done = usages::charge(txn, order, ids, *rules, at);
+    if (!done) return done.error();
+    *taken = std::move(*done);
+    return {};
+  };
+  const Status committed = co_await submit(std::move(operation));
+  if (!committed) co_return committed.error();
+  co_return std::move(*taken);
+}
+
 asio::awaitable<Result<Change>> Collection::withdraw(UsageId id, Act act, Render render) {
   Apply apply = [id = std::move(id), act = std::move(act)](journal::WriteTransaction& txn,
                                                            const Surroundings& around) -> Result<Change> {

@@ -13,6 +13,7 @@
 #include "agent/journal/committer.hpp"
 #include "agent/journal/read.hpp"
 #include "agent/usages/changes.hpp"
+#include "agent/usages/charges.hpp"
 #include "agent/usages/invoices.hpp"
 #include "platform/clock.hpp"
 #include "platform/random.hpp"
@@ -44,6 +45,9 @@ class Collection {
   // Committed when it returns. Code::full: no room now, and nothing was changed.
   boost::asio::awaitable<Result<Change>> create(Draft draft, IdempotencyKey key, Render render);
   boost::asio::awaitable<Result<Change>> remove(Deletion deletion, IdempotencyKey key, Render render);
+
+  // All items in one commit; for each whether it was taken. Code::rejected: the order as a whole is not.
+  boost::asio::awaitable<Result<std::vector<bool>>> charge(ChargeOrder order);
 
   // An operator gives the usage up, with an audit: as a caller's deletion, in whichever subscription it is.
   boost::asio::awaitable<Result<Change>> withdraw(UsageId id, Act act, Render render);

@@ -20,6 +20,9 @@ namespace meterd::usages {
 struct Rules {
   UpstreamName upstream;  // where what is created goes; one of the context's targets
   UpstreamName ledger;    // the device's own; what it has is invoiced here
+  // Where calls of Twilio's APIs go, and what a Preview call is billed as.
+  UpstreamName twilio_v1, twilio_preview;
+  ItemPriceId preview_item_price;
   std::shared_ptr<const flush::SealContext> context;
   std::set<UpstreamName> hidden;         // upstreams of other APIs: their usages are no part of it
   std::string public_url;                // what links to the device begin with, without a trailing slash

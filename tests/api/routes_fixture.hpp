@@ -25,7 +25,7 @@ class RoutesTest : public ::testing::Test {
     boost::asio::co_spawn(bench_.loop(), collection_->run(), boost::asio::detached);
     routes_.emplace(
         Routes::Dependencies{bench_.batcher(), bench_.journal(), bench_.loop().get_executor(), bench_.clock(),
-                             [this] { return status(); }, [this](bool now) { return flush(now); }, key_},
+                             [this] { return status(); }, [this](bool now) { return flush(now); }, key_, twilio_key_},
         *collection_);
   }
   // The device is its own ledger.
@@ -36,6 +36,9 @@ class RoutesTest : public ::testing::Test {
     context->targets[ledger] = {ledger, upstream::ledger::make(), {}};
     auto out = std::make_shared<usages::Rules>();
     out->upstream = ledger;
+    out->twilio_v1 = ledger;
+    out->twilio_preview = ledger;
+    out->preview_item_price = ItemPriceId("preview");
     out->context = std::move(context);
     out->zone = test::must(meter::TimeZone::load("UTC"));
     return out;
@@ -99,7 +102,7 @@ class RoutesTest : public ::testing::Test {
   test::Bench bench_;
   bool broken_ = false;
   std::vector<bool> flushed_;
-  BasicAuth key_;
+  BasicAuth key_, twilio_key_;
   bool has_room_ = true;  // in the journal, for one more usage
   journal::FakeRandom random_;
   std::optional<usages::Collection> collection_;

@@ -4,7 +4,7 @@ twice, and what nobody can tell is shown to the last digit."""
 import json
 from decimal import Decimal
 
-from contract_case import ContractTest, words
+from contract_case import FORM, ContractTest, words
 from harness import wait_until
 from verdict import exact_sum
 
@@ -242,3 +242,81 @@ class TwilioPreviewUsage(AtTwilio):
         (row,) = self.wait_for("in_doubt")
         self.assertEqual(row["quantity"], "1")
         self.assertEqual(self.charged(), Decimal("10.5"))
+
+
+class TwilioCaller(AtTwilio):
+    """The same APIs served on the device: what callers report is delivered to the upstream that is there."""
+
+    def configure(self, preview_as="", upstream=True):
+        self.begin()
+        self.terminate()
+        text = self.device.config_file.read_text()
+        if not upstream:
+            text = self.device.config(())
+        self.device.config_file.write_text(text.replace("[api]\n", f"[api]\n{preview_as}"))
+        self.device.start()
+
+    def v1(self, *items, installation=FIRST):
+        body = json.dumps({"billable_items": [{"sid": sid, "quantity": quantity} for sid, quantity in items]})
+        path = f"/v1/InstalledAddOns/{installation}/Usage"
+        status, answer = self.device.request("POST", path, body, {"Content-Type": "application/json"})
+        return status, json.loads(answer)
+
+    def preview(self, quantity, installation=FIRST):
+        path = f"/marketplace/InstalledAddOns/{installation}/Usage"
+        return self.device.request("POST", path, f"Quantity={quantity}", FORM)
+
+
+class TwilioCalls(TwilioCaller):
+    def test_items_are_delivered_as_they_were_billed_here(self):
+        self.configure()
+        self.sandbox.set_faults({"script": ["error_429", "partial"], "retry_after": "1"})
+        status, answer = self.v1((billing_sid(5), 12.355), (billing_sid(5), 44.02), (billing_sid(6), 1))
+        self.assertEqual((status, answer["total_submitted"]), (202, 57.375))
+        self.assertEqual(self.v1((billing_sid(5), 2), installation=SECOND)[0], 202)
+        self.device.drain(60)
+        self.assertEqual(self.charged(), Decimal("59.375"))
+        self.assert_sound()
+
+    def test_what_the_vendor_would_round_is_refused(self):
+        self.configure()
+        status, answer = self.v1((billing_sid(5), 12345678901234.56))
+        self.assertEqual((status, answer["code"]), (400, 20001))
+        self.assertIn("15 digits", answer["message"])
+
+    def test_a_preview_caller_is_moved_to_v1_and_its_credits_are_refused(self):
+        sid = billing_sid(9)
+        self.configure(f'preview_as = {{ item_price = "{sid}", unit_price = "0.0075" }}\n')
+        for quantity in ("1", "1650", "0.5"):  # 0.0075, 12.375, 0.00375
+            self.assertEqual(self.preview(quantity), (202, b"202 Accepted"))
+        status, answer = self.preview("-10")
+        self.assertEqual(status, 400)
+        self.assertIn("V1 API, which has none", json.loads(answer)["message"])
+        self.device.drain(30)
+        self.assertEqual(self.charged(), Decimal("12.38"))
+        (row,) = self.sandbox.ledger()["charge_totals"]
+        self.assertEqual(row["sid"], sid)
+        balances = self.device.balances().values()
+        self.assertEqual(exact_sum(Decimal(row["delivered"]) for row in balances), Decimal("1651.5"))
+        self.assert_sound()
+
+    def test_without_an_upstream_they_stay_here(self):
+        self.configure(upstream=False)
+        self.assertEqual(self.v1((billing_sid(1), 3.5))[0], 202)
+        self.assertEqual(self.preview("-2")[0], 202)
+        self.device.drain(20)
+        delivered = sorted(Decimal(row["delivered"]) for row in self.device.balances().values())
+        self.assertEqual(delivered, [Decimal("-2"), Decimal("3.5")])
+        self.assert_sound()
+
+
+class TwilioPreviewCalls(TwilioCaller):
+    kind = "twilio-preview"
+
+    def test_charges_and_credits_are_delivered(self):
+        self.configure()
+        for quantity in ("10", "-2.5", "0.25"):
+            self.assertEqual(self.preview(quantity)[0], 202)
+        self.device.drain(30)
+        self.assertEqual(self.charged(), Decimal("7.75"))
+        self.assert_sound()

@@ -3,9 +3,11 @@
 
     sdk_test.py --meterd PATH --meterctl PATH --work DIRECTORY
     sdk_test.py --sandbox PATH --work DIRECTORY
+    sdk_test.py --twilio --meterd PATH --meterctl PATH --work DIRECTORY
 
 `--work` keeps the installed client between runs. With `--sandbox` the same checks run against the billing sandbox: a
-control that they ask for what the vendor does, and nothing of meterd's own.
+control that they ask for what the vendor does, and nothing of meterd's own. With `--twilio` it is Twilio's client
+against its two usage APIs.
 """
 
 import argparse
@@ -23,6 +25,7 @@ from npm_client import install  # noqa: E402
 
 CHECKS_SECONDS = 180
 DRAIN_SECONDS = 30
+ACCOUNT = "AC0123456789abcdef0123456789abcdef"
 # Checks of what the sandbox does not serve: `source` and the filters beyond those that meterd itself needs.
 # And it compares every header of a repeated key, where the client changes two from one attempt to the next.
 SANDBOX_LACKS = [
@@ -79,6 +82,23 @@ def check_device(options, directory):
         return passed and code == 0
 
 
+def check_twilio(options, directory):
+    """A device that is its own ledger, called as the vendor's customers do; every cent of it is in the journal."""
+    device = Device(options.meterd, options.meterctl, directory)
+    token = f'twilio_account = "{ACCOUNT}"\ntwilio_token = {{ file = "{directory}/key" }}'
+    device.config_file.write_text(device.config(()).replace("[api]\n", f"[api]\n{token}\n"))
+    with contextlib.ExitStack() as ends:
+        ends.callback(device.stop)
+        device.start()
+        command = ["node", "twilio_client.mjs", "--port", str(device.tcp_port), "--account", ACCOUNT, "--token", KEY]
+        passed = subprocess.run(command, cwd=options.work, timeout=CHECKS_SECONDS).returncode == 0
+        accepted = sorted(row["accepted"] for row in device.balances().values())
+        if accepted != ["56.375", "7.5"]:
+            print(f"the journal has {accepted}")
+            passed = False
+        return device.terminate() == 0 and passed
+
+
 def count_something(device):
     """A usage that no call created, for the filter by source, and an invoice of it."""
     report = ["report", "sms.sent", "--subscription", "sub_counted", "--quantity", "3", "--ack", "committed"]
@@ -99,6 +119,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("meterd", "meterctl", "sandbox", "work"):
         parser.add_argument(f"--{name}", type=pathlib.Path, required=name == "work")
+    parser.add_argument("--twilio", action="store_true")
     options = parser.parse_args()
     if not options.sandbox and not (options.meterd and options.meterctl):
         parser.error("give --meterd and --meterctl, or --sandbox")
@@ -106,6 +127,8 @@ def main():
         install(options.work)
         with tempfile.TemporaryDirectory(prefix="meterd-sdk-") as directory:
             check = check_sandbox if options.sandbox else check_device
+            if options.twilio:
+                check = check_twilio
             return 0 if check(options, pathlib.Path(directory)) else 1
     except Failed as failure:
         print(f"sdk_test: {failure}", file=sys.stderr)
