@@ -1,5 +1,5 @@
-// Who may report over TCP: HTTP Basic, as the vendors' SDKs send it. With the device's own API key as the user and an
-// empty password (Chargebee's), or an account's sid and its token (Twilio's). Loop thread.
+// Who may report over TCP: HTTP Basic, as the vendors' SDKs send it. With the device's own API key as the
+// user and an empty password (Chargebee's), or an account's sid and its token (Twilio's). Loop thread.
 #pragma once
 
 #include <array>

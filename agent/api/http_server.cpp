@@ -212,7 +212,7 @@ void HttpServer::Shared::turn_away(Connection& connection, Response why) {
     ++answers[answer.status];
     connection.out.clear();
     append_head(connection.out, answer, connection.reader.frame());
-    connection.out += answer.body;
+    if (!connection.reader.is_head()) connection.out += answer.body;
     error_code ignored;  // the peer may have gone
     connection.socket.write_some(asio::buffer(connection.out), ignored);
   }

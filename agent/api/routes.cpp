@@ -61,9 +61,10 @@ Response unauthorised_locally() {
 Response unauthorised_by_twilio(const BasicAuth& key) {
   auto response = error_response(
       401, "unauthorised",
-      key.has_key() ? "Authenticate: HTTP Basic with [api] twilio_account and twilio_token."
-                    : "Over TCP nobody is let in until [api] twilio_account and twilio_token are set in meterd.toml; "
-                      "use the unix socket.");
+      key.has_key()
+          ? "Authenticate: HTTP Basic with [api] twilio_account and twilio_token."
+          : "Over TCP nobody is let in until [api] twilio_account and twilio_token are set in meterd.toml; "
+            "use the unix socket.");
   response.headers.emplace_back("WWW-Authenticate", "Basic realm=\"meterd\"");
   return response;
 }
@@ -114,10 +115,9 @@ std::optional<Response> Routes::refusal(const Request& request) const {
 
 std::optional<Response> Routes::admit(const Request& request) const {
   auto refused = refusal(request);
-  const bool takes_body = request.path == "/events" || chargebee::is_api_path(request.path) ||
-                          twilio::is_api_path(request.path);
-  if (!refused && !takes_body)
-    refused = error_response(413, "too_large", "No body is expected here.");
+  const bool takes_body =
+      request.path == "/events" || chargebee::is_api_path(request.path) || twilio::is_api_path(request.path);
+  if (!refused && !takes_body) refused = error_response(413, "too_large", "No body is expected here.");
   if (refused) refused = shape(request, std::move(*refused));
   return refused;
 }
@@ -145,6 +145,17 @@ asio::awaitable<Response> Routes::dispatch(const Request& request) {
   if (request.path == "/metrics") co_return co_await metrics();
   if (request.path == chargebee::kDownloadPath) co_return co_await downloads_.answer(request);
   co_return co_await operators(request);
+}
+
+// In doubt in the journal as long as their answer has not come: until then they are only on their way.
+void Routes::show_sending_as_waiting(std::vector<journal::StoredUsage>& rows, bool only_in_doubt) const {
+  const auto is_sending = [this](const auto& row) {
+    return journal::state_of(row.record) == journal::UsageState::in_doubt &&
+           collection_.is_sending(row.sequence);
+  };
+  if (only_in_doubt) std::erase_if(rows, is_sending);
+  for (auto& row : rows)
+    if (is_sending(row)) row.record.set_state(journal::v0::WAITING);
 }
 
 asio::awaitable<Response> Routes::status() {
@@ -195,6 +206,7 @@ asio::awaitable<Response> Routes::operators(const Request& request) {
     auto held = co_await platform::run_on(deps_.reader, read_held);
     if (!held) co_return from_error(held.error());
     const auto now = journal::moment_of(deps_.clock, journal.boot_number());
+    if (rows) show_sending_as_waiting(*rows, only.has_value());
     co_return rows ? ok(outbox_json(*rows, *held, now)) : from_error(rows.error());
   }
   const auto read = [&journal] { return check_journal(journal); };  // /operator/verify

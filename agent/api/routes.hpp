@@ -47,6 +47,7 @@ class Routes {
   // `collection`: what the Usages API serves.
   Routes(Dependencies dependencies, usages::Collection& collection)
       : deps_(std::move(dependencies)),
+        collection_(collection),
         events_(deps_.batcher),
         downloads_(collection, deps_.reader, deps_.clock),
         usages_(collection, downloads_),
@@ -72,8 +73,10 @@ class Routes {
   boost::asio::awaitable<Response> flush(const Request& request);
   boost::asio::awaitable<Response> date(const Request& request);
   boost::asio::awaitable<Response> backup();
+  void show_sending_as_waiting(std::vector<journal::StoredUsage>& rows, bool only_in_doubt) const;
 
   Dependencies deps_;
+  usages::Collection& collection_;
   Events events_;
   chargebee::Downloads downloads_;
   chargebee::Service usages_;

@@ -161,7 +161,8 @@ void load_preview_as(Section& section, Config& out) {
   PreviewAs preview;
   std::optional<Quantity> unit_price;
   table->require("item_price", "the billing sid of the V1 upstream");
-  const std::string price = R"(the price of one unit, above zero and with at most 12 places, such as "0.0075")";
+  const std::string price =
+      R"(the price of one unit, above zero and with at most 12 places, such as "0.0075")";
   table->require("unit_price", price);
   table->name("item_price", limits::kIdMax, preview.item_price);
   table->quantity("unit_price", unit_price);

@@ -12,6 +12,13 @@ namespace {
 constexpr std::size_t kInterfaceNameMax = 15;  // IFNAMSIZ without its terminator
 constexpr std::size_t kTimeZoneNameMax = 100;
 
+constexpr const char* kNoInstallation =
+    "Twilio bills an installation: expected its sid, \"XE\" and 32 hexadecimal digits";
+
+bool bills_installations(const UpstreamConfig& upstream) {
+  return upstream.kind == UpstreamKind::twilio_v1 || upstream.kind == UpstreamKind::twilio_preview;
+}
+
 const UpstreamConfig* find_upstream(const Config& config, const UpstreamName& name) {
   const auto at = std::find_if(config.upstreams.begin(), config.upstreams.end(),
                                [&](const UpstreamConfig& upstream) { return upstream.name == name; });
@@ -63,11 +70,11 @@ void load_pricing(Section& table, const Config& config, MeterConfig& out) {
     table.warning("unit_price", "is not used: Twilio's Preview API bills units");
   if (kind == UpstreamKind::twilio_v1) load_unit_price(table, out);
   if (is_priced_otherwise(config, out))
-    table.error("unit_price", "\"" + out.item_price.value() + "\" has another price in api.preview_as; one item price has one");
-  const bool installations = kind == UpstreamKind::twilio_v1 || kind == UpstreamKind::twilio_preview;
+    table.error("unit_price", "\"" + out.item_price.value() +
+                                  "\" has another price in api.preview_as; one item price has one");
+  const bool installations = upstream != nullptr && bills_installations(*upstream);
   if (installations && out.subscription && !meter::is_installation_sid(out.subscription->value()))
-    table.error("subscription",
-                "Twilio bills an installation: expected its sid, \"XE\" and 32 hexadecimal digits");
+    table.error("subscription", kNoInstallation);
 }
 
 bool may_share_subscription(const MeterConfig& a, const MeterConfig& b) {
@@ -106,6 +113,15 @@ void check_source(Section& table, const Config& config, const InterfaceSourceCon
     table.error("event", "no [[meter]] counts \"" + source.event.value() + "\"" +
                              did_you_mean(source.event.value(), events) +
                              "; its bytes would never be billed");
+  const bool to_installation =
+      std::any_of(config.meters.begin(), config.meters.end(), [&](const auto& meter) {
+        const auto* upstream = find_upstream(config, meter.upstream);
+        return meter.event == source.event && !meter.subscription && upstream != nullptr &&
+               bills_installations(*upstream);
+      });
+  if (to_installation && table.has("subscription") &&
+      !meter::is_installation_sid(source.subscription.value()))
+    table.error("subscription", kNoInstallation);
   if (meters > 0 && !subscription_fixed && !table.has("subscription"))
     table.expected("subscription", "whom to bill, here or in every [[meter]] of the event");
   for (const auto& other : config.interfaces) {

@@ -97,7 +97,6 @@ class Section {
   void strings(std::string_view key, const std::string& what, std::vector<std::string>& out);
   // Reads the secret itself. Only its source can appear in a message.
   void secret(std::string_view key, Secret& out);
-  // The shape of a secret without reading it.
   // A table inside this one; unknown keys in it are reported under KEY.
   std::optional<Section> table(std::string_view key, const std::string& what);
 

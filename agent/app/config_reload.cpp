@@ -26,7 +26,7 @@ Status may_reload(const Config& running, const Config& next) {
 bool same_endpoint(const UpstreamConfig& a, const UpstreamConfig& b) {
   const auto endpoint = [](const UpstreamConfig& u) {
     return std::tie(u.name, u.kind, u.tls, u.host, u.port, u.base_path, u.key.reveal(), u.account,
-                    u.token.reveal());
+                    u.token.reveal(), u.in_doubt, u.batch);
   };
   return endpoint(a) == endpoint(b);
 }

@@ -334,7 +334,9 @@ asio::awaitable<Result<api::Routes::Dependencies::Flushed>> Core::flush(bool sea
   api::Routes::Dependencies::Flushed out;
   if (seal_now) {
     const auto before = sealer_->sealed();
-    const Status sealed = co_await seal_counted({});
+    Status sealed = co_await seal_counted({});
+    // What cannot be committed now must not keep what is in the journal from going out and making room.
+    if (!sealed && batcher_->stuck_for() > Milliseconds(0)) sealed = co_await sealer_->seal_now({});
     // A bucket that cannot be sealed keeps neither the others from it nor an upstream from being asked.
     const bool some = sealed || sealed.error().code == Code::rejected || sealed.error().code == Code::invalid;
     if (!some) co_return sealed.error();
@@ -342,7 +344,8 @@ asio::awaitable<Result<api::Routes::Dependencies::Flushed>> Core::flush(bool sea
     out.sealed = sealer_->sealed() - before;
   }
   for (const auto& upstream : upstreams_of(config_)) {  // a copy: a reload may come between
-    if (upstream.kind == UpstreamKind::ledger && !config_.upstreams.empty()) continue;  // it backs off from nothing
+    if (upstream.kind == UpstreamKind::ledger && !config_.upstreams.empty())
+      continue;  // it backs off from nothing
     const Status cleared = co_await clear_backoff(upstream.name);
     if (!cleared) co_return cleared.error();
     out.cleared.push_back(upstream.name.value());

@@ -53,8 +53,8 @@ asio::awaitable<Result<api::Status>> Core::status() {
   for (const auto& upstream : upstreams_of(config_))
     if (upstream.kind != UpstreamKind::ledger || config_.upstreams.empty())
       upstreams[upstream.name] = {
-        upstream.name.value(), std::string(name_of(upstream.kind)), true, {}, 0, {}, {}, 0,
-        overview->holds_new};
+          upstream.name.value(), std::string(name_of(upstream.kind)), true, {}, 0, {}, {}, 0,
+          overview->holds_new};
   for (const auto& row : overview->upstreams) {
     auto& one =
         upstreams.try_emplace(row.name, api::UpstreamStatus{row.name.value(), "-", false, {}, 0, {}, {}})

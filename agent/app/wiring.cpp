@@ -61,7 +61,8 @@ Result<std::shared_ptr<const usages::Rules>> rules_of(
   rules->ledger = UpstreamName(kLedger);
   rules->twilio_v1 = config.twilio_v1_upstream;
   rules->twilio_preview = config.preview_as ? config.twilio_v1_upstream : config.twilio_preview_upstream;
-  rules->preview_item_price = config.preview_as ? config.preview_as->item_price : ItemPriceId(kPreviewItemPrice);
+  rules->preview_item_price =
+      config.preview_as ? config.preview_as->item_price : ItemPriceId(kPreviewItemPrice);
   rules->context = context;
   rules->public_url = config.public_url;
   rules->lifetime_limit = config.lifetime_limit;
@@ -90,7 +91,8 @@ Result<std::shared_ptr<const usages::Rules>> rules_of(
 
 std::vector<UpstreamConfig> upstreams_of(const Config& config) {
   auto out = config.upstreams;
-  const bool needed = config.chargebee_upstream.value() == kLedger || config.twilio_v1_upstream.value() == kLedger ||
+  const bool needed = config.chargebee_upstream.value() == kLedger ||
+                      config.twilio_v1_upstream.value() == kLedger ||
                       (config.twilio_preview_upstream.value() == kLedger && !config.preview_as);
   const bool takes_usages = std::any_of(out.begin(), out.end(),
                                         [](const auto& one) { return one.kind == UpstreamKind::chargebee; });
@@ -109,7 +111,9 @@ ingest::InterfaceSourceRule rule_of(const InterfaceSourceConfig& source) {
 
 flush::Sealer::Settings sealing_of(const Config& config,
                                    const std::shared_ptr<const flush::SealContext>& context) {
-  return {context, config.retain_delivered, !config.upstreams.empty()};
+  flush::Sealer::Settings settings{context, config.retain_delivered, !config.upstreams.empty(), {}};
+  if (config.chargebee_upstream.value() == kLedger) settings.invoiced_here = UpstreamName(kLedger);
+  return settings;
 }
 
 Result<Wiring> make_wiring(const Config& config, const journal::Journal& journal,

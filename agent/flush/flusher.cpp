@@ -17,8 +17,7 @@ constexpr Milliseconds kLongestWait{24 * 3'600'000};
 constexpr Milliseconds kUnreadableRetry{60'000};
 constexpr Milliseconds kJournalRetry{1'000};
 constexpr std::size_t kDecidedAtOnce = 32;
-
-const char* name_of(InDoubt policy) { return policy == InDoubt::resend ? "resend" : "assume-delivered"; }
+constexpr Milliseconds kResendAfter{60'000};
 
 // How long the upstream's pause still lasts; zero when it is over. A pause of an earlier boot is over.
 Milliseconds paused_for(const journal::UpstreamState& state, const journal::Moment& now) {
@@ -42,6 +41,7 @@ void Flusher::stop() {
 journal::Moment Flusher::now() const { return journal::moment_of(deps_.clock, deps_.journal.boot_number()); }
 
 asio::awaitable<void> Flusher::run() {
+  co_await decide_leftovers();
   while (!stopping_) {
     const Milliseconds wait = co_await round();
     if (!stopping_ && wait > Milliseconds(0)) co_await alarm_->wait_for(std::min(wait, kLongestWait));
@@ -62,10 +62,6 @@ asio::awaitable<Milliseconds> Flusher::round() {
     co_return kUnreadableRetry;
   }
   if (plan->held) co_return kLongestWait;
-  if (deps_.target.in_doubt != InDoubt::hold && plan->state.in_doubt() > 0) {
-    const Status decided = co_await decide_in_doubt();
-    co_return decided ? Milliseconds(0) : kJournalRetry;
-  }
   const auto pause = paused_for(plan->state, now());
   if (pause > Milliseconds(0)) co_return pause;
   if (!plan->ready) {
@@ -101,10 +97,15 @@ asio::awaitable<Milliseconds> Flusher::round() {
   co_return Milliseconds(0);
 }
 
+std::size_t Flusher::usages_a_round() const {
+  const auto traits = deps_.target.vendor->traits();
+  return traits.idempotent ? limits::kUsagesPerRound : traits.batch;
+}
+
 // Commits the intents of what is due. A troubled upstream is asked with one usage, not with a round of them.
 asio::awaitable<Result<std::vector<journal::StoredUsage>>> Flusher::begin(std::uint32_t failures) {
   const auto traits = deps_.target.vendor->traits();
-  const std::size_t at_most = failures > 0 ? 1 : traits.idempotent ? round_usages_ : traits.batch;
+  const std::size_t at_most = failures > 0 ? 1 : std::min(round_usages_, usages_a_round());
   auto intents = std::make_shared<std::vector<journal::StoredUsage>>();
   // While one at a time is asked, the lanes take turns: poisoned usages must not keep the others back.
   const auto first = failures % 2 == 1 ? journal::Lane::ready : journal::Lane::delayed;
@@ -118,7 +119,7 @@ asio::awaitable<Result<std::vector<journal::StoredUsage>>> Flusher::begin(std::u
   };
   const Status intended = co_await deps_.committer.submit(std::move(operation));
   if (!intended) {
-    round_usages_ = std::max<std::size_t>(1, round_usages_ / 2);
+    round_usages_ = std::max<std::size_t>(1, at_most / 2);  // on a full map fewer may fit
     co_return intended.error();
   }
   if (!traits.idempotent)
@@ -126,24 +127,39 @@ asio::awaitable<Result<std::vector<journal::StoredUsage>>> Flusher::begin(std::u
   co_return std::move(*intents);
 }
 
-// What is in doubt and not being sent: as the operator declared.
-asio::awaitable<Status> Flusher::decide_in_doubt() {
-  journal::Operation operation = [this, policy = deps_.target.in_doubt,
-                                  at = now()](journal::WriteTransaction& txn) -> Status {
-    auto doubted = txn.in_doubt(name(), kDecidedAtOnce);
-    if (!doubted) return doubted.error();
-    for (const auto& stored : *doubted) {
-      const auto what = std::string("in_doubt = \"") + name_of(policy) + "\": " + stored.record.last_error();
-      const auto moved = policy == InDoubt::resend ? txn.retry(stored.sequence, {}, what)
-                                                   : txn.deliver(stored.sequence, what, at);
-      if (!moved) return moved;
-      if (auto s = txn.put_audit({"the policy", "resolve", "usage " + stored.record.id() + ": " + what}, at);
-          !s)
-        return s;
+// What an earlier run left without an answer: as the operator declared.
+asio::awaitable<void> Flusher::decide_leftovers() {
+  const auto after = std::make_shared<std::uint64_t>(0);
+  std::size_t at_once = kDecidedAtOnce;
+  for (bool more = deps_.target.in_doubt != InDoubt::hold; more && !stopping_;) {
+    const auto page = std::make_shared<std::size_t>(0);
+    journal::Operation operation = [this, after, page, from = *after, at_once,
+                                    at = now()](journal::WriteTransaction& txn) -> Status {
+      auto doubted = txn.in_doubt(name(), from, at_once);
+      if (!doubted) return doubted.error();
+      *page = doubted->size();
+      std::size_t decided = 0;
+      for (const auto& stored : *doubted) {
+        *after = stored.sequence;
+        if (stored.record.last_error() != journal::kNoAnswerKnown) continue;
+        const journal::Due due{at.boot.boot_number, at.boot.since_boot_ms + kResendAfter.count()};
+        if (auto s = hold(txn, stored.sequence, stored.record, journal::kNoAnswerKnown, due, at, decided); !s)
+          return s;
+      }
+      return note_decisions(txn, decided, at);
+    };
+    const Status committed = co_await deps_.committer.submit(std::move(operation));
+    if (committed) {
+      more = *page == at_once;
+      continue;
     }
-    return {};
-  };
-  co_return co_await deps_.committer.submit(std::move(operation));
+    if (committed.error().code == Code::corrupt)
+      co_return;  // they stay in doubt, where an operator sees them
+    if (at_once > 1)
+      at_once /= 2;
+    else
+      co_await journal_alarm_->wait_for(kJournalRetry);
+  }
 }
 
 asio::awaitable<upstream::Exchange> Flusher::exchange(const upstream::HttpRequest& request, bool idempotent) {
@@ -151,6 +167,23 @@ asio::awaitable<upstream::Exchange> Flusher::exchange(const upstream::HttpReques
   auto answer = co_await deps_.client->exchange(request, idempotent);
   stats_.exchange.observe(deps_.clock.ticks() - began);
   co_return answer;
+}
+
+// Made for an upstream of another kind, which had this name: what its answer would mean is not known.
+std::vector<Flusher::Settled> Flusher::park_foreign(
+    std::span<const journal::StoredUsage> group, const std::vector<upstream::HttpRequest>& requests) const {
+  std::vector<Settled> out;
+  for (std::size_t i = 0; i < group.size(); ++i) {
+    auto& one = out.emplace_back(Settled{group[i].sequence, group[i].record, false, false, {}, {}, {}});
+    if (deps_.target.vendor->made(requests[i])) continue;
+    one.sent = true;
+    one.decision.step = Step::park;
+    one.outcome = "foreign";
+    one.detail =
+        "its request is one of another kind of upstream: give the [[upstream]] its kind again, or withdraw "
+        "it";
+  }
+  return out;
 }
 
 PolicyInput Flusher::input_for(const journal::UsageRecord& record, std::uint32_t failures,
@@ -166,10 +199,13 @@ asio::awaitable<std::vector<Flusher::Settled>> Flusher::attempt(std::span<const 
   const auto traits = vendor.traits();
   std::vector<meter::Usage> usages;
   std::vector<upstream::HttpRequest> requests;
+  bool all_ours = true;
   for (const auto& stored : group) {
     usages.push_back(journal::usage_of(stored.record));
     requests.push_back(request_of(stored.record.request()));
+    all_ours = all_ours && vendor.made(requests.back());
   }
+  if (!all_ours) co_return park_foreign(group, requests);
   stats_.attempts += group.size();
   const auto request = group.size() == 1 ? std::move(requests.front()) : vendor.join(requests);
   const auto answer = co_await exchange(request, traits.idempotent);

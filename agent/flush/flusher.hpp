@@ -75,7 +75,15 @@ class Flusher {
                                                        std::uint32_t failures);
   boost::asio::awaitable<void> look_up(Settled& one, const meter::Usage& usage,
                                        const upstream::Verdict& refusal, const PolicyInput& input);
-  boost::asio::awaitable<Status> decide_in_doubt();
+  boost::asio::awaitable<void> decide_leftovers();
+  Status hold(journal::WriteTransaction& txn, std::uint64_t sequence, const journal::UsageRecord& record,
+              const std::string& seen, const journal::Due& again, const journal::Moment& now,
+              std::size_t& decided) const;
+  Status note_decisions(journal::WriteTransaction& txn, std::size_t decided,
+                        const journal::Moment& now) const;
+  std::vector<Settled> park_foreign(std::span<const journal::StoredUsage> group,
+                                    const std::vector<upstream::HttpRequest>& requests) const;
+  std::size_t usages_a_round() const;
   PolicyInput input_for(const journal::UsageRecord& record, std::uint32_t failures, std::size_t batch);
   boost::asio::awaitable<Result<std::vector<journal::StoredUsage>>> begin(std::uint32_t failures);
   boost::asio::awaitable<void> commit_all(std::vector<Settled> settled);
@@ -83,7 +91,8 @@ class Flusher {
   boost::asio::awaitable<Status> commit(std::vector<Settled> settled);
   Settled judge_deletion(const journal::StoredUsage& stored, const upstream::Exchange& answer,
                          const PolicyInput& input) const;
-  Status settle(journal::WriteTransaction& txn, const Settled& one, const journal::Moment& now) const;
+  Status settle(journal::WriteTransaction& txn, const Settled& one, const journal::Moment& now,
+                std::size_t& decided) const;
   Status supersede(journal::WriteTransaction& txn, const Settled& one, const journal::Moment& now) const;
   Status note_upstream(journal::WriteTransaction& txn, const std::vector<Settled>& settled,
                        const journal::Moment& now) const;
@@ -93,7 +102,7 @@ class Flusher {
   Dependencies deps_;
   std::unique_ptr<platform::Alarm> alarm_;
   std::unique_ptr<platform::Alarm> journal_alarm_;  // nobody notifies it: the journal is given time
-  std::size_t round_usages_ = limits::kUsagesPerRound;
+  std::size_t round_usages_ = SIZE_MAX;             // fewer on a full map
   bool stopping_ = false;
   bool troubled_ = false;  // the last round failed; logged once
   std::set<std::uint64_t> sending_;

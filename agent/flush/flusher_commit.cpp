@@ -13,6 +13,8 @@ namespace {
 constexpr Milliseconds kJournalRetry{1'000};
 constexpr Milliseconds kUntilDatable{5 * 60'000};  // and a create and a look each time
 
+const char* name_of(InDoubt policy) { return policy == InDoubt::resend ? "resend" : "assume-delivered"; }
+
 journal::Due due_in(Milliseconds wait, const journal::Moment& now) {
   if (wait <= Milliseconds(0)) return {};
   return {now.boot.boot_number, now.boot.since_boot_ms + wait.count()};
@@ -32,7 +34,7 @@ asio::awaitable<void> Flusher::commit_all(std::vector<Settled> settled) {
     const Status committed = co_await commit(std::move(part));
     if (committed) {
       settled.erase(settled.begin(), end);
-      round_usages_ = limits::kUsagesPerRound;
+      round_usages_ = SIZE_MAX;
       continue;
     }
     if (at_once > 1) {
@@ -76,15 +78,18 @@ asio::awaitable<void> Flusher::repair(Settled& one) {
 asio::awaitable<Status> Flusher::commit(std::vector<Settled> settled) {
   auto shared = std::make_shared<std::vector<Settled>>(std::move(settled));
   journal::Operation operation = [this, shared, at = now()](journal::WriteTransaction& txn) -> Status {
+    std::size_t decided = 0;
     for (const auto& one : *shared)
-      if (auto s = settle(txn, one, at); !s) return s;
+      if (auto s = settle(txn, one, at, decided); !s) return s;
+    if (auto s = note_decisions(txn, decided, at); !s) return s;
     return note_upstream(txn, *shared, at);
   };
   co_return co_await deps_.committer.submit(std::move(operation));
 }
 
 // Journal thread: reads only what never changes after the constructor.
-Status Flusher::settle(journal::WriteTransaction& txn, const Settled& one, const journal::Moment& now) const {
+Status Flusher::settle(journal::WriteTransaction& txn, const Settled& one, const journal::Moment& now,
+                       std::size_t& decided) const {
   if (!one.sent) return txn.unsend(one.sequence);
   switch (one.decision.step) {
     case Step::settle:
@@ -99,11 +104,34 @@ Status Flusher::settle(journal::WriteTransaction& txn, const Settled& one, const
       return txn.park(one.sequence, one.detail, now);
     case Step::look_up:
     case Step::hold:
-      return txn.hold_in_doubt(one.sequence, one.detail);
+      return hold(txn, one.sequence, one.record, one.detail, due_in(one.decision.usage_wait, now), now,
+                  decided);
     case Step::supersede:
       break;
   }
   return supersede(txn, one, now);
+}
+
+// Nobody can tell whether the upstream has it. A declared policy sends it again once, and never for ever: an
+// answer that is never understood would bill it each time.
+Status Flusher::hold(journal::WriteTransaction& txn, std::uint64_t sequence,
+                     const journal::UsageRecord& record, const std::string& seen, const journal::Due& again,
+                     const journal::Moment& now, std::size_t& decided) const {
+  const auto policy = deps_.target.in_doubt;
+  if (policy == InDoubt::hold || (policy == InDoubt::resend && record.resent()))
+    return txn.hold_in_doubt(sequence, seen);
+  ++decided;
+  const auto what = std::string("in_doubt = \"") + name_of(policy) + "\": " + seen;
+  return policy == InDoubt::resend ? txn.resend(sequence, again, what) : txn.deliver(sequence, what, now);
+}
+
+Status Flusher::note_decisions(journal::WriteTransaction& txn, std::size_t decided,
+                               const journal::Moment& now) const {
+  if (decided == 0) return {};
+  return txn.put_audit({"the policy", "resolve",
+                        std::to_string(decided) + " in doubt at " + name().value() + ": in_doubt = \"" +
+                            name_of(deps_.target.in_doubt) + "\""},
+                       now);
 }
 
 // The next revision gets a date of its own: that takes a clock that is trusted, and a day that has room.

@@ -121,7 +121,7 @@ Decision after_create(const upstream::Verdict& verdict, const upstream::Traits& 
     case Outcome::unauthorised:
       return upstream_trouble(verdict, input);
     case Outcome::unavailable:
-      return verdict.alone ? left_out(input) : upstream_trouble(verdict, input);
+      return verdict.left_out ? left_out(input) : upstream_trouble(verdict, input);
   }
   return upstream_trouble(verdict, input);
 }

@@ -313,8 +313,13 @@ asio::awaitable<void> Sealer::prune(std::int64_t before_s, Extent extent) {
     const bool by_age = extent == Extent::all;
     if (by_age && !wall.trusted) co_return;
     const journal::Moment now{wall.time, {}, wall.trusted};
-    journal::Operation operation = [pruned, before_s, at_most, by_age,
-                                    now](journal::WriteTransaction& txn) -> Status {
+    journal::Operation operation = [pruned, before_s, at_most, by_age, now, kept = settings_.invoiced_here](
+                                       journal::WriteTransaction& txn) -> Status {
+      if (kept) {
+        auto ledger = txn.upstream(*kept);
+        if (!ledger) return ledger.error();
+        if (ledger->delivered() > 0) return {};
+      }
       if (by_age) {
         auto dated = txn.date_history(now, at_most);
         if (!dated) return dated.error();

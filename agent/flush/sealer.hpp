@@ -58,8 +58,8 @@ Result<meter::Usage> date_usage(const journal::WriteTransaction& txn, const Seal
 // quantity too many places; the bucket stays open.
 Status put_charge(journal::WriteTransaction& txn, const Target& target, meter::Usage& usage);
 
-// Ends what needs no request: an amount of nothing is delivered as its carry, and one that the vendor's numbers would
-// round is parked.
+// Ends what needs no request: an amount of nothing is delivered as its carry, and one that the vendor's
+// numbers would round is parked.
 Status settle_odd_amount(journal::WriteTransaction& txn, std::uint64_t sequence, const meter::Usage& usage,
                          const journal::Moment& now);
 
@@ -86,6 +86,8 @@ class Sealer {
     std::shared_ptr<const SealContext> context;
     Seconds retain_delivered{400 * 86'400};
     bool prunes = true;  // a device that is its own ledger keeps everything
+    // Nor does one beside whose upstreams the ledger has usages, which are invoiced here.
+    std::optional<UpstreamName> invoiced_here = {};
   };
   Sealer(Dependencies dependencies, Settings settings);
   void adopt(Settings settings);

@@ -17,6 +17,8 @@ using Place = UsageQuery::Place;
 
 constexpr std::size_t kRecordsAPage = 5'000;
 constexpr std::size_t kReservedMax = 100;
+constexpr std::size_t kPlacesAtOnce = 11;  // of each series, in order of date: a page of the default limit
+constexpr std::size_t kPlacesAPage = 100'000;  // which costs some milliseconds
 
 bool fits(const TextFilter& filter, const std::string& value) {
   return (!filter.is || value == *filter.is) && (!filter.is_not || value != *filter.is_not) &&
@@ -69,9 +71,12 @@ class Pager {
     if (wanted) page_.usages.push_back({place.sequence, std::move(record)});
     last_ = place;
     if (++looked_at_ < kRecordsAPage) return true;
+    give_up();
+    return false;
+  }
+  void give_up() {
     page_.next = last_;
     page_.gave_up = true;
-    return false;
   }
   UsagePage page() { return std::move(page_); }
 
@@ -166,7 +171,8 @@ Status gather(const Transaction& txn, const meter::SeriesKey& series, const Usag
 Status walk_dates(const Transaction& txn, const UsageQuery& query, Pager& pager) {
   const auto series = series_of(txn, query);
   if (!series) return series.error();
-  const std::size_t at_once = query.limit + 1;
+  const std::size_t at_once = std::max(query.limit + 1, kPlacesAtOnce);
+  std::size_t gathered = 0;
   for (auto after = query.after;;) {
     std::vector<Place> places;
     for (const auto& one : *series)
@@ -178,6 +184,11 @@ Status walk_dates(const Transaction& txn, const UsageQuery& query, Pager& pager)
     for (std::size_t i = 0; i < count; ++i)
       if (!pager.take(places[i])) return {};
     if (count < at_once) return {};
+    gathered += places.size();
+    if (gathered > kPlacesAPage) {
+      pager.give_up();
+      return {};
+    }
     after = places[count - 1];
   }
 }

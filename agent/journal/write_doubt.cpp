@@ -7,7 +7,6 @@ namespace meterd::journal {
 namespace {
 // Of the same subscription, behind the first one of a request: history lies in between.
 constexpr std::size_t kLookedAtPerUsage = 4;
-constexpr const char* kNoAnswer = "sent; no answer is known";
 }  // namespace
 
 // In doubt before the first byte leaves: what a crash leaves of it needs no second look.
@@ -27,7 +26,7 @@ Result<std::vector<StoredUsage>> WriteTransaction::begin_unrepeatable(const Upst
       to.set_last_attempt_ms(now.wall.since_epoch.count());
       to.set_due_boot(0);
       to.set_due_ms(0);
-      to.set_last_error(kNoAnswer);
+      to.set_last_error(kNoAnswerKnown);
     };
     if (auto s = move(stored, nullptr, begun); !s) return s.error();
   }
@@ -53,7 +52,8 @@ Result<std::vector<StoredUsage>> WriteTransaction::due_beside(const StoredUsage&
     if (!stored) return stored.error();
     const auto& record = stored->record;
     const bool fits = record.upstream() == first.record.upstream() &&
-                      state_of(record) == UsageState::waiting && !record.alone() && record.behind() == 0;
+                      state_of(record) == UsageState::waiting && !record.alone() && record.behind() == 0 &&
+                      record.request().target() == first.record.request().target();
     if (!fits || !is_due(outbox_entry(sequence, record), now.boot)) continue;
     out.push_back(std::move(*stored));
     if (out.size() == at_most) break;
@@ -71,16 +71,35 @@ Status WriteTransaction::retry_alone(std::uint64_t sequence, const std::string& 
   });
 }
 
-Result<std::vector<StoredUsage>> WriteTransaction::in_doubt(const UpstreamName& upstream,
+Status WriteTransaction::resend(std::uint64_t sequence, const Due& due, const std::string& error) {
+  auto stored = usage(sequence);
+  if (!stored) return stored.error();
+  return move(*stored, nullptr, [&](UsageRecord& to) {
+    to.set_state(v0::WAITING);
+    to.set_due_boot(due.boot_number);
+    to.set_due_ms(due.since_boot_ms);
+    to.set_resent(true);
+    to.set_last_error(error);
+  });
+}
+
+Result<std::vector<StoredUsage>> WriteTransaction::in_doubt(const UpstreamName& upstream, std::uint64_t after,
                                                             std::size_t at_most) const {
   std::vector<std::uint64_t> sequences;
+  const auto from = outbox_key(upstream, {Lane::in_doubt, {}, after + 1});
   auto scanned =
-      txn_.scan(outbox_prefix(upstream, Lane::in_doubt), "", [&](std::string_view key, std::string_view) {
+      txn_.scan(outbox_prefix(upstream, Lane::in_doubt), from, [&](std::string_view key, std::string_view) {
         if (auto fields = parse_outbox_key(key)) sequences.push_back(fields->entry.sequence);
         return sequences.size() < at_most;
       });
   if (!scanned) return scanned.error();
-  return usages_of(sequences);
+  std::vector<StoredUsage> out;
+  for (const auto sequence : sequences) {
+    auto stored = usage(sequence);
+    if (!stored && stored.error().code != Code::corrupt) return stored.error();
+    if (stored) out.push_back(std::move(*stored));
+  }
+  return out;
 }
 
 Result<Quantity> WriteTransaction::carry(const meter::SeriesKey& series) {

@@ -105,14 +105,18 @@ Status WriteTransaction::count_states(const UpstreamName& upstream, std::optiona
                                       std::optional<UsageState> to) {
   auto state = this->upstream(upstream);
   if (!state) return state.error();
-  const auto adjust = [&](std::optional<UsageState> which, std::uint64_t by) {  // by: 1, or -1 modulo 2^64
-    if (which == UsageState::waiting) state->set_waiting(state->waiting() + by);
-    if (which == UsageState::in_doubt) state->set_in_doubt(state->in_doubt() + by);
-    if (which == UsageState::parked) state->set_parked(state->parked() + by);
-    if (which == UsageState::delivered) state->set_delivered(state->delivered() + by);
+  // Counts of a record that was lost began anew: they do not fall below none.
+  const auto counted = [](std::uint64_t count, bool more) {
+    return more ? count + 1 : count - (count > 0 ? 1 : 0);
   };
-  adjust(from, ~std::uint64_t{0});
-  adjust(to, 1);
+  const auto adjust = [&](std::optional<UsageState> which, bool more) {
+    if (which == UsageState::waiting) state->set_waiting(counted(state->waiting(), more));
+    if (which == UsageState::in_doubt) state->set_in_doubt(counted(state->in_doubt(), more));
+    if (which == UsageState::parked) state->set_parked(counted(state->parked(), more));
+    if (which == UsageState::delivered) state->set_delivered(counted(state->delivered(), more));
+  };
+  adjust(from, false);
+  adjust(to, true);
   return put_upstream(upstream, *state);
 }
 

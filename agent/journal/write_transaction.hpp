@@ -50,6 +50,9 @@ struct UsagePage {
 meter::Usage usage_of(const UsageRecord& record);
 UsageState state_of(const UsageRecord& record);
 
+// The last error of a usage whose only request has no answer (yet, or any more).
+inline constexpr const char* kNoAnswerKnown = "sent; no answer is known";
+
 // For a balance that had to be made anew where its meter is not at hand: only superseding asks for it.
 inline constexpr const char* kZoneOfALostBalance = "UTC";
 
@@ -158,7 +161,11 @@ class WriteTransaction {
   Status retry_alone(std::uint64_t sequence, const std::string& error);  // at once, in a request of its own
   Status park(std::uint64_t sequence, const std::string& error, const Moment& now);
   Status hold_in_doubt(std::uint64_t sequence, const std::string& error);
-  Result<std::vector<StoredUsage>> in_doubt(const UpstreamName& upstream, std::size_t at_most) const;
+  // Behind that sequence, in journal order; unreadable ones are passed over.
+  Result<std::vector<StoredUsage>> in_doubt(const UpstreamName& upstream, std::uint64_t after,
+                                            std::size_t at_most) const;
+  // What is in doubt is sent once more, on the operator's declared word.
+  Status resend(std::uint64_t sequence, const Due& due, const std::string& error);
   // Replaces the usage by its next revision; `successor` has the same bucket and quantity.
   Status supersede(std::uint64_t sequence, const meter::Usage& successor, const RequestRecord& request,
                    const Moment& now);

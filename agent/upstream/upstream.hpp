@@ -46,7 +46,8 @@ struct Verdict {
   std::optional<Milliseconds> retry_after;  // the upstream's own word or rule, relative to its answer
   std::string detail;                       // one line for the operator: status and the vendor's code
   std::string receipt;                      // accepted: what proves it (status, resource_version, replayed)
-  bool alone = false;  // unavailable: this usage was left out, and nothing is wrong with the upstream
+  bool left_out =
+      false;  // unavailable: only this usage of the request, and nothing is wrong with the upstream
 };
 
 // What a look-up by our id found.
@@ -88,6 +89,8 @@ class Upstream {
   // The idempotency key is the usage's id. Deterministic: the same usage gives the same bytes.
   virtual HttpRequest encode_create(const meter::Usage& usage) const = 0;
   virtual HttpRequest encode_retrieve(const meter::Usage& usage) const = 0;
+  // Whether it is a request that this vendor's encoders make: one that was stored may be another's.
+  virtual bool made(const HttpRequest& request) const = 0;
   // Only with traits().batch > 1: what creates all usages of these creates, which are of one subscription.
   virtual HttpRequest join(const std::vector<HttpRequest>& creates) const;
   // One verdict for each usage, in the order of the request.

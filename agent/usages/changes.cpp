@@ -193,14 +193,17 @@ Result<Change> remove(WriteTransaction& txn, const Deletion& deletion, const Ide
   auto held = txn.is_held(UpstreamName(stored.record.upstream()));
   if (!held) return held.error();
   const bool sent_by_original = *held && txn.needs_reconciling(stored);  // it may be
-  const bool never_sent = state == UsageState::waiting && stored.record.attempts() == 0 && !sent_by_original;
+  const auto target = rules.context->targets.find(UpstreamName(stored.record.upstream()));
+  // Where a request's intent is in doubt itself, what waits is proven not to be there.
+  const bool proven = target != rules.context->targets.end() && !target->second.vendor->traits().idempotent;
+  const bool never_sent =
+      state == UsageState::waiting && (stored.record.attempts() == 0 || proven) && !sent_by_original;
   if (never_sent || state == UsageState::parked) {
     if (auto s = txn.withdraw(stored.sequence, around.now); !s) return s.error();
     auto withdrawn = txn.usage(stored.sequence);
     if (!withdrawn) return withdrawn.error();
     return answer(txn, withdrawn->record, key, around);
   }
-  const auto target = rules.context->targets.find(UpstreamName(stored.record.upstream()));
   if (target == rules.context->targets.end())
     return refused(Why::not_changeable, "id",
                    "its upstream " + stored.record.upstream() + " is not configured, so it cannot be asked");

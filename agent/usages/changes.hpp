@@ -71,6 +71,7 @@ struct Resolution {
   enum class Verdict : std::uint8_t { delivered, not_delivered, retry };
   UsageId id;
   Verdict verdict = Verdict::delivered;
+  std::uint32_t attempts = 0;  // that it had when the operator decided
 };
 Result<Change> resolve(journal::WriteTransaction& txn, const Resolution& resolution, const Act& act,
                        const Surroundings& around);

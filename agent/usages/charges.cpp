@@ -61,8 +61,8 @@ Result<std::vector<bool>> charge(journal::WriteTransaction& txn, const ChargeOrd
     usage.usage_date = *date;
     if (order.api == Api::preview)
       if (auto priced = flush::put_charge(txn, target, usage); !priced) return priced.error();
-    auto created = txn.create_usage({usage, flush::record_of(target.vendor->encode_create(usage)), journal::v0::API,
-                                     rules.zone.name(), 0},
+    auto created = txn.create_usage({usage, flush::record_of(target.vendor->encode_create(usage)),
+                                     journal::v0::API, rules.zone.name(), 0},
                                     now);
     if (!created) return created.error();
     if (auto s = flush::settle_odd_amount(txn, created->sequence, usage, now); !s) return s.error();

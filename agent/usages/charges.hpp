@@ -1,5 +1,5 @@
-// What callers of Twilio's usage APIs on the device report: charges, and credits, of an installation. They become
-// usages at once, dated by their arrival: these APIs have neither ids nor dates.
+// What callers of Twilio's usage APIs on the device report: charges, and credits, of an installation. They
+// become usages at once, dated by their arrival: these APIs have neither ids nor dates.
 #pragma once
 
 #include <optional>
@@ -25,8 +25,9 @@ struct ChargeOrder {
 // What the order as a whole is refused for, before anything is counted; empty: it is not. Pure.
 std::string objection(const ChargeOrder& order, const Rules& rules);
 
-// All of it in this transaction. For each item whether it was taken: false where meterd.toml lists what may be
-// billed, and this is not among it. `ids`: one for each that nobody has. Code::rejected: an item cannot be priced.
+// All of it in this transaction. For each item whether it was taken: false where meterd.toml lists what may
+// be billed, and this is not among it. `ids`: one for each that nobody has. Code::rejected: an item cannot be
+// priced.
 Result<std::vector<bool>> charge(journal::WriteTransaction& txn, const ChargeOrder& order,
                                  const std::vector<UsageId>& ids, const Rules& rules,
                                  const journal::Moment& now);

@@ -86,7 +86,8 @@ asio::awaitable<Result<Change>> Collection::remove(Deletion deletion, Idempotenc
 asio::awaitable<Result<std::vector<bool>>> Collection::charge(ChargeOrder order) {
   if (const auto why = objection(order, *rules_); !why.empty()) co_return Error{Code::rejected, why};
   if (!deps_.clock.wall().trusted)
-    co_return Error{Code::retry, "the device's clock is not trusted yet, so the usage has no day; try again later"};
+    co_return Error{Code::retry,
+                    "the device's clock is not trusted yet, so the usage has no day; try again later"};
   std::vector<UsageId> ids;
   for (std::size_t i = 0; i < order.items.size(); ++i) {
     if (!deps_.take_room())
@@ -127,6 +128,7 @@ asio::awaitable<Result<Change>> Collection::resolve(Resolution resolution, Act a
   if (!found) co_return found.error();
   if (found->has_value() && deps_.is_sending((*found)->sequence))
     co_return Error{Code::retry, "it is being sent: its answer may come yet"};
+  if (found->has_value()) resolution.attempts = (*found)->record.attempts();
   Apply apply = [resolution = std::move(resolution), act = std::move(act)](journal::WriteTransaction& txn,
                                                                            const Surroundings& around) {
     return usages::resolve(txn, resolution, act, around);

@@ -55,6 +55,8 @@ class Collection {
   // An operator decides of a usage that is in doubt or parked, with an audit.
   boost::asio::awaitable<Result<Change>> resolve(Resolution resolution, Act act, Render render);
 
+  bool is_sending(std::uint64_t sequence) const { return deps_.is_sending(sequence); }
+
   // What the key was answered with before, or refused; an empty answer: nothing yet.
   boost::asio::awaitable<Result<Change>> replay(IdempotencyKey key);
   // An answer without a change: with a key, what was answered first. Without one nothing is committed.

@@ -2,6 +2,7 @@
 #include <functional>
 #include <utility>
 
+#include "agent/base/limits.hpp"
 #include "agent/journal/audit.hpp"
 #include "agent/usages/collection.hpp"
 #include "platform/run_on.hpp"
@@ -161,6 +162,15 @@ asio::awaitable<Status> Collection::seal_term(InvoiceOrder order) {
         Code::rejected,
         "the term is not over: what is used until then would never be invoiced; close it later, or up "
         "to an instant that has passed"};
+  const auto read = [this] { return journal::read_undated(deps_.journal, limits::kListRowsMax); };
+  auto undated = co_await platform::run_on(deps_.reader, read);
+  if (!undated) co_return undated.error();
+  for (const auto& row : *undated)
+    if (row.series.upstream == rules_->ledger && row.series.subscription == order.subscription)
+      co_return Error{Code::rejected,
+                      "what boot " + std::to_string(row.boot_number) +
+                          " counted has no day yet (meterctl buckets, meterctl date): it may belong "
+                          "to this term"};
   const auto in_term = [order = std::move(order), ledger = rules_->ledger](const meter::BucketKey& bucket) {
     const auto& series = bucket.series;
     return series.upstream == ledger && series.subscription == order.subscription &&

@@ -3,7 +3,8 @@
 
 namespace meterd::usages {
 
-using journal::StoredUsage;
+constexpr Milliseconds kBeforeItIsSentAgain{60'000};
+
 using journal::UsageState;
 
 Result<Change> resolve(journal::WriteTransaction& txn, const Resolution& resolution, const Act& act,
@@ -21,13 +22,21 @@ Result<Change> resolve(journal::WriteTransaction& txn, const Resolution& resolut
                               (retries ? "parked" : "in doubt")},
                   {},
                   false};
+  if ((*found)->record.attempts() != resolution.attempts)
+    return Change{
+        Refusal{Why::not_changeable, "id", "the usage " + id + " was sent again meanwhile; look again"},
+        {},
+        false};
   const auto sequence = (*found)->sequence;
+  // Time to withdraw it instead.
+  const journal::Due again{around.now.boot.boot_number,
+                           around.now.boot.since_boot_ms + (retries ? 0 : kBeforeItIsSentAgain.count())};
   const bool delivered = resolution.verdict == Resolution::Verdict::delivered;
   const std::string what = retries     ? "retry"
                            : delivered ? "resolve as delivered"
                                        : "resolve as not delivered";
   const auto note = what + " (" + act.by + "): " + act.reason + "; before: " + (*found)->record.last_error();
-  const Status moved = delivered ? txn.deliver(sequence, note, around.now) : txn.retry(sequence, {}, note);
+  const Status moved = delivered ? txn.deliver(sequence, note, around.now) : txn.retry(sequence, again, note);
   if (!moved) return moved.error();
   auto audited = txn.put_audit({act.by, what, "usage " + id + ": " + act.reason}, around.now);
   if (!audited) return audited.error();

@@ -1,5 +1,5 @@
-// Twilio's usage APIs on the device, end to end on a real journal: what is refused, what is committed, and the bodies
-// of the answers.
+// Twilio's usage APIs on the device, end to end on a real journal: what is refused, what is committed, and
+// the bodies of the answers.
 #include "agent/api/request_target.hpp"
 #include "agent/api/twilio/call.hpp"
 #include "tests/api/routes_fixture.hpp"
@@ -42,7 +42,8 @@ class Charges : public RoutesTest {
     const auto root = boost::json::parse(response.body);
     EXPECT_EQ(root.at("status"), response.status);
     EXPECT_FALSE(root.at("message").as_string().empty());
-    EXPECT_THAT(std::string(root.at("more_info").as_string()), HasSubstr("https://www.twilio.com/docs/errors/"));
+    EXPECT_THAT(std::string(root.at("more_info").as_string()),
+                HasSubstr("https://www.twilio.com/docs/errors/"));
     return std::to_string(response.status) + " " + std::to_string(root.at("code").as_int64());
   }
   std::string method_ = "POST", type_, host_, authorization_;
@@ -68,9 +69,8 @@ TEST_F(Charges, AreExactInEveryDigit) {
 }
 
 TEST_F(Charges, ThatAreNotOneCallAreRefusedWhole) {
-  for (const char* body :
-       {"", "[]", "{}", "{\"billable_items\":{}}", "{\"billable_items\":[1]}", "{\"billableItems\":[]}",
-        "{\"billable_items\":[],\"billable_items\":[]}", "\xff"})
+  for (const char* body : {"", "[]", "{}", "{\"billable_items\":{}}", "{\"billable_items\":[1]}",
+                           "{\"billableItems\":[]}", "{\"billable_items\":[],\"billable_items\":[]}", "\xff"})
     EXPECT_EQ(refusal(v1(body)), "400 20001") << body;
   for (const char* quantity : {"0", "-1", "\"1\"", "null", "true", "1e99", "1e-39", "NaN"})
     EXPECT_EQ(refusal(v1(items(item("5") + "," + item(quantity)))), "400 20001") << quantity;

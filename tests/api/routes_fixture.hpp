@@ -23,10 +23,10 @@ class RoutesTest : public ::testing::Test {
             [](std::uint64_t) { return false; }},
         rules());
     boost::asio::co_spawn(bench_.loop(), collection_->run(), boost::asio::detached);
-    routes_.emplace(
-        Routes::Dependencies{bench_.batcher(), bench_.journal(), bench_.loop().get_executor(), bench_.clock(),
-                             [this] { return status(); }, [this](bool now) { return flush(now); }, key_, twilio_key_},
-        *collection_);
+    routes_.emplace(Routes::Dependencies{bench_.batcher(), bench_.journal(), bench_.loop().get_executor(),
+                                         bench_.clock(), [this] { return status(); },
+                                         [this](bool now) { return flush(now); }, key_, twilio_key_},
+                    *collection_);
   }
   // The device is its own ledger.
   static std::shared_ptr<const usages::Rules> rules() {

@@ -87,6 +87,7 @@ TEST_F(CopyTest, TheLedgerOfACopyIsItsOwnAndIsNotHeld) {
 class NoReadBack final : public upstream::Upstream {
  public:
   upstream::Traits traits() const override { return {false, false, 0}; }
+  bool made(const upstream::HttpRequest&) const override { return true; }
   upstream::HttpRequest encode_create(const meter::Usage& usage) const override {
     return {"POST", "/" + usage.id.value(), {}, {}};
   }

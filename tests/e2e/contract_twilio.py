@@ -204,6 +204,45 @@ class TwilioUsage(AtTwilio):
         self.assertEqual(code, EXIT_FAILED)
         self.assertIn("takes nothing back", words(text))
 
+    def test_what_was_proven_not_to_be_there_may_be_given_up(self):
+        self.begin()
+        self.sandbox.set_faults({"script": ["drop_before"]})
+        self.bill(400)
+        (row,) = self.wait_for("in_doubt")
+        resolve = ("resolve", row["id"], "--not-delivered", "--reason", "the console has it not")
+        self.assertEqual(self.device.ctl(*resolve)[0], EXIT_FINE)
+        code, text = self.device.ctl(*resolve)
+        self.assertEqual(code, EXIT_FAILED, "it waits, and is not in doubt any more")
+        code, text = self.device.ctl("withdraw", row["id"], "--reason", "billed by hand")
+        self.assertEqual(code, EXIT_FINE, text)
+        self.device.drain(20)
+        self.assertEqual(self.charged(), 0)
+        self.assert_sound()
+
+    def test_an_answer_that_is_never_understood_is_not_billed_for_ever(self):
+        self.begin(in_doubt='"resend"')
+        self.sandbox.set_faults({"script": ["wrong_total"] * 9})
+        self.bill(400)
+        (row,) = self.wait_for("waiting")
+        self.device.ctl("flush")
+        (row,) = self.wait_for("in_doubt")
+        self.device.ctl("flush")
+        self.assertEqual((self.charged(), row["attempts"]), (6, 2), "once more, as declared, and then it is held")
+
+    def test_what_was_made_for_another_kind_is_parked(self):
+        self.begin()
+        self.sandbox.set_faults({"script": ["error_403"]})
+        self.bill(400)
+        self.wait_for("waiting")
+        self.terminate()
+        text = self.device.config_file.read_text().replace("twilio-v1", "twilio-preview")
+        self.device.config_file.write_text(text)
+        self.device.start()
+        self.device.ctl("flush")
+        (row,) = self.wait_for("parked")
+        self.assertIn("another kind of upstream", row["last_error"])
+        self.assertEqual(self.charged(), 0)
+
     def test_a_declared_policy_decides_and_says_so(self):
         for policy, charged in (("resend", 6), ("assume-delivered", 3)):
             with self.subTest(policy):

@@ -146,7 +146,7 @@ TEST(AfterCreate, OfARefusedBatchEachIsTriedAlone) {
 
 TEST(AfterCreate, WhatAnAnswerLeftOutWaitsAloneAndPausesNothing) {
   auto left_out = verdict(Outcome::unavailable);
-  left_out.alone = true;
+  left_out.left_out = true;
   PolicyInput input;
   input.attempts = 3;
   const auto decision = after_create(left_out, kTwilio, input);

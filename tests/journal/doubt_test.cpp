@@ -40,7 +40,7 @@ TEST_F(Doubt, BeginsBeforeTheFirstByteAndOutlivesACrash) {
   EXPECT_EQ(upstream().waiting(), 0U);
   EXPECT_EQ(stored(sequence).record.attempts(), 1U);
   EXPECT_THAT(begin_request(10), IsEmpty()) << "never again by itself";
-  EXPECT_EQ(must(begin().in_doubt(kUpstream, 10)).size(), 1U);
+  EXPECT_EQ(must(begin().in_doubt(kUpstream, 0, 10)).size(), 1U);
 }
 
 TEST_F(Doubt, EndsWithTheAnswer) {

@@ -74,8 +74,8 @@ TEST(TwilioV1, HasWhatTheVendorHas) {
 TEST(TwilioV1, MatchesItemsByTheirPlace) {
   const auto verdicts = judge(answer("44.02", item("12.355", "false") + "," + item("44.02", "true")));
   EXPECT_THAT(outcomes(verdicts), ElementsAre("unavailable", "accepted"));
-  EXPECT_TRUE(verdicts[0].alone);
-  EXPECT_FALSE(verdicts[1].alone);
+  EXPECT_TRUE(verdicts[0].left_out);
+  EXPECT_FALSE(verdicts[1].left_out);
   EXPECT_NE(verdicts[1].receipt, "");
 }
 
@@ -114,6 +114,16 @@ TEST(TwilioV1, ComparesTheAmountAndNotTheUnits) {
   const std::vector<meter::Usage> units{usage("1647", "12.35")};
   EXPECT_THAT(outcomes(judge(answer("12.35", item("12.35", "true")), units)), ElementsAre("accepted"));
   EXPECT_THAT(outcomes(judge(answer("1647", item("1647", "true")), units)), ElementsAre("in_doubt"));
+}
+
+TEST(Twilio, KnowsItsOwnRequestsFromAnothersThatWasStored) {
+  const auto v1 = make_v1("", kBatch);
+  const auto preview = make_preview("");
+  EXPECT_TRUE(v1->made(v1->encode_create(usage("1"))));
+  EXPECT_TRUE(preview->made(preview->encode_create(usage("1"))));
+  EXPECT_FALSE(v1->made(preview->encode_create(usage("1"))));
+  EXPECT_FALSE(preview->made(v1->encode_create(usage("1"))));
+  EXPECT_FALSE(v1->made({"POST", "/api/v2/subscriptions/s/usages", {}, "id=u"}));
 }
 
 TEST(TwilioPreview, SendsUnitsAndTakesTheStatusAsItsReceipt) {
@@ -182,7 +192,7 @@ TEST(Twilio, AnExchangeThatEndedBeforeItsFirstByteMayBeRepeated) {
     const auto wanted = left ? Outcome::in_doubt : Outcome::unavailable;
     for (const auto& verdict : make_v1("", kBatch)->judge_batch(kSample, TransportError{stage, "reset"})) {
       EXPECT_EQ(verdict.outcome, wanted) << name_of(stage);
-      EXPECT_FALSE(verdict.alone);
+      EXPECT_FALSE(verdict.left_out);
       EXPECT_THAT(verdict.detail, HasSubstr(std::string(name_of(stage)) + ": reset"));
     }
     EXPECT_EQ(make_preview("")->judge_create(usage("1"), TransportError{stage, "reset"}).outcome, wanted);

@@ -38,7 +38,8 @@ Call read_v1(const Request& request, ChargeOrder order) {
     return CallError{415, "Send JSON: Content-Type: application/json."};
   if (!is_valid_utf8(request.body)) return bad("The body is not UTF-8.");
   const auto root = ExactJson::parse(request.body);
-  if (!root || root->kind != Kind::object) return bad("The body is not one JSON object, each name in it once.");
+  if (!root || root->kind != Kind::object)
+    return bad("The body is not one JSON object, each name in it once.");
   const auto* items = root->member("billable_items", Kind::array);
   if (items == nullptr && root->member("billableItems") != nullptr)
     return bad("billable_items is missing: the API knows no billableItems.");
@@ -93,7 +94,8 @@ Call parse_call(const Request& request) {
   const bool is_v1 = request.path.starts_with(kV1);
   std::string_view rest = request.path;
   rest.remove_prefix(is_v1 ? kV1.size() : kPreview.size());
-  if (!rest.ends_with(kUsage) || rest.substr(0, rest.size() - kUsage.size()).find('/') != std::string_view::npos)
+  if (!rest.ends_with(kUsage) ||
+      rest.substr(0, rest.size() - kUsage.size()).find('/') != std::string_view::npos)
     return CallError{404, "The requested resource " + request.path + " was not found."};
   const auto sid = rest.substr(0, rest.size() - kUsage.size());
   if (request.method != "POST") return CallError{405, "Use POST.", "POST"};

@@ -1,5 +1,5 @@
-// A request to one of Twilio's usage APIs on the device as a value (seed 001: V1; seed 000: Preview), or what is
-// wrong with it. Pure.
+// A request to one of Twilio's usage APIs on the device as a value (seed 001: V1; seed 000: Preview), or what
+// is wrong with it. Pure.
 #pragma once
 
 #include <string>

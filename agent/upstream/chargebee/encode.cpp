@@ -30,6 +30,10 @@ class Chargebee final : public Upstream {
             .statements = true};
   }
 
+  bool made(const HttpRequest& request) const override {
+    return request.target.find("/subscriptions/") != std::string::npos;
+  }
+
   HttpRequest encode_create(const meter::Usage& usage) const override {
     HttpRequest request;
     request.method = "POST";

@@ -6,6 +6,7 @@ namespace {
 class Ledger final : public Upstream {
  public:
   Traits traits() const override { return {true, true, 0, true}; }
+  bool made(const HttpRequest& request) const override { return request.method == "LEDGER"; }
   HttpRequest encode_create(const meter::Usage& usage) const override {
     return {"LEDGER", usage.id.value(), {}, {}};
   }

@@ -89,7 +89,7 @@ std::vector<Verdict> judge_accepted(const std::vector<meter::Usage>& usages, con
       out.push_back({Outcome::accepted, std::nullopt, "202", "202 submitted=true"});
     } else {
       Verdict left_out{Outcome::unavailable, std::nullopt, "202 submitted=false", {}};
-      left_out.alone = true;
+      left_out.left_out = true;
       out.push_back(std::move(left_out));
     }
   }

@@ -6,11 +6,15 @@
 namespace meterd::upstream::twilio {
 namespace {
 
+constexpr std::string_view kQuantity = "Quantity=";
+
 class Preview final : public NoReadBack {
  public:
   explicit Preview(std::string base_path) : base_path_(std::move(base_path)) {}
 
   Traits traits() const override { return {.takes_credits = true, .deletes = false, .keeps_dates = false}; }
+
+  bool made(const HttpRequest& request) const override { return request.body.starts_with(kQuantity); }
 
   HttpRequest encode_create(const meter::Usage& usage) const override {
     HttpRequest request;
@@ -18,7 +22,7 @@ class Preview final : public NoReadBack {
     request.target = base_path_ + "/marketplace/InstalledAddOns/" +
                      percent_encode(usage.series.subscription.value()) + "/Usage";
     request.headers = {{"content-type", "application/x-www-form-urlencoded"}, {"accept", "application/json"}};
-    request.body = "Quantity=" + amount_of(usage).text();
+    request.body = std::string(kQuantity) + amount_of(usage).text();
     return request;
   }
 

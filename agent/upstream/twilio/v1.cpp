@@ -22,6 +22,10 @@ class V1 final : public NoReadBack {
     return {.batch = batch_, .bills_money = true, .deletes = false, .keeps_dates = false};
   }
 
+  bool made(const HttpRequest& request) const override {
+    return request.body.starts_with(kHead) && request.body.ends_with(kTail);
+  }
+
   HttpRequest encode_create(const meter::Usage& usage) const override {
     HttpRequest request;
     request.method = "POST";
