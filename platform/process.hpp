@@ -1,6 +1,8 @@
 // What this process uses of the system. Quick, and any thread may ask.
 #pragma once
 
+#include <malloc.h>
+
 #include <cstdint>
 #include <optional>
 
@@ -19,7 +21,7 @@ struct ProcessUse {
 };
 
 // After something large: what is free goes back to the system. Milliseconds.
-void give_memory_back();
+inline void give_memory_back() { ::malloc_trim(0); }
 
 class Process {
  public:

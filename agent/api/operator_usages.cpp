@@ -139,6 +139,7 @@ asio::awaitable<Response> OperatorUsages::statement(const Request& request) {
   range.first = zone.bounds(*from).start;
   range.end = zone.bounds(*to).end;
   range.title = "Usages from " + from->iso() + " to " + to->iso();
+  if (zone.name() != "UTC") range.title += ", days of " + zone.name();
   if (const auto subscription = request.parameter("subscription")) range.subscription = *subscription;
   co_return co_await downloads_.document(std::move(range));
 }

@@ -129,18 +129,21 @@ asio::awaitable<Result<std::vector<journal::StoredUsage>>> Flusher::begin(std::u
 
 // What an earlier run left without an answer: as the operator declared.
 asio::awaitable<void> Flusher::decide_leftovers() {
-  const auto after = std::make_shared<std::uint64_t>(0);
+  std::uint64_t after = 0;
   std::size_t at_once = kDecidedAtOnce;
   for (bool more = deps_.target.in_doubt != InDoubt::hold; more && !stopping_;) {
-    const auto page = std::make_shared<std::size_t>(0);
-    journal::Operation operation = [this, after, page, from = *after, at_once,
+    const auto last = std::make_shared<std::uint64_t>(0);
+    journal::Operation operation = [this, after, last, at_once,
                                     at = now()](journal::WriteTransaction& txn) -> Status {
-      auto doubted = txn.in_doubt(name(), from, at_once);
+      *last = 0;
+      auto held = txn.is_held(name());
+      if (!held) return held.error();
+      if (*held) return {};  // what came with a copy is not ours to decide
+      auto doubted = txn.in_doubt(name(), after, at_once);
       if (!doubted) return doubted.error();
-      *page = doubted->size();
       std::size_t decided = 0;
       for (const auto& stored : *doubted) {
-        *after = stored.sequence;
+        *last = stored.sequence;
         if (stored.record.last_error() != journal::kNoAnswerKnown) continue;
         const journal::Due due{at.boot.boot_number, at.boot.since_boot_ms + kResendAfter.count()};
         if (auto s = hold(txn, stored.sequence, stored.record, journal::kNoAnswerKnown, due, at, decided); !s)
@@ -150,7 +153,8 @@ asio::awaitable<void> Flusher::decide_leftovers() {
     };
     const Status committed = co_await deps_.committer.submit(std::move(operation));
     if (committed) {
-      more = *page == at_once;
+      more = *last != 0;
+      after = *last;
       continue;
     }
     if (committed.error().code == Code::corrupt)

@@ -1,6 +1,5 @@
 // From /proc/self, which costs no disk access.
 #include <dirent.h>
-#include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -58,7 +57,5 @@ class LinuxProcess final : public Process {
 }  // namespace
 
 std::unique_ptr<Process> make_process() { return std::make_unique<LinuxProcess>(); }
-
-void give_memory_back() { ::malloc_trim(0); }
 
 }  // namespace meterd::platform

@@ -256,6 +256,18 @@ class TwilioUsage(AtTwilio):
                 self.assertIn(f'in_doubt = "{policy}"', words(self.device.ctl("audit")[1]))
                 self.terminate()
 
+    def test_the_policy_decides_of_what_a_kill_left(self):
+        self.begin(in_doubt='"assume-delivered"')
+        self.sandbox.set_faults({"script": ["delay"], "delay_seconds": 5})
+        self.bill(400)
+        wait_until("it is charged", lambda: self.charged() == 3, 20)
+        self.device.kill()
+        self.device.start()
+        wait_until("the outbox is empty", lambda: not self.outbox(), 20)
+        self.assertEqual(self.charged(), 3)
+        self.assertIn("1 in doubt at marketplace", words(self.device.ctl("audit")[1]))
+        self.assert_sound()
+
     def test_what_no_installation_has_is_refused(self):
         self.begin()
         code, text = self.device.ctl("report", "e0", "--subscription", "sub_1")
