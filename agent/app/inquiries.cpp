@@ -55,6 +55,8 @@ asio::awaitable<Result<std::vector<flush::Reconciled>>> Inquiries::reconcile(std
   std::vector<flush::Reconciled> out;
   for (const auto& upstream : upstreams) {
     if (!wanted(upstream) || stopping_) continue;
+    const bool beside = upstream.kind == UpstreamKind::ledger && !deps_.config.upstreams.empty();
+    if (beside && !only) continue;  // nobody is asked what this journal itself has
     const auto read = [&journal = deps_.journal, name = upstream.name] {
       return journal::read_send_plan(journal, name, 0);
     };

@@ -62,7 +62,7 @@ const FaultCase kFaults[] = {
     {"error_404", kAnswered, Outcome::rejected, false},
     {"error_405", kAnswered, Outcome::unauthorised, false},
     {"error_409", kAnswered, Outcome::rejected, false},
-    {"error_422", kAnswered, Outcome::duplicate, false},
+    {"error_422", kAnswered, Outcome::duplicate, false, Outcome::accepted, 1'860},
     {"error_429", kAnswered, Outcome::throttled, false, Outcome::accepted, 3},
     {"error_429_date", kAnswered, Outcome::throttled, false, Outcome::accepted, 3},
     {"error_429_bare", kAnswered, Outcome::throttled, false},
