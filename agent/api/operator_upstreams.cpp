@@ -71,13 +71,15 @@ std::string compared_json(const flush::Compared& compared) {
 }  // namespace
 
 bool OperatorUpstreams::has(const Request& request) {
-  return request.path == "/operator/reconcile" || request.path == "/operator/compare" ||
+  return request.path == "/operator/reconcile" || request.path == "/operator/doctor" ||
+         request.path == "/operator/compare" ||
          (request.path == "/operator/statement" && request.parameter("upstream"));
 }
 
 asio::awaitable<Response> OperatorUpstreams::answer(const Request& request) {
   if (request.path == "/operator/reconcile") co_return co_await reconcile(request);
   if (request.path == "/operator/compare") co_return co_await compare(request);
+  if (request.path == "/operator/doctor") co_return co_await doctor();
   co_return co_await statement(request);
 }
 
@@ -95,6 +97,13 @@ asio::awaitable<Response> OperatorUpstreams::compare(const Request& request) {
   if (!upstream || !run) co_return error_response(400, "malformed", "Say which upstream; run is a number.");
   auto done = co_await deps_.compare(std::move(*upstream), *run, kAskingTime);
   co_return done ? ok(compared_json(*done)) : from_error(done.error());
+}
+
+asio::awaitable<Response> OperatorUpstreams::doctor() {
+  auto examined = co_await deps_.examine();
+  if (!examined) co_return from_error(examined.error());
+  auto status = co_await deps_.status();
+  co_return status ? ok(doctor_json(*status, *examined)) : from_error(status.error());
 }
 
 asio::awaitable<Response> OperatorUpstreams::statement(const Request& request) {

@@ -3,6 +3,7 @@
 //   POST /operator/reconcile   upstream= (or all): after a restore, what the upstreams have of what is held
 //   POST /operator/compare     upstream=, run= (of the answer before; absent: from the beginning): what the
 //                              upstream has beside what was delivered, and the invoices it put usages on
+//   GET  /operator/doctor      what is wrong, and what to do about it (doctor.hpp)
 //   GET  /operator/statement   upstream=, invoice=: the document that the upstream prints
 // Loop thread.
 #pragma once
@@ -14,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/api/doctor.hpp"
 #include "agent/api/http.hpp"
 #include "agent/flush/compare.hpp"
 #include "agent/flush/reconcile.hpp"
@@ -33,6 +35,9 @@ class OperatorUpstreams {
         compare = {};
     std::function<boost::asio::awaitable<Result<std::string>>(UpstreamName upstream, std::string invoice)>
         statement = {};
+    // Asks each configured upstream whether it knows us: beside what it is sent, which goes on.
+    std::function<boost::asio::awaitable<Result<std::vector<ExaminedUpstream>>>()> examine = {};
+    std::function<boost::asio::awaitable<Result<Status>>()> status = {};
   };
   explicit OperatorUpstreams(Dependencies dependencies) : deps_(std::move(dependencies)) {}
 
@@ -43,6 +48,7 @@ class OperatorUpstreams {
   boost::asio::awaitable<Response> reconcile(const Request& request);
   boost::asio::awaitable<Response> compare(const Request& request);
   boost::asio::awaitable<Response> statement(const Request& request);
+  boost::asio::awaitable<Response> doctor();
 
   Dependencies deps_;
 };

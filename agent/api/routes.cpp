@@ -44,9 +44,9 @@ std::string_view method_of(std::string_view path) {
       path == "/operator/reconcile" || path == "/operator/compare" || path == "/operator/invoice" ||
       path == "/operator/withdraw" || path == "/operator/resolve" || path == "/operator/retry")
     return "POST";
-  for (const auto* known :
-       {"/healthz", "/status", "/metrics", "/operator/buckets", "/operator/balances", "/operator/outbox",
-        "/operator/verify", "/operator/audit", "/operator/backup", "/operator/usages", "/operator/statement"})
+  for (const auto* known : {"/healthz", "/status", "/metrics", "/operator/buckets", "/operator/balances",
+                            "/operator/outbox", "/operator/verify", "/operator/audit", "/operator/backup",
+                            "/operator/usages", "/operator/statement", "/operator/doctor"})
     if (path == known) return "GET";
   if (path == chargebee::kDownloadPath) return "GET";
   return {};

@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
+#include "agent/base/limits.hpp"
+
 namespace meterd::api {
 namespace {
 
 namespace json = boost::json;
 
-// A commit writes about 20 KB to the device, whatever it carries (measured; see DESIGN.md). For what is to be
-// expected; where the kernel counts what was written, the rate so far is that.
-constexpr std::int64_t kBytesPerCommit = 20'480;
 constexpr std::int64_t kDayS = 86'400;
 constexpr std::int64_t kDayMs = kDayS * 1'000;
 constexpr std::uint32_t kFailuresToShow = 10;  // about half an hour: beyond what heals by itself
@@ -22,19 +21,9 @@ json::value time_or_null(std::int64_t ms) {
 
 std::int64_t written_so_far(const Status& s) {
   if (!s.process || !s.process->written_bytes)
-    return static_cast<std::int64_t>(s.commits.commits) * kBytesPerCommit;
+    return static_cast<std::int64_t>(s.commits.commits) * limits::kFlashBytesPerCommit;
   return static_cast<std::int64_t>(*s.process->written_bytes -
                                    std::min(*s.process->written_bytes, s.written_before));
-}
-
-// At one commit per interval, or at the rate of this run so far if that is more: each `committed` report may
-// be a commit of its own. In seconds: bytes times milliseconds would not fit for long.
-std::int64_t flash_per_day(const Status& s) {
-  const auto uptime_s = std::max<std::int64_t>(s.uptime.count() / 1'000, 60);
-  const auto by_interval = kDayMs / s.commit_interval.count() * kBytesPerCommit;
-  const auto written = written_so_far(s);
-  const auto so_far = written / uptime_s * kDayS + written % uptime_s * kDayS / uptime_s;
-  return std::max(by_interval, so_far);
 }
 
 // Milliseconds, rounded up; null: nothing was measured yet.
@@ -132,6 +121,16 @@ json::object process_part(const Status& s) {
 }
 
 }  // namespace
+
+// Each `committed` report may be a commit of its own. In seconds: bytes times milliseconds would not fit for
+// long.
+std::int64_t flash_per_day(const Status& s) {
+  const auto uptime_s = std::max<std::int64_t>(s.uptime.count() / 1'000, 60);
+  const auto by_interval = kDayMs / s.commit_interval.count() * limits::kFlashBytesPerCommit;
+  const auto written = written_so_far(s);
+  const auto so_far = written / uptime_s * kDayS + written % uptime_s * kDayS / uptime_s;
+  return std::max(by_interval, so_far);
+}
 
 std::optional<WallTime> started_at(const Status& s) {
   if (!s.clock.trusted) return std::nullopt;

@@ -75,6 +75,9 @@ std::optional<WallTime> started_at(const Status& status);
 // What needs a person, from the other fields. Pure.
 std::vector<Attention> find_attention(const Status& status);
 
+// Bytes written a day at most: by one commit per interval, or at the rate of this run if that is more.
+std::int64_t flash_per_day(const Status& status);
+
 std::string to_json(const Status& status);
 
 }  // namespace meterd::api

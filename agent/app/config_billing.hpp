@@ -14,7 +14,8 @@ void load_meters(std::vector<Section> tables, Config& config, std::vector<Proble
 void load_subscriptions(std::vector<Section> tables, Problems& problems, Config& config);
 void load_interfaces(std::vector<Section> tables, Config& config);
 
-// Refuses an upstream that would use up its vendor's lifetime limit of usages before its `life` is over.
+// Refuses an upstream that would use up its vendor's lifetime limit of usages before its `life` is over, and
+// warns of one without `life` that would within a year.
 void check_lives(Problems& problems, const Config& config, const std::vector<Problems::Place>& lives);
 
 // Refuses a meter that counts into an item price of which every fitting subscription says that it is not

@@ -1,16 +1,11 @@
 #include <algorithm>
-#include <set>
 
 #include "agent/app/config_billing.hpp"
 #include "agent/app/config_values.hpp"
 #include "agent/base/limits.hpp"
-#include "agent/meter/dating.hpp"
 
 namespace meterd::app {
 namespace {
-
-// Chargebee Usages API v2: "a subscription can have up to 5,000 usages in its lifetime".
-constexpr std::int64_t kChargebeeLifetimeUsages = 5'000;
 
 const DurationRule kSeal{Milliseconds(1'000), Milliseconds(86'400'000),
                          R"(a duration such as "1d" or "15m", at most one day)"};
@@ -105,23 +100,6 @@ void load_twilio(Section& table, UpstreamConfig& out) {
     table.error("key", "belongs to an upstream of kind \"chargebee\"; here it is `token`");
 }
 
-// The most item prices that can meet on one subscription of the upstream.
-std::size_t item_prices_per_subscription(const Config& config, const UpstreamName& upstream) {
-  std::set<SubscriptionId> subscriptions{
-      SubscriptionId()};  // the empty one: any that is not fixed in a meter
-  for (const auto& meter : config.meters)
-    if (meter.upstream == upstream && meter.subscription) subscriptions.insert(*meter.subscription);
-  std::size_t most = 0;
-  for (const auto& subscription : subscriptions) {
-    std::set<ItemPriceId> prices;
-    for (const auto& meter : config.meters)
-      if (meter.upstream == upstream && (!meter.subscription || *meter.subscription == subscription))
-        prices.insert(meter.item_price);
-    most = std::max(most, prices.size());
-  }
-  return most;
-}
-
 }  // namespace
 
 void load_twilio_account(Section& section, const char* key, std::string& out) {
@@ -147,24 +125,6 @@ void load_upstreams(std::vector<Section> tables, Config& config, std::vector<Pro
     table.finish();
     lives.push_back(table.place("life"));
     config.upstreams.push_back(std::move(upstream));
-  }
-}
-
-void check_lives(Problems& problems, const Config& config, const std::vector<Problems::Place>& lives) {
-  for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
-    const auto& upstream = config.upstreams[i];
-    if (!upstream.life || upstream.kind != UpstreamKind::chargebee) continue;
-    const auto prices = static_cast<std::int64_t>(item_prices_per_subscription(config, upstream.name));
-    const auto seals = (upstream.life->count() + upstream.seal.count() - 1) / upstream.seal.count();
-    if (seals * prices <= kChargebeeLifetimeUsages) continue;
-    const auto lasts = Seconds(kChargebeeLifetimeUsages / prices * upstream.seal.count());
-    problems.error(lives[i], "\"" + duration_text(*upstream.life) + "\" is " + std::to_string(seals) +
-                                 " seals of \"" + duration_text(upstream.seal) + "\", times " +
-                                 std::to_string(prices) +
-                                 " item price(s) on one subscription: " + std::to_string(seals * prices) +
-                                 " usages, but Chargebee takes " + std::to_string(kChargebeeLifetimeUsages) +
-                                 " per subscription, which lasts " + duration_text(lasts) +
-                                 "; seal less often, meter fewer item prices, or expect a shorter life");
   }
 }
 

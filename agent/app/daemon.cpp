@@ -236,7 +236,8 @@ class Daemon {
             },
             [this](UpstreamName upstream, std::string invoice) {
               return core_->inquiries().statement(std::move(upstream), std::move(invoice));
-            }};
+            },
+            [this] { return core_->inquiries().examine(); }, [this] { return status(); }};
   }
 
   asio::awaitable<Result<api::Status>> status() {

@@ -190,6 +190,7 @@ void Inquiries::stop() {
   if (reconciler_ != nullptr) reconciler_->stop();
   if (comparer_ != nullptr) comparer_->stop();
   if (printing_ != nullptr) printing_->close();
+  if (examining_ != nullptr) examining_->close();
 }
 
 }  // namespace meterd::app

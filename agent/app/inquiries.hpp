@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/api/doctor.hpp"
 #include "agent/app/config.hpp"
 #include "agent/app/surroundings.hpp"
 #include "agent/flush/compare.hpp"
@@ -50,11 +51,16 @@ class Inquiries {
   // for an unknown name; Code::retry if it could not be had now.
   boost::asio::awaitable<Result<std::string>> statement(UpstreamName upstream, std::string invoice);
 
+  // How each configured upstream is found now, and what its limits come to.
+  boost::asio::awaitable<Result<std::vector<api::ExaminedUpstream>>> examine();
+
   void stop();  // those under way end soon, and none begins
 
  private:
   Result<UpstreamConfig> configured(const UpstreamName& name) const;
   std::unique_ptr<upstream::HttpClient> client_for(const UpstreamConfig& upstream) const;
+  boost::asio::awaitable<Result<std::vector<api::ExaminedUpstream>>> examine_each();
+  SubscriptionId known_subscription(const UpstreamName& upstream, const journal::Lifetimes& lifetimes) const;
   boost::asio::awaitable<Result<std::string>> download(std::string url, bool may_be_plain);
 
   Dependencies deps_;
@@ -65,6 +71,8 @@ class Inquiries {
   std::uint64_t run_ = 0;
   bool comparing_ = false;
   std::shared_ptr<upstream::HttpClient> printing_;
+  std::shared_ptr<upstream::HttpClient> examining_;
+  bool is_examining_ = false;
   bool stopping_ = false;
 };
 

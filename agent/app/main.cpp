@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "agent/app/config.hpp"
+#include "agent/app/config_plan.hpp"
 #include "agent/app/daemon.hpp"
 #include "agent/app/version.hpp"
 #include "agent/base/log_summary.hpp"
@@ -67,7 +68,7 @@ int run(const std::string& path, bool check_only) {
   }
   if (check_only) {
     for (const auto& warning : config->warnings) std::fprintf(stderr, "warning: %s\n", warning.c_str());
-    std::fputs(meterd::app::describe(*config).c_str(), stdout);
+    std::fputs((meterd::app::describe(*config) + meterd::app::describe_plan(*config)).c_str(), stdout);
     return meterd::app::kExitFine;
   }
   meterd::StderrLog lines;

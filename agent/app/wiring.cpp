@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "agent/upstream/chargebee/chargebee.hpp"
-#include "agent/upstream/ledger/ledger.hpp"
-#include "agent/upstream/twilio/twilio.hpp"
+#include "agent/app/vendors.hpp"
 
 namespace meterd::app {
 
@@ -13,26 +11,8 @@ namespace {
 
 constexpr const char* kPreviewItemPrice = "preview";  // Twilio's Preview API has no billing sids
 
-// The registration of every vendor.
-std::shared_ptr<const upstream::Upstream> vendor_of(const UpstreamConfig& config) {
-  switch (config.kind) {
-    case UpstreamKind::ledger:
-      return upstream::ledger::make();
-    case UpstreamKind::chargebee:
-      return upstream::chargebee::make(config.base_path);
-    case UpstreamKind::twilio_v1:
-      return upstream::twilio::make_v1(config.base_path, config.batch);
-    case UpstreamKind::twilio_preview:
-      break;
-  }
-  return upstream::twilio::make_preview(config.base_path);
-}
-
 flush::Target target_of(const UpstreamConfig& config) {
-  auto seal = meter::SealRule::with_defaults(config.seal.count());
-  if (config.seal_delay) seal.delay = config.seal_delay->count();
-  if (config.flush_window) seal.flush_window = config.flush_window->count();
-  flush::Target target{config.name, vendor_of(config), seal};
+  flush::Target target{config.name, vendor_of(config), seal_rule_of(config)};
   if (config.in_doubt == "resend") target.in_doubt = flush::InDoubt::resend;
   if (config.in_doubt == "assume-delivered") target.in_doubt = flush::InDoubt::assume_delivered;
   return target;

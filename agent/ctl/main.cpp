@@ -100,6 +100,7 @@ void add_verbs(CLI::App& app, Options& options, Verb& verb) {
     return reconcile(session, options.upstream);
   })->add_option("UPSTREAM", options.upstream, "Only this one; default: every one");
   add("verify", "Check the whole journal: does everything add up", verify);
+  add("doctor", "What is wrong, or will be, and what to do about it", doctor);
 }
 
 void add_usages(CLI::App& app, Options& options, Verb& verb) {
@@ -225,7 +226,7 @@ int run(int argc, char** argv) {
   app.name("meterctl");
   app.footer(
       "Exit codes: 0 fine, 1 the request failed, 2 usage, 3 meterd is not reachable;\n"
-      "of status, outbox, verify, reconcile, restore and fsck also 4: look at it.");
+      "of status, outbox, verify, doctor, reconcile, restore and fsck also 4: look at it.");
   app.set_version_flag("--version", "meterctl " METERD_VERSION);
   app.get_formatter()->column_width(24);  // of 80
   app.require_subcommand(1);

@@ -29,6 +29,7 @@ Result<Rendered> render_withdrawn(const boost::json::value& answer);
 Result<Rendered> render_flush(const boost::json::value& answer);
 Result<Rendered> render_audit(const boost::json::value& answer);
 Result<Rendered> render_date(const boost::json::value& answer);
+Result<Rendered> render_doctor(const boost::json::value& answer);  // attention: a finding that is not fine
 Result<Rendered> render_verify(const boost::json::value& answer);  // attention: problems
 
 }  // namespace meterd::ctl

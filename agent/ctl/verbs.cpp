@@ -1,5 +1,6 @@
 #include "agent/ctl/verbs.hpp"
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <optional>
 #include <ostream>
@@ -62,6 +63,11 @@ Exit flush(Session& session, bool seal_now) {
 }
 
 Exit verify(Session& session) { return show(session, {"GET", "/operator/verify", {}, {}}, render_verify); }
+
+Exit doctor(Session& session) {
+  session.daemon.timeout = std::max(session.daemon.timeout, kUpstreamTime);
+  return show(session, {"GET", "/operator/doctor", {}, {}}, render_doctor);
+}
 
 Exit audit(Session& session) { return show(session, {"GET", "/operator/audit", {}, {}}, render_audit); }
 

@@ -30,6 +30,7 @@ Exit buckets(Session& session, bool balances);
 Exit outbox(Session& session, bool in_doubt);  // only those
 Exit flush(Session& session, bool seal_now);
 Exit verify(Session& session);
+Exit doctor(Session& session);  // asks the upstreams too
 Exit audit(Session& session);
 
 // The boot and the day go to the daemon as they are given; it refuses what they may not be.

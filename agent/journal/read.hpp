@@ -80,6 +80,19 @@ Result<std::optional<StoredUsage>> read_usage(const Journal& journal, const Usag
 Result<std::optional<SubscriptionId>> read_next_subscription(const Journal& journal,
                                                              const UpstreamName& upstream,
                                                              const SubscriptionId& after);
+
+// How many usages of the upstream each subscription has had, ever: of all subscriptions, the number and the
+// `at_most` that had the most.
+struct Lifetimes {
+  struct Row {
+    SubscriptionId subscription;
+    std::uint64_t usages = 0;
+  };
+  std::uint64_t subscriptions = 0;
+  std::vector<Row> most;  // falling
+};
+Result<Lifetimes> read_lifetimes(const Journal& journal, const UpstreamName& upstream, std::size_t at_most);
+
 // What the journal knows of a usage that somebody else names.
 struct NamedUsage {
   UsageId id;

@@ -1,4 +1,6 @@
 // For comparing with an upstream: which subscriptions there are, and what is known of a usage that it names.
+#include <algorithm>
+
 #include "agent/journal/audit.hpp"
 #include "agent/journal/read.hpp"
 #include "agent/journal/records.hpp"
@@ -57,6 +59,27 @@ Result<std::optional<SubscriptionId>> read_next_subscription(const Journal& jour
   });
   if (!scanned) return scanned.error();
   return next;
+}
+
+Result<Lifetimes> read_lifetimes(const Journal& journal, const UpstreamName& upstream, std::size_t at_most) {
+  auto txn = journal.begin_read();
+  if (!txn) return txn.error();
+  const auto walked = subscription_prefix(upstream);
+  Lifetimes out;
+  const auto more = [](const Lifetimes::Row& a, const Lifetimes::Row& b) { return a.usages > b.usages; };
+  auto scanned = txn->scan(walked, "", [&](std::string_view key, std::string_view value) {
+    ++out.subscriptions;
+    const auto payload = unwrap(key, value);
+    v0::Subscription known;
+    // A damaged one is set aside, and shown, where it is next written.
+    if (!payload || !known.ParseFromArray(payload->data(), static_cast<int>(payload->size()))) return true;
+    const Lifetimes::Row row{SubscriptionId(key.substr(walked.size() + 1)), known.usages()};
+    out.most.insert(std::upper_bound(out.most.begin(), out.most.end(), row, more), row);
+    if (out.most.size() > at_most) out.most.pop_back();
+    return true;
+  });
+  if (!scanned) return scanned.error();
+  return out;
 }
 
 Result<std::vector<KnownUsage>> read_known(const Journal& journal, const std::vector<NamedUsage>& named) {

@@ -34,12 +34,14 @@ std::int64_t interval_end(const TimeZone& zone, const SealRule& rule, WallTime i
   return interval_of(zone, rule, instant).end;
 }
 
+std::int64_t phase_of(const SealRule& rule, const DeviceId& device) {
+  if (rule.flush_window <= 0) return 0;
+  return static_cast<std::int64_t>(device_hash(device, "phase") %
+                                   static_cast<std::uint64_t>(rule.flush_window));
+}
+
 WallTime seal_due(const TimeZone& zone, const SealRule& rule, const DeviceId& device, WallTime opened_at) {
-  const auto phase = rule.flush_window > 0
-                         ? static_cast<std::int64_t>(device_hash(device, "phase") %
-                                                     static_cast<std::uint64_t>(rule.flush_window))
-                         : 0;
-  return WallTime::from_seconds(interval_end(zone, rule, opened_at) + rule.delay + phase);
+  return WallTime::from_seconds(interval_end(zone, rule, opened_at) + rule.delay + phase_of(rule, device));
 }
 
 SealCover seal_cover(const TimeZone& zone, const SealRule& rule, UsageDay day, WallTime opened_at) {

@@ -29,6 +29,9 @@ struct SealCover {
 // The end of the interval (counted from the start of its day in `zone`) in which the instant lies.
 std::int64_t interval_end(const TimeZone& zone, const SealRule& rule, WallTime instant);
 
+// The device's place within the rule's flush window, in seconds: always the same.
+std::int64_t phase_of(const SealRule& rule, const DeviceId& device);
+
 // When a bucket that got its first event at `opened_at` is due: the end of that interval, plus the delay,
 // plus the device's phase within the flush window.
 WallTime seal_due(const TimeZone& zone, const SealRule& rule, const DeviceId& device, WallTime opened_at);

@@ -238,7 +238,9 @@ asio::awaitable<std::optional<TransportError>> AsioDialer::handshake(SocketStrea
   stream.tcp.expires_after(options_.connect_deadline);
   const auto [ec] = co_await stream.tls->async_handshake(asio::ssl::stream_base::client, kToken);
   if (!ec) co_return std::nullopt;
-  co_return TransportError{Stage::tls, describe_tls(ec, SSL_get_verify_result(stream.tls->native_handle()))};
+  const long verified = SSL_get_verify_result(stream.tls->native_handle());
+  const bool of_time = verified == X509_V_ERR_CERT_NOT_YET_VALID || verified == X509_V_ERR_CERT_HAS_EXPIRED;
+  co_return TransportError{Stage::tls, describe_tls(ec, verified), of_time};
 }
 
 }  // namespace

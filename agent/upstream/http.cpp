@@ -67,6 +67,13 @@ std::optional<Milliseconds> HttpResponse::retry_after() const {
   return std::min<Milliseconds>(*until - *now, kRetryAfterMax);
 }
 
+std::optional<WallTime> HttpResponse::date() const {
+  const std::string* text = header("date");
+  const auto at = text == nullptr ? std::nullopt : parse_http_date(*text);
+  if (!at) return std::nullopt;
+  return WallTime::from_seconds(at->time_since_epoch().count());
+}
+
 std::string_view name_of(TransportError::Stage stage) {
   switch (stage) {
     case TransportError::Stage::resolve:

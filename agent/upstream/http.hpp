@@ -36,13 +36,15 @@ struct HttpResponse {
   // Retry-After, in seconds or as a date: the date is taken relative to the answer's own Date, so that our
   // clock does not matter. At most 24 h; nullopt if absent, negative or unreadable.
   std::optional<Milliseconds> retry_after() const;
+  std::optional<WallTime> date() const;  // by the other side's clock, to the second
 };
 
 // No complete, readable answer came. `stage` is the furthest point that was reached.
 struct TransportError {
   enum class Stage : std::uint8_t { resolve, connect, tls, send, receive };
   Stage stage = Stage::resolve;
-  std::string detail;  // for the operator; no URL, no secret
+  std::string detail;                   // for the operator; no URL, no secret
+  bool is_of_certificate_time = false;  // tls: the certificate is not valid at this device's time
 
   // Whether the other side may have seen the request: true from the first byte on.
   bool may_have_arrived() const { return stage >= Stage::send; }

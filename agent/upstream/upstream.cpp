@@ -1,6 +1,9 @@
 #include "agent/upstream/upstream.hpp"
 
-// What an upstream that does not have a trait need not have either: nobody asks it.
+#include "agent/base/text.hpp"
+
+// What an upstream that does not have a trait need not have either: nobody asks it. And what a question
+// showed where the vendor had no part in it.
 namespace meterd::upstream {
 
 HttpRequest Upstream::join(const std::vector<HttpRequest>& creates) const {
@@ -32,6 +35,68 @@ HttpRequest Upstream::encode_statement(const std::string&) const {
 Answered<std::string> Upstream::judge_statement(const Exchange&) const {
   check(false, "this upstream prints nothing");
   return {};
+}
+
+std::string_view name_of(Diagnosis::Finding finding) {
+  using Finding = Diagnosis::Finding;
+  switch (finding) {
+    case Finding::fine:
+      return "fine";
+    case Finding::no_route:
+      return "no_route";
+    case Finding::no_tls:
+      return "no_tls";
+    case Finding::tls_time:
+      return "tls_time";
+    case Finding::foreign:
+      return "foreign";
+    case Finding::bad_key:
+      return "bad_key";
+    case Finding::not_allowed:
+      return "not_allowed";
+    case Finding::not_enabled:
+      return "not_enabled";
+    case Finding::wrong_address:
+      return "wrong_address";
+    case Finding::unavailable:
+      break;
+  }
+  return "unavailable";
+}
+
+Diagnosis diagnose_lost(const TransportError& lost) {
+  using Finding = Diagnosis::Finding;
+  using Stage = TransportError::Stage;
+  const auto seen = std::string(name_of(lost.stage)) + ": " + lost.detail;
+  switch (lost.stage) {
+    case Stage::resolve:
+      return {Finding::no_route, seen, "let the device reach a name server, or correct the host in `url`"};
+    case Stage::connect:
+      return {Finding::no_route, seen,
+              "check the device's network, its firewall, and the host and port in `url`"};
+    case Stage::tls:
+      if (lost.is_of_certificate_time)
+        return {Finding::tls_time, seen,
+                "compare the device's clock with the right time; if it is right, the certificate is not"};
+      return {
+          Finding::no_tls, seen,
+          "check the host in `url` and the package ca-certificates; a proxy in between may answer instead"};
+    case Stage::send:
+    case Stage::receive:
+      break;
+  }
+  return {Finding::unavailable, seen, "ask again later; if it stays, check what is between: proxy, MTU"};
+}
+
+Diagnosis diagnose_foreign(const HttpResponse& response) {
+  const auto status = std::to_string(response.status);
+  if (response.status == 429 || response.status >= 500)
+    return {Diagnosis::Finding::unavailable, status + " without the vendor's error",
+            "nothing to do: it goes on trying"};
+  const auto* type = response.header("content-type");
+  return {Diagnosis::Finding::foreign,
+          status + " without the vendor's form" + (type == nullptr ? "" : " (" + one_line(*type, 60) + ")"),
+          "something else answers: a captive portal or a proxy in between, or a wrong `url`"};
 }
 
 }  // namespace meterd::upstream

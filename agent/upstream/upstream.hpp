@@ -15,17 +15,19 @@ namespace meterd::upstream {
 
 // What the flusher and the planner may rely on.
 struct Traits {
-  bool idempotent = false;           // the same request may be sent again after an unknown outcome
-  bool read_back = false;            // a usage can be looked up by our id
-  std::uint32_t lifetime_limit = 0;  // usages per subscription for ever; 0: none known
-  bool local = false;                // it is this journal itself: there is nobody to bill anything twice
-  std::size_t batch = 1;             // usages of one subscription that a request may carry
-  bool bills_money = false;          // a usage needs a charge, or a quantity that is an amount
-  bool takes_credits = false;        // negative quantities
-  bool deletes = true;               // a usage can be taken back
-  bool keeps_dates = true;           // else it bills on arrival, and the usage day is known here only
-  bool lists = false;       // a subscription's usages can be listed, with the invoices that they are on
-  bool statements = false;  // it prints an invoice's usages as a document
+  bool idempotent = false;                 // the same request may be sent again after an unknown outcome
+  std::optional<Seconds> key_window = {};  // how long it knows a request by its key; without one, for ever
+  bool read_back = false;                  // a usage can be looked up by our id
+  std::optional<Seconds> latest_age = {};  // how old a usage may be when it arrives; without one, any
+  std::uint32_t lifetime_limit = 0;        // usages per subscription for ever; 0: none known
+  bool local = false;          // it is this journal itself: there is nobody to bill anything twice
+  std::size_t batch = 1;       // usages of one subscription that a request may carry
+  bool bills_money = false;    // a usage needs a charge, or a quantity that is an amount
+  bool takes_credits = false;  // negative quantities
+  bool deletes = true;         // a usage can be taken back
+  bool keeps_dates = true;     // else it bills on arrival, and the usage day is known here only
+  bool lists = false;          // a subscription's usages can be listed, with the invoices that they are on
+  bool statements = false;     // it prints an invoice's usages as a document
 };
 
 // The closed set of what an answer can mean (spec, delivery rules).
@@ -81,6 +83,31 @@ struct Answered {
   Verdict verdict = {};
 };
 
+// What a question that bills nothing showed, and what to do about it: for an operator.
+struct Diagnosis {
+  enum class Finding : std::uint8_t {
+    fine,           // it knows us and takes usages
+    no_route,       // nobody was reached: no name, no route, no listener
+    no_tls,         // somebody was reached whom TLS does not trust
+    tls_time,       // because the certificate is not valid at this device's time
+    foreign,        // an answer that is not the vendor's: captive portal or proxy?
+    bad_key,        // the credentials are refused
+    not_allowed,    // they are known and may not do this
+    not_enabled,    // the vendor has to turn on what is needed
+    wrong_address,  // the vendor's, and not the API or the account that was meant
+    unavailable,    // throttled or failing: ask later
+  };
+  Finding finding = Finding::unavailable;
+  std::string detail;  // one line: what was seen
+  std::string advice;  // empty if it is fine
+};
+
+std::string_view name_of(Diagnosis::Finding finding);
+
+// Without a readable answer, or with one that is not in the vendor's form.
+Diagnosis diagnose_lost(const TransportError& lost);
+Diagnosis diagnose_foreign(const HttpResponse& response);
+
 // Stateless; any thread.
 class Upstream {
  public:
@@ -102,6 +129,11 @@ class Upstream {
   virtual ReadBack judge_retrieve(const meter::Usage& usage, const Exchange& exchange) const = 0;
   // Accepted: it is not there any more, or never was. `usage` has its id and series.
   virtual Verdict judge_delete(const meter::Usage& usage, const Exchange& exchange) const = 0;
+
+  // A question that bills nothing and needs what a create needs. `subscription`: one that there is; empty:
+  // none is known.
+  virtual HttpRequest encode_probe(const SubscriptionId& subscription) const = 0;
+  virtual Diagnosis judge_probe(const SubscriptionId& subscription, const Exchange& exchange) const = 0;
 
   // Only with traits().lists: a page of the subscription's usages, by usage_date, all within one exchange.
   // The offset is the page's before; empty: the first page.

@@ -180,9 +180,15 @@ TEST_F(ConfigErrors, ShowTheArithmeticOfALifeThatIsTooLong) {
   expect(
       {{upstream("life = \"10y\"") + meter("") + second,
         "4: upstream.life: \"10y\" is 3650 seals of \"1d\", times 2 item price(s) on one subscription: 7300 "
-        "usages, but Chargebee takes 5000 per subscription, which lasts 2500d; seal less often, meter fewer "
+        "usages, but the upstream takes 5000 per subscription, ever, which lasts 2500d; seal less often, "
+        "meter fewer "
         "item "
         "prices, or expect a shorter life"}});
+  // A vendor without a limit has no life to refuse.
+  const std::string twilio =
+      "[[upstream]]\nkind = \"twilio-preview\"\nurl = \"https://t.test\"\n"
+      "account = \"AC0123456789abcdef0123456789abcdef\"\ntoken = { credential = \"k\" }\n";
+  EXPECT_EQ(errors(twilio + "seal = \"1s\"\nlife = \"100y\"\n"), "");
   // Two subscriptions have a budget each.
   EXPECT_EQ(
       errors(upstream("life = \"10y\"") + meter("subscription = \"s\"") + second + "subscription = \"t\"\n"),

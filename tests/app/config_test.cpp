@@ -1,6 +1,7 @@
 // What a meterd.toml means once it is loaded: the contract's example, the defaults, the description.
 #include <sstream>
 
+#include "agent/app/config_plan.hpp"
 #include "tests/app/config_fixture.hpp"
 
 namespace meterd::app {
@@ -273,6 +274,30 @@ TEST_F(ConfigLoad, WarnsOfWhatIsAllowedAndDoubtful) {
                "[[subscription]]\nid = \"s1\"\nitem_prices = [\"p\"]\n"),
       "meterd.toml: meter.item_price: \"p\" is in no fitting [[subscription]]: events of \"e\" are refused, "
       "unless it was listed before\n");
+}
+
+TEST_F(ConfigLoad, WarnsOfAnUpstreamThatLastsLessThanAYear) {
+  const std::string hourly =
+      "[[upstream]]\nkey = { credential = \"api-key\" }\nurl = \"https://a.b\"\nseal = \"1h\"\n";
+  const std::string counted = "[[meter]]\nevent = \"e\"\nitem_price = \"p\"\n";
+  EXPECT_THAT(warnings(hourly + counted),
+              ::testing::HasSubstr("\"1y\" is 8760 seals of \"1h\", times 1 item price(s)"));
+  EXPECT_THAT(warnings(hourly + counted), ::testing::HasSubstr("which lasts 5000h"));
+  EXPECT_EQ(warnings(hourly + "life = \"200d\"\n" + counted), "") << "it is what is expected";
+  EXPECT_EQ(warnings(hourly), "") << "nothing is metered";
+}
+
+TEST_F(ConfigLoad, SaysWhatItComesToInComments) {
+  const auto config = load(std::string(kExample) + kTwilio);
+  ASSERT_TRUE(config) << config.error().message;
+  const auto plan = describe_plan(*config);
+  EXPECT_THAT(plan, ::testing::HasSubstr("flash: at most 176 MB a day at commit_interval \"10s\""));
+  EXPECT_THAT(plan, ::testing::HasSubstr("billing: for each subscription up to "));
+  EXPECT_THAT(plan, ::testing::HasSubstr("after 30m: the upstream forgets a request's key"));
+  EXPECT_THAT(plan, ::testing::HasSubstr("at once: a usage whose answer is lost is in doubt"));
+  const auto again = load(describe(*config) + plan);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(describe(*again), describe(*config));
 }
 
 class ConfigShipped : public ConfigLoad {

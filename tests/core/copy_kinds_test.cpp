@@ -86,7 +86,7 @@ TEST_F(CopyTest, TheLedgerOfACopyIsItsOwnAndIsNotHeld) {
 // An upstream that cannot be asked.
 class NoReadBack final : public upstream::Upstream {
  public:
-  upstream::Traits traits() const override { return {false, false, 0}; }
+  upstream::Traits traits() const override { return {}; }
   bool made(const upstream::HttpRequest&) const override { return true; }
   upstream::HttpRequest encode_create(const meter::Usage& usage) const override {
     return {"POST", "/" + usage.id.value(), {}, {}};
@@ -100,6 +100,10 @@ class NoReadBack final : public upstream::Upstream {
     return {};
   }
   upstream::HttpRequest encode_delete(const meter::Usage&, const std::string&) const override { return {}; }
+  upstream::HttpRequest encode_probe(const SubscriptionId&) const override { return {}; }
+  upstream::Diagnosis judge_probe(const SubscriptionId&, const upstream::Exchange&) const override {
+    return {};
+  }
   upstream::Verdict judge_delete(const meter::Usage&, const upstream::Exchange&) const override { return {}; }
 };
 

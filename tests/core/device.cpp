@@ -306,6 +306,11 @@ Result<flush::Compared> Device::compare(std::uint64_t run, Milliseconds at_most)
   return std::move(*compared);
 }
 
+Result<std::vector<api::ExaminedUpstream>> Device::examine() {
+  auto examined = run_now(*this, wrapped(core->inquiries().examine()));
+  return std::move(*examined);
+}
+
 Result<std::string> Device::statement(const std::string& invoice) {
   auto document =
       run_now(*this, wrapped(core->inquiries().statement(config.upstreams.front().name, invoice)));

@@ -78,6 +78,7 @@ class Device {
   Status date(std::uint32_t boot, UsageDay day);  // as an operator
   // meterctl reconcile: what became of the one upstream.
   Result<flush::Reconciled> reconcile();
+  Result<std::vector<api::ExaminedUpstream>> examine();       // meterctl doctor
   Result<std::string> statement(const std::string& invoice);  // meterctl statement --upstream
   // meterctl reconcile's second half, for as long as given.
   Result<flush::Compared> compare(std::uint64_t run = 0, Milliseconds at_most = Milliseconds(3'000));

@@ -41,8 +41,8 @@ class ContractTest(unittest.TestCase):
         self.addCleanup(device.stop)
         return device
 
-    def make_sandbox(self, **options):
-        sandbox = Sandbox(self.options.sandbox, self.directory, **options)
+    def make_sandbox(self, directory=None, **options):
+        sandbox = Sandbox(self.options.sandbox, directory or self.directory, **options)
         self.addCleanup(sandbox.stop)
         return sandbox
 

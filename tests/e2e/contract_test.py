@@ -12,6 +12,7 @@ import unittest
 from contract_backup import Backup  # noqa: F401  (unittest.main collects them)
 from contract_case import ContractTest
 from contract_disk import FullDisk  # noqa: F401
+from contract_doctor import DoctorOfChargebee, DoctorOfTwilio, DoctorOfTwilioPreview  # noqa: F401
 from contract_inputs import ApiInput, FramedInput, StatsdInput  # noqa: F401
 from contract_invoice import InvoiceDocument, Invoicing  # noqa: F401
 from contract_journal import UnopenableJournal  # noqa: F401

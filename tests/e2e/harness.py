@@ -62,10 +62,11 @@ class UnixConnection(http.client.HTTPConnection):
 class Sandbox:
     """The billing sandbox as a process on a loopback port; its ledger file is read as evidence."""
 
-    def __init__(self, program, directory, port=0, faults=None):
+    def __init__(self, program, directory, port=0, faults=None, arguments=()):
         self.ledger_file = pathlib.Path(directory) / "billed.jsonl"
         self._log = open(pathlib.Path(directory) / "sandbox.log", "ab")
         command = [str(program), "--listen", f"127.0.0.1:{port}", "--key", KEY, "--ledger", str(self.ledger_file)]
+        command += [str(argument) for argument in arguments]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self._log, text=True)
         line = self._process.stdout.readline()
         match = re.fullmatch(r"listening on .+:([0-9]+)\n", line)

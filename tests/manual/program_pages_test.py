@@ -122,13 +122,13 @@ class ProgramPages(ManualTest):
     def test_a_missing_and_an_invented_verb_or_option_of_meterctl_is_found(self):
         text = METERCTL_PAGE.read_text()
         for old, new, about in (
-            (".It Cm verify\nRead", ".It Cm doctor\nRead", "doctor does not exist"),
-            (".It Cm verify\nRead", ".It Cm doctor\nRead", "verify is missing"),
+            (".It Cm verify\nRead", ".It Cm heal\nRead", "heal does not exist"),
+            (".It Cm verify\nRead", ".It Cm heal\nRead", "verify is missing"),
             (".It Fl -source Ar NAME\n", "", "the options of report: source is missing"),
             (".It Fl -now\n", ".It Fl -later\n", "the options of flush: later does not exist"),
             (".It Fl -json\n", "", "the options of every verb: json is missing"),
             ("meterctl flush --now\n", "meterctl flush --soon\n", "no such option: soon"),
-            ("meterctl outbox\n", "meterctl doctor\n", "meterctl doctor: no such verb"),
+            ("meterctl outbox\n", "meterctl heal\n", "meterctl heal: no such verb"),
         ):
             self.assert_complains(meterctl_complaints(self.changed(text, old, new), *case.meterctl_help()), about)
 

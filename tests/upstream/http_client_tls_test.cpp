@@ -180,6 +180,11 @@ TEST_F(HttpClientTls, SaysThatTheClockMayBeWrong) {
   Sandbox early(serving("early"));
   EXPECT_THAT(refusal(list_usages(options_for(early.port(), "localhost"))),
               ::testing::AllOf(HasSubstr("not yet valid"), HasSubstr("clock")));
+  Sandbox other(serving("other"));
+  for (const auto& [sandbox, of_time] : {std::pair(&expired, true), {&early, true}, {&other, false}}) {
+    const auto lost = std::get<TransportError>(list_usages(options_for(sandbox->port(), "localhost")));
+    EXPECT_EQ(lost.is_of_certificate_time, of_time) << lost.detail;
+  }
 }
 
 TEST_F(HttpClientTls, RefusesAServerWithoutTls) {

@@ -14,6 +14,13 @@ struct RetryAfterCase {
   std::optional<std::int64_t> seconds;
 };
 
+TEST(HttpResponse, HasTheDateOfTheOtherSide) {
+  const auto date_of = [](const char* text) { return HttpResponse{200, {{"date", text}}, ""}.date(); };
+  EXPECT_EQ(date_of("Sun, 06 Nov 1994 08:49:37 GMT"), WallTime::from_seconds(784'111'777));
+  EXPECT_FALSE(date_of("yesterday").has_value());
+  EXPECT_FALSE(HttpResponse{}.date().has_value());
+}
+
 TEST(HttpResponse, ReadsRetryAfterInEveryForm) {
   constexpr const char* kDate = "Sun, 06 Nov 1994 08:49:37 GMT";
   const RetryAfterCase cases[] = {

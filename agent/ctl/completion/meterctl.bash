@@ -21,7 +21,7 @@ _meterctl_options() {
 
 _meterctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local verbs='status report buckets outbox flush date audit verify reconcile backup'
+    local verbs='status report buckets outbox flush date audit verify doctor reconcile backup'
     verbs+=' usages invoice statement resolve retry withdraw restore fsck'
     local everywhere='--socket --timeout --json --help'
     local verb='' word i choices

@@ -14,6 +14,7 @@ complete -c meterctl -n __fish_use_subcommand -a flush -d "Commit what is counte
 complete -c meterctl -n __fish_use_subcommand -a date -d "Date what a boot without a clock counted"
 complete -c meterctl -n __fish_use_subcommand -a audit -d "What operators and policies changed"
 complete -c meterctl -n __fish_use_subcommand -a verify -d "Check the whole journal"
+complete -c meterctl -n __fish_use_subcommand -a doctor -d "What is wrong, and what to do about it"
 complete -c meterctl -n __fish_use_subcommand -a reconcile -d "Ask the upstreams what they have, and tell differences"
 complete -c meterctl -n __fish_use_subcommand -a backup -d "Copy the journal to a file"
 complete -c meterctl -n __fish_use_subcommand -a usages -d "Single usages, and what became of them"

@@ -19,6 +19,7 @@ _meterctl() {
         'date:date what a boot without a clock counted'
         'audit:what operators and policies changed'
         'verify:check the whole journal'
+        'doctor:what is wrong, and what to do about it'
         'reconcile:ask the upstreams what they have, and tell differences'
         'backup:copy the journal to a file'
         'usages:single usages, and what became of them'

@@ -10,6 +10,9 @@ namespace {
 // The vendor's documented limit of usages in the life of a subscription; its support may raise it.
 constexpr std::uint32_t kLifetimeLimit = 5'000;
 
+// How long the vendor remembers an idempotency key (apidocs.chargebee.com, idempotency).
+constexpr Seconds kKeyWindow{30 * 60};
+
 // application/x-www-form-urlencoded: percent-encoding with a space as "+". "%20" can only stem from a space.
 std::string form_value(std::string_view text) {
   std::string out = percent_encode(text);
@@ -24,6 +27,7 @@ class Chargebee final : public Upstream {
 
   Traits traits() const override {
     return {.idempotent = true,
+            .key_window = kKeyWindow,
             .read_back = true,
             .lifetime_limit = kLifetimeLimit,
             .lists = true,
@@ -70,6 +74,15 @@ class Chargebee final : public Upstream {
     return request;
   }
 
+  HttpRequest encode_probe(const SubscriptionId& subscription) const override {
+    HttpRequest request;
+    request.method = "GET";
+    request.target = base_path_ + "/usages?limit=1&subscription_id%5Bis%5D=" +
+                     percent_encode(subscription.empty() ? "none" : subscription.value());
+    request.headers = {{"accept", "application/json"}};
+    return request;
+  }
+
   HttpRequest encode_list(const SubscriptionId& subscription, const std::string& offset) const override {
     HttpRequest request;
     request.method = "GET";
@@ -97,6 +110,10 @@ class Chargebee final : public Upstream {
 
   Answered<std::string> judge_statement(const Exchange& exchange) const override {
     return chargebee::judge_statement(exchange);
+  }
+
+  Diagnosis judge_probe(const SubscriptionId&, const Exchange& exchange) const override {
+    return chargebee::judge_probe(exchange);
   }
 
   Verdict judge_create(const meter::Usage& usage, const Exchange& exchange) const override {

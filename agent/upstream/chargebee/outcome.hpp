@@ -13,6 +13,7 @@ ReadBack judge_retrieve(const meter::Usage& usage, const Exchange& exchange);
 inline constexpr std::size_t kListRows = 100;  // the most that the vendor gives at once
 Answered<ListPage> judge_list(const SubscriptionId& subscription, const Exchange& exchange);
 Answered<std::string> judge_statement(const Exchange& exchange);
+Diagnosis judge_probe(const Exchange& exchange);
 
 // Of an answer that is not 200: what the vendor's error means. Never accepted.
 Verdict judge_error(const HttpResponse& response, const std::optional<Answer>& answer);

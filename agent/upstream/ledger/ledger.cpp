@@ -5,7 +5,7 @@ namespace {
 
 class Ledger final : public Upstream {
  public:
-  Traits traits() const override { return {true, true, 0, true}; }
+  Traits traits() const override { return {.idempotent = true, .read_back = true, .local = true}; }
   bool made(const HttpRequest& request) const override { return request.method == "LEDGER"; }
   HttpRequest encode_create(const meter::Usage& usage) const override {
     return {"LEDGER", usage.id.value(), {}, {}};
@@ -13,6 +13,10 @@ class Ledger final : public Upstream {
   HttpRequest encode_retrieve(const meter::Usage& usage) const override { return encode_create(usage); }
   HttpRequest encode_delete(const meter::Usage& usage, const std::string&) const override {
     return encode_create(usage);
+  }
+  HttpRequest encode_probe(const SubscriptionId&) const override { return {"LEDGER", {}, {}, {}}; }
+  Diagnosis judge_probe(const SubscriptionId&, const Exchange&) const override {
+    return {Diagnosis::Finding::fine, "this device keeps the usages itself", {}};
   }
   Verdict judge_create(const meter::Usage&, const Exchange&) const override {
     return {Outcome::accepted, std::nullopt, "", "kept in the device's ledger"};

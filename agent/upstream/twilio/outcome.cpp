@@ -11,24 +11,9 @@ namespace {
 
 using Kind = ExactJson::Kind;
 
-constexpr unsigned kAccepted = 202;
 constexpr std::size_t kTextMax = 120;
 
 Verdict doubt(std::string why) { return {Outcome::in_doubt, std::nullopt, std::move(why), {}}; }
-
-// {"code", "message", "more_info", "status"}, or RFC 9457's {"type", "title", "status", "code"}.
-struct VendorError {
-  std::string code, message;
-};
-std::optional<VendorError> read_error(const std::string& body) {
-  const auto root = ExactJson::parse(body);
-  if (!root) return std::nullopt;
-  const auto* code = root->member("code", Kind::number);
-  const auto* message = root->member("message", Kind::string);
-  if (message == nullptr) message = root->member("title", Kind::string);
-  if (code == nullptr || message == nullptr) return std::nullopt;
-  return VendorError{one_line(code->text, 16), one_line(message->text, kTextMax)};
-}
 
 Outcome outcome_of(unsigned status) {
   switch (status) {
@@ -108,6 +93,18 @@ const Quantity& amount_of(const meter::Usage& usage) {
   return usage.charge ? usage.charge->amount : usage.quantity;
 }
 
+// {"code", "message", "more_info", "status"}, or RFC 9457's {"type", "title", "status", "code"}.
+std::optional<std::string> vendor_error_in(const HttpResponse& response) {
+  const auto root = ExactJson::parse(response.body);
+  if (!root) return std::nullopt;
+  const auto* code = root->member("code", Kind::number);
+  const auto* message = root->member("message", Kind::string);
+  if (message == nullptr) message = root->member("title", Kind::string);
+  if (code == nullptr || message == nullptr) return std::nullopt;
+  return std::to_string(response.status) + " " + one_line(code->text, 16) + ": " +
+         one_line(message->text, kTextMax);
+}
+
 Verdict judge_refusal(const Exchange& exchange) {
   if (const auto* lost = std::get_if<TransportError>(&exchange)) {
     const auto seen = std::string(name_of(lost->stage)) + ": " + lost->detail;
@@ -116,9 +113,9 @@ Verdict judge_refusal(const Exchange& exchange) {
   const auto& response = std::get<HttpResponse>(exchange);
   const auto status = std::to_string(response.status);
   if (response.status == 429) return {Outcome::throttled, response.retry_after(), status, {}};
-  const auto error = read_error(response.body);
+  const auto error = vendor_error_in(response);
   if (!error) return doubt(status + " without the vendor's error: captive portal or proxy?");
-  return {outcome_of(response.status), std::nullopt, status + " " + error->code + ": " + error->message, {}};
+  return {outcome_of(response.status), std::nullopt, *error, {}};
 }
 
 std::vector<Verdict> judge_items(const std::vector<meter::Usage>& usages, const Exchange& exchange) {
@@ -147,6 +144,10 @@ HttpRequest NoReadBack::encode_delete(const meter::Usage&, const std::string&) c
 ReadBack NoReadBack::judge_retrieve(const meter::Usage&, const Exchange&) const {
   check(false, "this upstream looks nothing up");
   return {};
+}
+
+Diagnosis NoReadBack::judge_probe(const SubscriptionId& installation, const Exchange& exchange) const {
+  return twilio::judge_probe(installation, exchange);
 }
 
 Verdict NoReadBack::judge_delete(const meter::Usage&, const Exchange&) const {

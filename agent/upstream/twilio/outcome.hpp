@@ -5,10 +5,15 @@
 
 namespace meterd::upstream::twilio {
 
+inline constexpr unsigned kAccepted = 202;
+
 // Of an exchange that brought no 202. Never accepted.
 Verdict judge_refusal(const Exchange& exchange);
 std::vector<Verdict> judge_items(const std::vector<meter::Usage>& usages, const Exchange& exchange);
 Verdict judge_quantity(const Exchange& exchange);
+Diagnosis judge_probe(const SubscriptionId& installation, const Exchange& exchange);
+// "403 20403: message", if the answer is an error in the vendor's shape.
+std::optional<std::string> vendor_error_in(const HttpResponse& response);
 
 // What the usage asks for: its charge's amount, or its quantity as it is.
 const Quantity& amount_of(const meter::Usage& usage);
@@ -20,6 +25,10 @@ class NoReadBack : public Upstream {
   HttpRequest encode_delete(const meter::Usage& usage, const std::string& key) const override;
   ReadBack judge_retrieve(const meter::Usage& usage, const Exchange& exchange) const override;
   Verdict judge_delete(const meter::Usage& usage, const Exchange& exchange) const override;
+  Diagnosis judge_probe(const SubscriptionId& installation, const Exchange& exchange) const override;
 };
+
+// What stands for an installation where none is known: nobody's.
+inline const SubscriptionId kNobody{"XE00000000000000000000000000000000"};
 
 }  // namespace meterd::upstream::twilio

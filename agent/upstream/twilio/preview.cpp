@@ -19,10 +19,17 @@ class Preview final : public NoReadBack {
   HttpRequest encode_create(const meter::Usage& usage) const override {
     HttpRequest request;
     request.method = "POST";
-    request.target = base_path_ + "/marketplace/InstalledAddOns/" +
-                     percent_encode(usage.series.subscription.value()) + "/Usage";
+    request.target = path_of(usage.series.subscription);
     request.headers = {{"content-type", "application/x-www-form-urlencoded"}, {"accept", "application/json"}};
     request.body = std::string(kQuantity) + amount_of(usage).text();
+    return request;
+  }
+
+  HttpRequest encode_probe(const SubscriptionId& subscription) const override {
+    HttpRequest request;
+    request.method = "POST";
+    request.target = path_of(subscription.empty() ? kNobody : subscription);
+    request.headers = {{"content-type", "application/x-www-form-urlencoded"}, {"accept", "application/json"}};
     return request;
   }
 
@@ -31,6 +38,10 @@ class Preview final : public NoReadBack {
   }
 
  private:
+  std::string path_of(const SubscriptionId& installation) const {
+    return base_path_ + "/marketplace/InstalledAddOns/" + percent_encode(installation.value()) + "/Usage";
+  }
+
   std::string base_path_;
 };
 

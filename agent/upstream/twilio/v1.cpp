@@ -29,11 +29,19 @@ class V1 final : public NoReadBack {
   HttpRequest encode_create(const meter::Usage& usage) const override {
     HttpRequest request;
     request.method = "POST";
-    request.target =
-        base_path_ + "/v1/InstalledAddOns/" + percent_encode(usage.series.subscription.value()) + "/Usage";
+    request.target = path_of(usage.series.subscription);
     request.headers = {{"content-type", "application/json"}, {"accept", "application/json"}};
     request.body = std::string(kHead) + "{\"sid\":" + quoted(usage.series.item_price.value()) +
                    ",\"quantity\":" + amount_of(usage).text() + "}" + std::string(kTail);
+    return request;
+  }
+
+  HttpRequest encode_probe(const SubscriptionId& subscription) const override {
+    HttpRequest request;
+    request.method = "POST";
+    request.target = path_of(subscription.empty() ? kNobody : subscription);
+    request.headers = {{"content-type", "application/json"}, {"accept", "application/json"}};
+    request.body = std::string(kHead) + std::string(kTail);
     return request;
   }
 
@@ -58,6 +66,10 @@ class V1 final : public NoReadBack {
   }
 
  private:
+  std::string path_of(const SubscriptionId& installation) const {
+    return base_path_ + "/v1/InstalledAddOns/" + percent_encode(installation.value()) + "/Usage";
+  }
+
   std::string base_path_;
   std::size_t batch_;
 };

@@ -69,6 +69,8 @@ OF_FAULTS = {
     "error_400": wrong_value("quantity", "is not valid"),
     "error_401": ApiError(401, "api_authentication_failed", "The API key is not valid"),
     "error_403": ApiError(403, "api_authorization_failed", "The API key may not do this"),
+    # "not enabled for live sites by default": the refusal is undocumented; this is the vendor's code for a site's setting.
+    "usages_api_off": ApiError(400, "configuration_incompatible", "Metered Billing is not enabled for this site"),
     "error_404": not_found("The subscription is not found"),
     "error_405": method_not_supported("GET"),
     "error_409": ApiError(409, "invalid_state_for_request", "The usage is already invoiced"),

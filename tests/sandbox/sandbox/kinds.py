@@ -23,7 +23,7 @@ class Kind:
 #   error_401, _403                        the credentials are refused: a client pauses the whole upstream
 #   oversized, oversized_header            an answer beyond every limit may pause the upstream too, and is slow
 #   stall_before, stall_after              heal after the client's own timeout: minutes, so only on request
-#   manual_reporting_off                   as error_403
+#   usages_api_off, manual_reporting_off   as error_403
 # error_429_bare and lock_timeout are in it, although a client waits about a minute after each (no Retry-After).
 # For Twilio, which has neither names nor reading back, `all` holds the same, and so what leaves a client in doubt.
 KINDS = {
@@ -43,6 +43,7 @@ KINDS = {
     "error_400": Kind(False, _BOTH, _NONE, "a parameter is refused"),
     "error_401": Kind(False, _BOTH, _NONE, "the credentials are refused"),
     "error_403": Kind(False, _BOTH, _NONE, "the credentials may not do this"),
+    "usages_api_off": Kind(False, _C, _NONE, "400, as where Metered Billing or the Usages API is not turned on"),
     "error_404": Kind(False, _BOTH, _NONE, "no such subscription or installation"),
     "error_405": Kind(False, _BOTH, _NONE, "the method is refused"),
     "error_409": Kind(False, _C, _NONE, "invalid_state_for_request"),
