@@ -14,7 +14,7 @@ import time
 import producers
 from frames import FramedConnection, compile_messages
 from harness import Device, Failed, Sandbox
-from kills import Killer
+from kills import RUNNING, Killer
 
 COMMIT_INTERVAL_SECONDS = 0.2
 PRODUCER_SECONDS = 120  # beyond the span: how long a producer may take to have everything acknowledged
@@ -44,14 +44,14 @@ class KillRun:
 
     PHASES = ()
 
-    def __init__(self, options, directory, span, plan=Plan):
+    def __init__(self, options, directory, span, plan=Plan, calls=RUNNING):
         self.options = options
         self.sandbox = Sandbox(options.sandbox, directory)
         self.device = Device(options.meterd, options.meterctl, directory)
         self.messages = compile_messages(directory)
         self.random = random.Random(f"{options.seed}/kills")
         self.plan = plan(options.seed, span, self.messages)
-        self.killer = Killer(self.device, self.plan.over, self.random)
+        self.killer = Killer(self.device, self.plan.over, self.random, calls)
         self.all = []
 
     def make(self, kind, name, events):
