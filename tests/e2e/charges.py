@@ -43,12 +43,18 @@ def charged_once(charges):
     out = collections.defaultdict(set)
     for series, amount in counts:
         out[series].add(amount)
-    problems = [f"{series}: {amount} was charged {count} times" for (series, amount), count in counts.items() if count > 1]
+    twice = [(series, amount, count) for (series, amount), count in counts.items() if count > 1]
+    problems = [f"{series}: {amount} was charged {count} times" for series, amount, count in twice]
     return dict(out), problems
 
 
 def series_of(charge):
     return charge["installation"], charge["sid"]
+
+
+def series_of_item(installation, item_price):
+    """An item price that is no billing sid is the device's own name: Preview is told none."""
+    return installation, item_price if item_price.startswith("BI") else None
 
 
 def charged_totals(charges):
@@ -81,8 +87,8 @@ def compare_series(wanted, charges, doubts=()):
 
 
 def compare_books(balances, acknowledged, doubts=()):
-    """The device's own books: accepted = acknowledged = delivered + in doubt, key by key, and the usages that it shows as
-    in doubt are as much as its books say. `acknowledged`: {(subscription, item price, day): Decimal}."""
+    """The device's own books: accepted = acknowledged = delivered + in doubt, key by key, and the usages that it shows
+    as in doubt are as much as its books say. `acknowledged`: {(subscription, item price, day): Decimal}."""
     shown = collections.defaultdict(Decimal)
     for doubt in doubts:
         shown[doubt.key] = EXACT.add(shown[doubt.key], doubt.quantity)
@@ -94,23 +100,22 @@ def compare_books(balances, acknowledged, doubts=()):
         if accepted != wanted:
             problems.append(f"{key}: acknowledged {wanted}, accepted {accepted}")
         if in_doubt != shown[key] or accepted != exact_sum((delivered, in_doubt)):
-            problems.append(f"{key}: accepted {accepted}, delivered {delivered}, in doubt {in_doubt}, shown {shown[key]}")
+            doubtful = f"in doubt {in_doubt}, shown in doubt {shown[key]}"
+            problems.append(f"{key}: accepted {accepted}, delivered {delivered}, {doubtful}")
     return problems
 
 
 def doubts_of(outbox, day_of):
-    """The Doubts among an outbox's rows, by id. `day_of`: the usage day of a usage_date."""
-    rows = [row for row in outbox if row["state"] == "in_doubt"]
-    return [doubt_of(row, day_of) for row in rows]
+    """The Doubts among an outbox's rows. `day_of`: the usage day of a usage_date."""
+    return [doubt_of(row, day_of) for row in outbox if row["state"] == "in_doubt"]
 
 
 def doubt_of(row, day_of):
-    """Where the amount is null units are charged, and no sid goes along (Preview)."""
-    key = row["subscription_id"], row["item_price_id"], day_of(row["usage_date"])
-    quantity = Decimal(row["quantity"])
-    if row["amount"] is None:
-        return Doubt(row["id"], (row["subscription_id"], None), quantity, key, quantity)
-    return Doubt(row["id"], key[:2], Decimal(row["amount"]), key, quantity)
+    """Where no amount is told, what is charged is the quantity itself."""
+    subscription, item_price, quantity = row["subscription_id"], row["item_price_id"], Decimal(row["quantity"])
+    amount = quantity if row["amount"] is None else Decimal(row["amount"])
+    key = subscription, item_price, day_of(row["usage_date"])
+    return Doubt(row["id"], series_of_item(subscription, item_price), amount, key, quantity)
 
 
 def self_test():
@@ -144,7 +149,8 @@ def self_test():
     assert compare_books(books, acknowledged, doubts) == [], compare_books(books, acknowledged, doubts)
     assert compare_books(books, acknowledged, [lost, spare]), "a usage in doubt is hidden, though it was applied"
     assert compare_books(books, acknowledged | {lost.key: Decimal(999)}, doubts), "counted twice"
-    assert compare_books(books | {lost.key: books[lost.key] | {"delivered": "285"}}, acknowledged, doubts), "a unit lost"
+    short = books | {lost.key: books[lost.key] | {"delivered": "285"}}
+    assert compare_books(short, acknowledged, doubts), "a unit is lost"
     assert compare_books(books, acknowledged | {("XE2", "BI1", day): Decimal(1)}, doubts), "a series lost"
 
 

@@ -243,7 +243,7 @@ listen = ["unix:{self.api}", "127.0.0.1:{self.tcp_port}"]
         return done.returncode, done.stdout + done.stderr
 
     def drain(self, seconds, but=()):
-        """Seals and sends everything; returns when the buckets and the outbox are empty, `but` for usages in those states."""
+        """Seals and sends everything; returns when buckets and outbox are empty, `but` for usages in those states."""
         code, text = self.ctl("flush", "--now")
         if code != 0:
             raise Failed(f"meterctl flush --now ended with {code}: {text}")

@@ -1,4 +1,4 @@
-"""What the kill tests share: producers that report while the daemon is killed, and the run from its seed to its verdict."""
+"""What the kill tests share: who reports while the daemon is killed, and the run from its seed to its verdict."""
 
 import argparse
 import datetime

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""The promise where nothing can be asked twice: Twilio's V1 and Preview as upstreams of one device, both misbehaving, and
-the daemon is killed, at random moments and at chosen system calls.
+"""The promise where nothing can be asked twice: Twilio's V1 and Preview as upstreams of one device, both misbehaving,
+and the daemon is killed, at random moments and at chosen system calls.
 
 Each event counts for both upstreams: as money with a carry and many items a request, and as units. With in_doubt =
 "hold" nothing is charged twice, and what is not charged is held in doubt, to the last digit. Then an operator resolves
@@ -136,7 +136,7 @@ class Run(KillRun):
         """{series: due}: money by billing sid, units without one."""
         sums = {}
         for (subscription, item_price, _), total in self.acknowledged().items():
-            series = (subscription, item_price if item_price.startswith("BI") else None)
+            series = charges.series_of_item(subscription, item_price)
             sums[series] = verdict.EXACT.add(sums.get(series, Decimal(0)), total)
         return {series: charges.due(total, PRICE, DECIMALS) if series[1] else total for series, total in sums.items()}
 
@@ -165,8 +165,9 @@ class Run(KillRun):
     def print_summary(self):
         ledger = self.sandbox.ledger()
         self.killer.print_table()
-        counts = f"{len(ledger['charges'])} charges, {ledger['requests']} requests, {sum(ledger['faults'].values())} faults"
-        print(f"{counts}\n{len(self.held)} usages in doubt, {self.applied} of them charged; {self.resolved} resolved")
+        faults = sum(ledger["faults"].values())
+        print(f"{len(ledger['charges'])} charges, {ledger['requests']} requests, {faults} faults")
+        print(f"{len(self.held)} usages in doubt, {self.applied} of them charged; {self.resolved} resolved")
 
 
 def main():

@@ -25,7 +25,15 @@ RUNNING = (
 )
 # Those around a request that can be sent once only: before its first byte, after it, before its answer is read, and
 # in the commits of its intent and of its outcome.
-SENDING = (("connect", 4), ("sendmsg", 4), ("sendmsg", 2), ("recvfrom", 6), ("recvfrom", 3), ("fdatasync", 8), ("pwrite64", 10))
+SENDING = (
+    ("connect", 4),
+    ("sendmsg", 4),
+    ("sendmsg", 2),
+    ("recvfrom", 6),
+    ("recvfrom", 3),
+    ("fdatasync", 8),
+    ("pwrite64", 10),
+)
 STARTING = (("flock", 1), ("fallocate", 1), ("openat", 60), ("mmap", 60), ("bind", 4), ("listen", 3), ("accept4", 1))
 AIM_SECONDS = 3  # after which it is killed anyway: not every call happens in every second
 # A process that was killed is still seen for a moment. So its end is taken to be this much earlier.
