@@ -1,6 +1,9 @@
 """Twilio's upstreams as the end-to-end tests configure them, and the names that they use."""
 
+import base64
+
 ACCOUNT, TOKEN = "AC0123456789abcdef0123456789abcdef", "test_token"
+CREDENTIALS = {"Authorization": "Basic " + base64.b64encode(f"{ACCOUNT}:{TOKEN}".encode()).decode()}
 V1, PREVIEW = "twilio-v1", "twilio-preview"
 
 
