@@ -165,8 +165,8 @@ class Run(KillRun):
     def print_summary(self):
         ledger = self.sandbox.ledger()
         self.killer.print_table()
-        faults = sum(ledger["faults"].values())
-        print(f"{len(ledger['charges'])} charges, {ledger['requests']} requests, {faults} faults")
+        faults = f"{sum(ledger['faults'].values())} faults of {len(ledger['faults'])} kinds"
+        print(f"{len(ledger['charges'])} charges, {ledger['requests']} requests, {faults}")
         print(f"{len(self.held)} usages in doubt, {self.applied} of them charged; {self.resolved} resolved")
 
 
