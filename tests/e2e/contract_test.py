@@ -10,6 +10,7 @@ import sys
 import unittest
 
 from contract_backup import Backup  # noqa: F401  (unittest.main collects them)
+from contract_batches import TwilioBatches  # noqa: F401
 from contract_case import ContractTest
 from contract_disk import FullDisk  # noqa: F401
 from contract_doctor import DoctorOfChargebee, DoctorOfTwilio, DoctorOfTwilioPreview  # noqa: F401

@@ -4,44 +4,32 @@ twice, and what nobody can tell is shown to the last digit."""
 import json
 from decimal import Decimal
 
+import twilio
 from contract_case import FORM, ContractTest, words
 from harness import wait_until
+from twilio import billing_sid
 from verdict import exact_sum
 
 EXIT_FINE, EXIT_FAILED, EXIT_ATTENTION = 0, 1, 4
-ACCOUNT, TOKEN = "AC0123456789abcdef0123456789abcdef", "test_token"
-FIRST, SECOND = "XE" + "a" * 32, "XE" + "b" * 32  # installations
+FIRST, SECOND = twilio.installation("a"), twilio.installation("b")
 PRICE = Decimal("0.0075")
 # What leaves nothing in doubt: nothing was charged, and the client may know it.
 CERTAIN = ("error_429", "error_429_bare", "partial", "float_total", "delay", "slow")
 
 
-def billing_sid(number):
-    return f"BI{number:032x}"
-
-
 class AtTwilio(ContractTest):
-    kind = "twilio-v1"
+    kind = twilio.V1
 
     def setUp(self):
         super().setUp()
         self.sandbox = self.make_sandbox()
-        token = self.directory / "token"
-        token.touch(mode=0o600)
-        token.write_text(TOKEN + "\n")
+        self.token = twilio.write_token(self.directory)
 
     def begin(self, meters=1, **keys):
         """Meter n counts the event `e<n>` as billing sid n."""
-        own = "".join(f"{name} = {value}\n" for name, value in keys.items())
-        price = f'unit_price = "{PRICE}"\n' if self.kind == "twilio-v1" else ""
-        rules = "".join(f'[[meter]]\nevent = "e{n}"\nitem_price = "{billing_sid(n)}"\n{price}' for n in range(meters))
-        upstream = f"""[[upstream]]
-name = "marketplace"
-kind = "{self.kind}"
-url = "http://127.0.0.1:{self.sandbox.port}"
-account = "{ACCOUNT}"
-token = {{ file = "{self.directory}/token" }}
-{own}"""
+        price = PRICE if self.kind == twilio.V1 else None
+        rules = "".join(twilio.meter(f"e{n}", billing_sid(n), "marketplace", price) for n in range(meters))
+        upstream = twilio.upstream("marketplace", self.kind, self.sandbox.port, self.token, **keys)
         self.device.config_file.write_text(self.device.config(()) + upstream + rules)
         self.device.start()
 
@@ -279,7 +267,7 @@ class TwilioUsage(AtTwilio):
 
 
 class TwilioPreviewUsage(AtTwilio):
-    kind = "twilio-preview"
+    kind = twilio.PREVIEW
 
     def test_units_are_charged_one_usage_a_request(self):
         self.begin(meters=2)
@@ -362,7 +350,7 @@ class TwilioCalls(TwilioCaller):
 
 
 class TwilioPreviewCalls(TwilioCaller):
-    kind = "twilio-preview"
+    kind = twilio.PREVIEW
 
     def test_charges_and_credits_are_delivered(self):
         self.configure()

@@ -10,31 +10,18 @@ The seed fixes the kills, the batches and the faults; threads and processes stil
 and not the same interleaving.
 """
 
-import argparse
-import datetime
 import pathlib
-import random
-import shlex
-import shutil
 import sys
-import tempfile
-import threading
-import time
 from decimal import Decimal
 
 import loss
 import lossy_producers
 import producers
 import verdict
-from frames import FramedConnection, compile_messages
-from harness import Device, Failed, Sandbox
-from kills import Killer
+from kill_run import COMMIT_INTERVAL_SECONDS, DRAIN_SECONDS, KillRun, parse_arguments, run_to_the_verdict
 
-COMMIT_INTERVAL_SECONDS = 0.2
 SPAN_SECONDS = 75  # the time over which 50,000 events and 20 kills spread
 KILL_SECONDS = 0.9  # and how much longer it is for each kill more
-PRODUCER_SECONDS = 120  # beyond the span: how long a producer may take to have everything acknowledged
-DRAIN_SECONDS = 60
 FAULTS = {
     "rate": 0.2,
     "kinds": ["all", "-error_429_bare", "-lock_timeout"],
@@ -45,44 +32,25 @@ LINK = "lo"
 FINAL_EVENTS = 250
 
 
-class Plan:
-    """What the producers share."""
-
-    def __init__(self, seed, span, messages):
-        self.seed, self.span, self.messages = seed, span, messages
-        self.began = time.monotonic()
-        self.moment = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
-        self.over = threading.Event()
-
-
 def link_bytes():
     folder = pathlib.Path("/sys/class/net") / LINK / "statistics"
     return sum(int((folder / name).read_text()) for name in ("rx_bytes", "tx_bytes"))
 
 
-class Run:
+class Run(KillRun):
+    PHASES = ("produce_and_kill", "stop_politely", "drain")
+
     def __init__(self, options, directory):
-        self.options = options
-        self.sandbox = Sandbox(options.sandbox, directory)
-        self.device = Device(options.meterd, options.meterctl, directory)
-        self.messages = compile_messages(directory)
-        self.random = random.Random(f"{options.seed}/kills")
         share = options.events / 50_000
         span = max(10.0, SPAN_SECONDS * min(1, options.kills / 20)) + max(0, options.kills - 20) * KILL_SECONDS
-        plan = self.plan = Plan(options.seed, span, self.messages)
-        self.killer = Killer(self.device, plan.over, self.random)
-
-        def make(kind, name, events):
-            return kind(name, self.device, int(events * share), plan)
-
-        self.sequenced = make(producers.Sequenced, "sequenced", 14_000)
-        self.identified = make(producers.Identified, "identified", 12_000)
-        self.again = producers.Identified("identified", self.device, self.identified.events, plan, self.identified)
-        self.received = make(lossy_producers.Received, "received", 8_000)
-        self.unix = make(lossy_producers.StatsdUnix, "statsd-unix", 8_000)
-        self.udp = make(lossy_producers.StatsdUdp, "statsd-udp", 7_700)
-        self.reporter = make(producers.Reporter, "reporter", 300)
-        self.all = [self.sequenced, self.identified, self.again, self.received, self.unix, self.udp, self.reporter]
+        super().__init__(options, directory, span)
+        self.sequenced = self.make(producers.Sequenced, "sequenced", int(14_000 * share))
+        self.identified = self.make(producers.Identified, "identified", int(12_000 * share))
+        self.again = self.make_again(self.identified)
+        self.received = self.make(lossy_producers.Received, "received", int(8_000 * share))
+        self.unix = self.make(lossy_producers.StatsdUnix, "statsd-unix", int(8_000 * share))
+        self.udp = self.make(lossy_producers.StatsdUdp, "statsd-udp", int(7_700 * share))
+        self.reporter = self.make(producers.Reporter, "reporter", int(300 * share))
 
     def write_config(self, link):
         named = {producer.event: producer.item_price for producer in self.all}
@@ -96,62 +64,16 @@ class Run:
         self.sandbox.set_faults(FAULTS | {"seed": self.options.seed})
         self.write_config(link=True)
         self.link_before = link_bytes()
-        self.killer.starts.append(self.device.start())
-        self.commit_one()  # a commit has also read the counter, for the first time or again
+        self.start()
+        self.commit("final.count", "sub_a")  # a commit has also read the counter, for the first time or again
         self.link_surely_from = link_bytes()
-        self.plan.began = time.monotonic()
-        for producer in self.all:
-            producer.start()
-        for moment, aimed in self.kill_moments():
-            if self.plan.over.wait(max(0.0, self.plan.began + moment - time.monotonic())):
-                break
-            self.killer.kill(aimed)
-        self.join()
-
-    def kill_moments(self):
-        """(seconds from the beginning, whether at a system call), in order. Late in a silence for one half, when what
-        is not committed is as old as it may get; any moment for the other, mostly at a system call after it."""
-        both = 2 * producers.ACTIVE_SECONDS
-        moments = []
-        for i in range(self.options.kills):
-            moment = self.random.uniform(0.3, self.plan.span)
-            if i % 2 == 0:
-                moments.append(((moment // both + self.random.uniform(0.8, 1)) * both, False))
-            else:
-                moments.append((moment, self.random.random() < 0.7))
-        return sorted(moments)
-
-    def join(self):
-        deadline = self.plan.began + self.plan.span + PRODUCER_SECONDS
-        for producer in self.all:
-            producer.join(max(0.0, deadline - time.monotonic()))
-        late = [producer.name for producer in self.all if producer.is_alive()]
-        self.plan.over.set()
-        for producer in self.all:
-            producer.join(30)
-            if producer.error:
-                raise Failed(f"producer {producer.name}:\n{producer.error}")
-        if late:
-            raise Failed(f"not everything was acknowledged in time: {', '.join(late)}")
-
-    def commit_one(self, events=1, level=0):
-        """Events of the class `final`, one batch, acknowledged."""
-        connection = FramedConnection(self.device.ingest, self.messages)
-        batch = self.messages.Batch(ack=level)
-        for _ in range(events):
-            batch.events.add(name="final.count", subscription="sub_a", time_ms=int(self.plan.moment.timestamp() * 1000))
-        ack = connection.ask(batch)
-        connection.close()
-        if ack.counted != events:
-            raise Failed(f"unexpected answer {ack}")
+        self.kill_while_they_report()
 
     def stop_politely(self):
         """SIGTERM right after `received` acknowledgements: nothing of them may be lost."""
         link_surely_to = link_bytes()
-        self.commit_one(FINAL_EVENTS, level=1)
-        code = self.device.terminate()
-        if code != 0:
-            raise Failed(f"SIGTERM ended meterd with {code}\n{self.device.log_tail()}")
+        self.commit("final.count", "sub_a", FINAL_EVENTS, level=1)
+        self.terminate()
         self.link_after = link_bytes()
         self.link_surely = link_surely_to - self.link_surely_from
 
@@ -159,15 +81,11 @@ class Run:
         """Without the link as a source: what is sent to the sandbox over it would be counted, for ever."""
         self.sandbox.set_faults(None)
         self.write_config(link=False)
-        self.killer.starts.append(self.device.start())
+        self.start()
         self.device.drain(DRAIN_SECONDS)
-        code, text = self.device.ctl("verify")
-        if code != 0:
-            raise Failed(f"meterctl verify ended with {code}: {text}")
+        self.verify()
         self.balances = self.device.balances()
-        code = self.device.terminate()
-        if code != 0:
-            raise Failed(f"SIGTERM ended meterd with {code}\n{self.device.log_tail()}")
+        self.terminate()
 
     # The judgement.
 
@@ -193,9 +111,6 @@ class Run:
         for record in producer.records:
             sent[record.subscription] += record.events
         return verdict.Lossy(producer.name, producer.item_price, Decimal(producer.UNIT), sent, risk)
-
-    def round_trip(self):
-        return max(self.identified.round_trip, self.again.round_trip)
 
     def judge(self):
         billed = verdict.billed_totals(self.sandbox.ledger())
@@ -233,53 +148,13 @@ class Run:
 
 
 def exact_claim(*own):
-    totals = {}
-    for producer in own:
-        for key, value in producer.totals.items():
-            totals[key] = verdict.EXACT.add(totals.get(key, Decimal(0)), value)
-    return verdict.Exact(own[0].name, own[0].item_price, totals)
-
-
-def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ("meterd", "meterctl", "sandbox"):
-        parser.add_argument(f"--{name}", required=True, type=pathlib.Path, help=f"the {name} to test with")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
-    parser.add_argument("--events", type=int, default=50_000)
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--keep", action="store_true", help="keep the temp directory, as after a failure")
-    return parser.parse_args()
+    return verdict.Exact(own[0].name, own[0].item_price, producers.totals_of(own))
 
 
 def main():
-    options = parse_arguments()
+    options = parse_arguments(__doc__, events=50_000, kills=20)
     verdict.self_test()
-    print(f"seed {options.seed}", flush=True)
-    began = time.monotonic()
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="meterd-kill-"))
-    run, problems = None, []
-    try:
-        run = Run(options, directory)
-        for phase in (run.produce_and_kill, run.stop_politely, run.drain):
-            phase()
-            print(f"{time.monotonic() - began:6.1f} s  {phase.__name__} done", flush=True)
-        problems = run.judge()
-        run.print_summary()
-    except Failed as failure:
-        problems = [str(failure)]
-    finally:
-        if run:
-            run.plan.over.set()
-            run.device.stop()
-            run.sandbox.stop()
-        if not problems and not options.keep and sys.exc_info()[0] is None:
-            shutil.rmtree(directory)
-    if not problems:
-        return 0
-    again = [sys.executable, *sys.argv] + ([] if "--seed" in sys.argv else ["--seed", str(options.seed)])
-    print("\nFAILED\n" + "\n".join(problems))
-    print(f"files are kept in {directory}\nreplay: {shlex.join(again)}")
-    return 1
+    return run_to_the_verdict(Run, options)
 
 
 if __name__ == "__main__":

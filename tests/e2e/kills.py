@@ -23,6 +23,17 @@ RUNNING = (
     ("sendto", 6),
     ("connect", 2),
 )
+# Those around a request that can be sent once only: before its first byte, after it, before its answer is read, and
+# in the commits of its intent and of its outcome.
+SENDING = (
+    ("connect", 4),
+    ("sendmsg", 4),
+    ("sendmsg", 2),
+    ("recvfrom", 6),
+    ("recvfrom", 3),
+    ("fdatasync", 8),
+    ("pwrite64", 10),
+)
 STARTING = (("flock", 1), ("fallocate", 1), ("openat", 60), ("mmap", 60), ("bind", 4), ("listen", 3), ("accept4", 1))
 AIM_SECONDS = 3  # after which it is killed anyway: not every call happens in every second
 # A process that was killed is still seen for a moment. So its end is taken to be this much earlier.
@@ -35,8 +46,8 @@ def inject(call, nth):
 
 
 class Killer:
-    def __init__(self, device, over, random):
-        self.device, self.over, self.random = device, over, random
+    def __init__(self, device, over, random, running=RUNNING):
+        self.device, self.over, self.random, self.running = device, over, random, running
         self.by_kind = collections.Counter()
         self.kills, self.starts = [], []
 
@@ -58,7 +69,7 @@ class Killer:
 
     def _at_a_call(self):
         """None if the call did not come in time."""
-        call, most = self.random.choice(RUNNING)
+        call, most = self.random.choice(self.running)
         command = inject(call, self.random.randint(1, most)) + ["-p", str(self.device.process.pid)]
         tracer = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + AIM_SECONDS

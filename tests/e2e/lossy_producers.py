@@ -11,7 +11,7 @@ import socket
 import time
 
 from frames import Lost
-from producers import RECONNECT_SECONDS, SUBSCRIPTIONS, Producer
+from producers import RECONNECT_SECONDS, Producer
 
 
 @dataclasses.dataclass
@@ -40,7 +40,7 @@ class Received(LossyProducer):
             self.pace()
             size = min(self.random.randint(1, 40), self.events - self.sent)
             batch = self.plan.messages.Batch(ack=1)
-            subscription = self.random.choice(SUBSCRIPTIONS)
+            subscription = self.random.choice(self.plan.SUBSCRIPTIONS)
             for _ in range(size):
                 batch.events.add(name=self.event, subscription=subscription, quantity=self.UNIT)
             record = Record(time.monotonic(), 0.0, subscription, size, certain=False)
@@ -65,7 +65,7 @@ class Statsd(LossyProducer):
         while self.sent < self.events:
             self.pace()
             size = min(self.random.randint(1, 8), self.events - self.sent)
-            subscription = self.random.choice(SUBSCRIPTIONS)
+            subscription = self.random.choice(self.plan.SUBSCRIPTIONS)
             line = f"{self.event}:{self.UNIT}|c|#subscription:{subscription}"
             left = time.monotonic()
             try:

@@ -41,7 +41,7 @@ class Producer(threading.Thread):
 
     def __init__(self, name, device, events, plan):
         super().__init__(name=name, daemon=True)
-        self.event, self.item_price = f"{name}.count", f"{name}-usd"
+        self.event, self.item_price = f"{name}.count", plan.item_price(name)
         self.device, self.events, self.plan = device, events, plan
         self.random = random.Random(f"{plan.seed}/{name}")
         self.sent = self.acknowledged = self.duplicates = 0
@@ -90,8 +90,8 @@ class Producer(threading.Thread):
         """Event number `number` is the same whenever and by whomever it is sent. Returns its (subscription, day,
         quantity)."""
         chance = random.Random(f"{self.plan.seed}/{self.event}/{number}")
-        event.name, event.subscription = self.event, chance.choice(SUBSCRIPTIONS)
-        event.quantity = chance.choice(QUANTITIES)
+        event.name, event.subscription = self.event, chance.choice(self.plan.SUBSCRIPTIONS)
+        event.quantity = self.plan.quantity(chance)
         back = datetime.timedelta(days=chance.choice(self.DAYS_BACK), seconds=chance.randrange(3600))
         at = self.plan.moment - back
         event.time_ms = int(at.timestamp() * 1000)
@@ -220,8 +220,8 @@ class Reporter(Producer):
         moment = self.plan.moment.strftime("%Y-%m-%dT%H:%M:%SZ")
         while self.sent < self.events:
             self.pace()
-            quantity = self.random.choice(QUANTITIES) or "7"
-            subscription = self.random.choice(SUBSCRIPTIONS)
+            quantity = self.plan.quantity(self.random) or "7"
+            subscription = self.random.choice(self.plan.SUBSCRIPTIONS)
             report = ["report", self.event, "--subscription", subscription, "--quantity", quantity]
             report += ["--id", f"report-{self.sent}", "--time", moment, "--ack", "committed", "--json"]
             self.sent += 1
@@ -241,3 +241,12 @@ class Reporter(Producer):
         if code == 0:
             self.duplicates += json.loads(text)["duplicates"]
         return code == 0
+
+
+def totals_of(own):
+    """What was acknowledged to all of them, by (subscription, item price, day)."""
+    totals = collections.defaultdict(Decimal)
+    for producer in own:
+        for key, value in producer.totals.items():
+            totals[key] = EXACT.add(totals[key], value)
+    return dict(totals)

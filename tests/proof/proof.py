@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Runs everything that tries to break the promise, and prints one table of what was survived.
 
-Four campaigns: the simulator's seeds, power cuts at every system call, SIGKILLs of the real programs, and mutants (the
-agent broken on purpose, which the tests must notice). Without --minutes: 10,000 seeds, 100,000 cut points, 500 kills and
-all mutants; this takes over an hour. With --minutes each gets its share of the time, and the mutants are left out.
+Four campaigns: the simulator's seeds, power cuts at every system call, SIGKILLs of the real programs (with a Chargebee
+upstream, and with Twilio's two), and mutants (the agent broken on purpose, which the tests must notice). Without
+--minutes: 10,000 seeds, 100,000 cut points, 500 and 200 kills and all mutants; this takes over an hour. With --minutes
+each gets its share of the time, and the mutants are left out.
 
     proof.py --release DIR --dev DIR [--minutes N] [--seed S]
 """
@@ -16,12 +17,12 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-FULL = {"seeds": 10_000, "points": 100_000, "kills": 500}
+FULL = {"seeds": 10_000, "points": 100_000, "kills": 500, "Twilio kills": 200}
 SEEDS_A_TURN = 100
 POINTS_A_TURN = 5_000
 KILLS_A_MINUTE = 40  # as measured, on two processors
 KILLS_LEAST = 20
-SHARE = {"sim": 0.45, "power": 0.25, "kills": 0.3}
+SHARE = {"sim": 0.45, "power": 0.25, "kills": 0.2, "Twilio kills": 0.1}
 
 
 def run(*command):
@@ -82,15 +83,17 @@ def cut_power(options, deadline):
     return campaign
 
 
-def kill(options, minutes):
-    campaign = Campaign("kills")
-    kills = FULL["kills"] if minutes is None else max(KILLS_LEAST, int(minutes * KILLS_A_MINUTE))
-    text, well = run("/usr/bin/python3", ROOT / "tests/e2e/kill_test.py", "--meterd", options.dev / "bin/meterd",
+def kill(options, minutes, name="kills", test="kill_test.py"):
+    campaign = Campaign(name)
+    kills = FULL[name] if minutes is None else max(KILLS_LEAST, int(minutes * SHARE[name] * KILLS_A_MINUTE))
+    text, well = run("/usr/bin/python3", ROOT / "tests/e2e" / test, "--meterd", options.dev / "bin/meterd",
                      "--meterctl", options.dev / "bin/meterctl", "--sandbox", ROOT / "tests/sandbox/billing_sandbox",
                      "--kills", kills, "--seed", options.seed)
     total = re.search(r"^(\d+) kills: (.*)$", text, re.MULTILINE)
     campaign.sums["kills"] = int(total.group(1)) if total else 0
     campaign.by_kind = total.group(2) if total else ""
+    for figure, what in re.findall(r"\b(\d+) (charges|usages in doubt|resolved)\b", text):
+        campaign.sums[what] = int(figure)
     if not well:
         campaign.findings.append(text[-3_000:])
     return campaign
@@ -135,6 +138,10 @@ def report(campaigns):
     rows += [("power cuts, one at each system call", power["cut points"]), ("  disk images opened", power["images opened"]),
              ("  starts refused", power["starts refused"]), ("  torn", power["torn"]),
              ("SIGKILLs of the real programs", sums["kills"]["kills"])]
+    twilio = sums["Twilio kills"]
+    rows += [("SIGKILLs with Twilio upstreams", twilio["kills"]), ("  charges", twilio.get("charges", 0)),
+             ("  usages held in doubt", twilio.get("usages in doubt", 0)),
+             ("  resolved by an operator", twilio.get("resolved", 0))]
     if "mutants" in sums:
         rows += [("mutants", sums["mutants"]["mutants"]), ("  noticed", sums["mutants"]["mutants noticed"])]
     rows += [("lost", sim["lost"] + power["lost"]), ("doubled", sim["doubled"] + power["doubled"]),
@@ -155,11 +162,13 @@ def main():
         return time.monotonic() + 60 * minutes * SHARE[share] if minutes else None
 
     campaigns = [simulate(options, until("sim")), cut_power(options, until("power")),
-                 kill(options, minutes and minutes * SHARE["kills"])]
+                 kill(options, minutes), kill(options, minutes, "Twilio kills", "kill_twilio_test.py")]
     if not minutes:
         campaigns.append(mutate(options))
     print(report(campaigns))
-    print(f"\nkills: {campaigns[2].by_kind}")
+    print()
+    for campaign in campaigns[2:4]:
+        print(f"{campaign.name}: {campaign.by_kind}")
     for campaign in campaigns:
         for finding in campaign.findings[:20]:
             print(f"{campaign.name}: {finding}")
