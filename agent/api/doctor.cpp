@@ -42,6 +42,11 @@ std::string check_of(const Attention& one, const Status& s) {
   return one.what.find("datagrams") != std::string::npos ? "counting" : "journal";
 }
 
+std::string span_of(Milliseconds span) {
+  const auto ms = span.count();
+  return ms % 1'000 == 0 ? std::to_string(ms / 1'000) + " s" : std::to_string(ms) + " ms";
+}
+
 std::string megabytes(std::uint64_t bytes) { return std::to_string(bytes / (1U << 20U)) + " MiB"; }
 
 void add_fine(const Status& s, const std::string& check, const std::string& what, std::vector<Finding>& out) {
@@ -115,8 +120,8 @@ std::vector<Finding> diagnose(const Status& s, const std::vector<ExaminedUpstrea
                megabytes(s.space.use.map_bytes) + ", and its sums balance",
            out);
   add_fine(s, "counting",
-           std::to_string(s.ingest.events) + " events since the start; a power cut loses at most " +
-               std::to_string((s.commit_interval + s.stuck_for).count()) + " ms of `received` ones",
+           "events since the start: " + std::to_string(s.ingest.events) + "; a power cut loses at most " +
+               span_of(s.commit_interval + s.stuck_for) + " of `received` ones",
            out);
   for (const auto& one : upstreams) look_at_upstream(s, one, out);
   return out;

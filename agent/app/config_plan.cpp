@@ -60,6 +60,7 @@ std::string counted(std::int64_t n, const std::string& what) {
 }
 
 std::string describe_plan(const UpstreamConfig& upstream, const upstream::Plan& plan) {
+  if (plan.item_prices == 0) return "#   " + upstream.name.value() + ": no meter counts for it\n";
   std::string out = "#   " + upstream.name.value() + ": for each subscription up to " +
                     counted(plan.usages_per_day, "usage") + " in " +
                     counted(plan.requests_per_day, "request") + " a day,\n#     " +

@@ -15,6 +15,8 @@ constexpr std::string_view kFine = "fine";
 constexpr std::string_view kAttention = "ATTENTION";
 constexpr std::size_t kIndent = 11;  // beside them
 
+constexpr std::int64_t kDayS = 86'400;
+
 bool is_fine(const json::object& finding) { return text_in(finding, "result") == "fine"; }
 
 Lines finding_block(const json::object& finding) {
@@ -28,13 +30,17 @@ Lines finding_block(const json::object& finding) {
 
 std::string after(std::int64_t seconds) { return seconds == 0 ? "at once" : "after " + span_text(seconds); }
 
+std::string pace(const json::object& plan) {
+  if (how_many(plan, "item_prices") == 0) return "no meter counts for it";
+  const auto seal = number_in(plan, "seal_seconds");
+  return "for each subscription up to " + counted(how_many(plan, "usages_per_day"), "usage", "usages") +
+         " in " + counted(how_many(plan, "requests_per_day"), "request", "requests") + " a day, " +
+         span_text(number_in(plan, "after_interval_seconds")) + " after each " +
+         (seal == kDayS ? "day" : "interval of " + span_text(seal));
+}
+
 Lines plan_block(const json::object& plan) {
-  Lines lines = wrap_words(text_in(plan, "upstream") + ": for each subscription up to " +
-                               counted(how_many(plan, "usages_per_day"), "usage", "usages") + " in " +
-                               counted(how_many(plan, "requests_per_day"), "request", "requests") +
-                               " a day, " + span_text(number_in(plan, "after_interval_seconds")) +
-                               " after each interval of " + span_text(number_in(plan, "seal_seconds")),
-                           {2, 4});
+  Lines lines = wrap_words(text_in(plan, "upstream") + ": " + pace(plan), {2, 4});
   for (const auto& value : array_in(plan, "deadlines")) {
     const auto& deadline = as_object(value);
     append(lines, wrap_words(after(number_in(deadline, "after_seconds")) + ": " + text_in(deadline, "what"),

@@ -20,6 +20,7 @@ json::object finding(std::string_view result, std::string_view what, std::string
 
 json::object answer(const json::array& findings) {
   const json::object plan{{"upstream", "billing"},
+                          {"item_prices", 2},
                           {"usages_per_day", 192},
                           {"requests_per_day", 192},
                           {"seal_seconds", 900},
@@ -52,6 +53,12 @@ TEST(RenderDoctor, PutsWhatToDoBelowWhatIsWrong) {
 
 TEST(RenderDoctor, IsContentWhereEverythingIsFine) {
   EXPECT_FALSE(render_doctor(answer({finding("fine", "x", "")}))->attention);
+}
+
+TEST(RenderDoctor, SaysWhereNothingIsMetered) {
+  auto none = answer({finding("fine", "x", "")});
+  none["plan"].at("upstreams").at(0).as_object()["item_prices"] = 0;
+  EXPECT_THAT(text_of(render_doctor(none)), HasSubstr("  billing: no meter counts for it\n"));
 }
 
 TEST(RenderDoctor, FoldsWhatIsLong) {
