@@ -166,6 +166,8 @@ class WriteTransaction {
                                             std::size_t at_most) const;
   // What is in doubt is sent once more, on the operator's declared word.
   Status resend(std::uint64_t sequence, const Due& due, const std::string& error);
+  // What is in doubt is sent again, as if for the first time: an operator found that it is not there.
+  Status return_to_waiting(std::uint64_t sequence, const Due& due, const std::string& error);
   // Replaces the usage by its next revision; `successor` has the same bucket and quantity.
   Status supersede(std::uint64_t sequence, const meter::Usage& successor, const RequestRecord& request,
                    const Moment& now);
@@ -337,7 +339,7 @@ class WriteTransaction {
   // The only place where a usage changes state, lane or due time.
   using Edit = std::function<void(UsageRecord&)>;
   Status move(StoredUsage& stored, const Moment* ended, const Edit& edit);
-  Status wait(std::uint64_t sequence, const Due& due, const std::string& error, bool looked);
+  Status wait(std::uint64_t sequence, const Due& due, const std::string& error, const Edit& also);
   Status hold_back(std::uint64_t sequence, v0::UsageState state, const std::string& error);
   Result<v0::General> general() const;
   Status put_general(const v0::General& general);
