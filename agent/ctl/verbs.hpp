@@ -87,6 +87,12 @@ struct Withdrawal {
 };
 Exit withdraw(Session& session, const Withdrawal& withdrawal);
 
+struct Credit {
+  std::string usage, quantity, reason;
+  std::string id;  // of the credit; empty: the daemon makes one
+};
+Exit credit(Session& session, const Credit& credit);
+
 // What the daemon shall count. The rules for the values are the daemon's: it refuses them, with the reason,
 // and counts the refusal.
 struct Report {
