@@ -206,7 +206,8 @@ void add_resolve(CLI::App& app, Options& options, Verb& verb) {
   });
   auto* again = app.add_subcommand("retry", "Send a parked usage again");
   again->add_option("ID", resolution.id, "The usage's id, as in outbox")->check(not_empty)->required();
-  again->callback([&] { verb = [&](Session& session) { return retry(session, options.resolution.id); }; });
+  again->add_option("--reason", resolution.reason, "What was mended, for meterctl audit")->check(not_empty);
+  again->callback([&] { verb = [&](Session& session) { return retry(session, options.resolution); }; });
 }
 
 // They work on the journal's directory, while meterd is stopped. A further one is one more `add`.

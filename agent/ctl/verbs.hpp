@@ -80,7 +80,7 @@ struct Resolution {
   bool is_delivered = false, is_not = false;  // one of them
 };
 Exit resolve(Session& session, const Resolution& resolution);
-Exit retry(Session& session, const std::string& id);
+Exit retry(Session& session, const Resolution& resolution);  // the reason may be empty
 
 struct Withdrawal {
   std::string id, reason;

@@ -141,8 +141,10 @@ Exit resolve(Session& session, const Resolution& resolution) {
   return show(session, {"POST", target, {}, {}}, render_resolved);
 }
 
-Exit retry(Session& session, const std::string& id) {
-  return show(session, {"POST", Target("/operator/retry").add("id", id).text(), {}, {}}, render_resolved);
+Exit retry(Session& session, const Resolution& resolution) {
+  const auto target =
+      Target("/operator/retry").add("id", resolution.id).add("reason", resolution.reason).text();
+  return show(session, {"POST", target, {}, {}}, render_resolved);
 }
 
 Exit withdraw(Session& session, const Withdrawal& withdrawal) {

@@ -176,6 +176,17 @@ TEST_F(MeterctlUsages, AreGivenUpWithTheReason) {
               StartsWith("POST /operator/withdraw?id=u_1&reason=wrong%20SIM%20%26%20note HTTP"));
 }
 
+TEST_F(MeterctlUsages, AreTriedAgainWithAReasonOrNone) {
+  const auto waiting = FakeDaemon::json(
+      R"({"usage":{"id":"u_1","quantity":"5","item_price_id":"sms-usd"},"state":"waiting"})");
+  auto done = run({waiting}, {"retry", "u_1"});
+  EXPECT_EQ(done.out, "u_1, 5 of sms-usd: waiting, it is sent again\n");
+  EXPECT_THAT(requests_.at(0), StartsWith("POST /operator/retry?id=u_1 HTTP"));
+  run({waiting}, {"retry", "u_1", "--reason", "item price added"});
+  EXPECT_THAT(requests_.at(0), StartsWith("POST /operator/retry?id=u_1&reason=item%20price%20added HTTP"));
+  EXPECT_EQ(run({}, {"retry", "u_1", "--reason", ""}).exit_code, 2);
+}
+
 TEST_F(MeterctlUsages, AreCreditedWithTheReasonAndAnIdOfOnesOwn) {
   const auto given = FakeDaemon::json(
       R"({"usage":{"id":"c_1","quantity":"-2.5","item_price_id":"sms","note":"credit of u_1: x"},"state":"waiting"})");

@@ -1,7 +1,9 @@
 """Giving back what Twilio charged too much: at a Preview upstream, by a quantity below zero, once and never more than
 was charged; elsewhere it says what to do instead."""
 
+import datetime
 import json
+import os
 from decimal import Decimal
 
 from contract_case import words
@@ -90,6 +92,50 @@ class TwilioCredit(Crediting):
         (row,) = self.wait_for("waiting")
         self.assertIn("is waiting, and nothing is charged yet: withdraw it", self.credit(row["id"], "1")[1])
         self.assertEqual(self.charged(), 10)
+        self.assert_sound()
+
+
+class TwilioAudit(Crediting):
+    """Who did what, when and why: of each of an operator's acts on a usage."""
+
+    def act(self, *command):
+        code, text = self.device.ctl(*command)
+        self.assertEqual(code, EXIT_FINE, text)
+
+    def in_trouble(self, fault, state, quantity):
+        self.sandbox.set_faults({"script": [fault]})
+        self.bill(quantity)
+        (row,) = self.wait_for(state)
+        return row["id"]
+
+    def test_every_act_is_kept_with_who_and_why(self):
+        self.begin()
+        charged = self.delivered(10)
+        self.act("credit", charged, "--quantity", "1", "--reason", "why 1", "--id", "c1")
+        self.device.drain(20)
+        lost = self.in_trouble("drop_before", "in_doubt", 3)
+        self.act("resolve", lost, "--not-delivered", "--reason", "why 2")
+        self.act("withdraw", lost, "--reason", "why 3")
+        billed = self.in_trouble("drop_after", "in_doubt", 4)
+        self.act("resolve", billed, "--delivered", "--reason", "why 4")
+        refused = self.in_trouble("error_400", "parked", 5)
+        self.act("retry", refused, "--reason", "why 5")
+        self.device.drain(20)
+        rows = json.loads(self.device.ctl("--json", "audit")[1])["audit"]
+        self.assertEqual(
+            [(row["act"], row["detail"]) for row in reversed(rows)],
+            [("credit", f"usage {charged}, 1 of it, as c1: why 1"),
+             ("resolve as not delivered", f"usage {lost}: why 2"),
+             ("withdraw", f"usage {lost}: why 3"),
+             ("resolve as delivered", f"usage {billed}: why 4"),
+             ("retry", f"usage {refused}: why 5")])
+        for row in rows:
+            self.assertEqual(row["by"], f"user {os.getuid()}")
+            self.assertGreater(datetime.datetime.fromisoformat(row["at"]).timestamp(), self.began)
+        self.device.kill()
+        self.device.start()
+        self.assertEqual(json.loads(self.device.ctl("--json", "audit")[1])["audit"], rows)
+        self.assertEqual(self.charged(), 18)
         self.assert_sound()
 
 

@@ -13,7 +13,7 @@ _meterctl_options() {
         statement) echo --invoice --from --to --subscription --upstream ;;
         outbox) echo --in-doubt ;;
         resolve) echo --delivered --not-delivered --reason ;;
-        withdraw) echo --reason ;;
+        retry | withdraw) echo --reason ;;
         credit) echo --quantity --reason --id ;;
         fsck) echo --directory --salvage ;;
         restore) echo --directory ;;

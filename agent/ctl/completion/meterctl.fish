@@ -60,6 +60,7 @@ complete -c meterctl -n "__fish_seen_subcommand_from outbox" -l in-doubt -d "Onl
 complete -c meterctl -n "__fish_seen_subcommand_from resolve" -l delivered -d "The upstream has it"
 complete -c meterctl -n "__fish_seen_subcommand_from resolve" -l not-delivered -d "It has not: send it again"
 complete -c meterctl -n "__fish_seen_subcommand_from resolve" -l reason -x -d "How you know, for the audit"
+complete -c meterctl -n "__fish_seen_subcommand_from retry" -l reason -x -d "What was mended, for the audit"
 complete -c meterctl -n "__fish_seen_subcommand_from withdraw" -l reason -x -d "Why, for the audit"
 complete -c meterctl -n "__fish_seen_subcommand_from credit" -l quantity -x -d "How much of it"
 complete -c meterctl -n "__fish_seen_subcommand_from credit" -l reason -x -d "Why, for the audit"

@@ -60,7 +60,7 @@ _meterctl() {
             '--reason[how you know, for the audit]:reason: '
             '1:usage: '
         ) ;;
-        retry) words_of=('1:usage: ') ;;
+        retry) words_of=('--reason[what was mended, for the audit]:reason: ' '1:usage: ') ;;
         flush) words_of=('--now[seal the open buckets first]') ;;
         date) words_of=('--day[the usage day]:day, such as 2026-11-22: ' '1:boot: ') ;;
         usages) words_of=(
