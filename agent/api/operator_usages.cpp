@@ -232,7 +232,10 @@ asio::awaitable<Response> OperatorUsages::usages(const Request& request) {
     out += chargebee::usage_answer(stored.record);
     out.pop_back();  // the object goes on
     append_json_string(out.append(",\"upstream\":"), stored.record.upstream());
-    append_json_string(out.append(",\"state\":"), journal::name_of(journal::state_of(stored.record)));
+    auto state = journal::state_of(stored.record);
+    if (state == journal::UsageState::in_doubt && collection_.is_sending(stored.sequence))
+      state = journal::UsageState::waiting;  // its answer may come yet
+    append_json_string(out.append(",\"state\":"), journal::name_of(state));
     append_json_string(out.append(",\"billing\":"), billing_of(stored.record, named, collection_.rules()));
     append_money(stored.record, out);
     out += '}';

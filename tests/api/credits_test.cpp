@@ -128,5 +128,22 @@ TEST_F(OperatorCredits, AndMoneyAreShownInTheOperatorsListOfEveryUpstream) {
   EXPECT_THAT(listed, HasSubstr("\"list\":[]")) << "they are no part of the Usages API";
 }
 
+TEST_F(OperatorCredits, AreWaitingWhileTheyAreOnTheirWay) {
+  charged("u1", "preview");
+  ASSERT_EQ(credit({{"of", "u1"}, {"quantity", "3"}, {"reason", "r"}}).status, 200U);
+  const auto now = journal::moment_of(bench_.clock(), bench_.journal().boot_number());
+  auto begin = [&](journal::WriteTransaction& txn) -> meterd::Status {
+    auto begun = txn.begin_unrepeatable(UpstreamName("preview"), now, 1);
+    if (!begun) return begun.error();
+    sending_ = begun->at(0).sequence;
+    return {};
+  };
+  bench_.committer().submit(begin, [](meterd::Status done) { EXPECT_TRUE(done.ok()); });
+  bench_.settle();
+  EXPECT_EQ(usages()[1].at("state"), "waiting");
+  sending_ = 0;
+  EXPECT_EQ(usages()[1].at("state"), "in_doubt");
+}
+
 }  // namespace
 }  // namespace meterd::api
