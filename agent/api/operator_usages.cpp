@@ -16,6 +16,7 @@ using Verb = usages::InvoiceOrder::Verb;
 namespace {
 
 constexpr std::size_t kReasonMax = 200;
+constexpr std::size_t kCreditIdMax = 100;      // as of any usage
 constexpr std::size_t kInvoiceIdMax = 50;      // characters of ASCII: seed 002, invoice[id]
 constexpr std::size_t kNotedInvoiceMax = 200;  // bytes of an upstream's
 
@@ -46,16 +47,37 @@ std::string with_state(const journal::UsageRecord& record) {
   return out + '}';
 }
 
-// Whether the usage is on an invoice, can still be on one, or never will be.
+// Whether the usage is on an invoice, can still be on one, or never will be; or nobody here can know.
 std::string billing_of(const journal::UsageRecord& record,
                        const std::vector<WriteTransaction::NamedInvoice>& invoices,
                        const usages::Rules& rules) {
   if (!record.invoice_id().empty()) return "invoiced";
+  const auto target = rules.context->targets.find(UpstreamName(record.upstream()));
+  if (target != rules.context->targets.end() && !target->second.vendor->traits().keeps_dates)
+    return "on arrival";
   const SubscriptionId subscription(record.subscription_id());
   if (!usages::is_active(rules, subscription, record.usage_date())) return "never: not active";
   const ItemPriceId item_price(record.item_price_id());
   const bool late = usages::in_closed_term(invoices, subscription, item_price, record.usage_date());
   return late ? "never: late" : "open";
+}
+
+// What is null where the quantity itself is billed, and what of it is credited.
+void append_money(const journal::UsageRecord& record, std::string& out) {
+  const bool is_money = !record.amount().empty();
+  const auto append = [&](std::string_view name, const std::string& text, bool known) {
+    append_json_string(out += ',', name);
+    out += ':';
+    if (known)
+      append_json_string(out, text);
+    else
+      out += "null";
+  };
+  append("amount", record.amount(), is_money);
+  append("unit_price", record.unit_price(), is_money);
+  append("carry_in", record.carry_in(), is_money);
+  append("carry_out", record.carry_out(), is_money);
+  append("credited", record.credited(), !record.credited().empty());
 }
 
 std::optional<Verb> verb_of(const std::string& name) {
@@ -113,13 +135,15 @@ std::string invoice_json(const std::string& id, const journal::v0::Invoice& invo
 
 bool OperatorUsages::has(std::string_view path) {
   return path == "/operator/usages" || path == "/operator/invoice" || path == "/operator/statement" ||
-         path == "/operator/withdraw" || path == "/operator/resolve" || path == "/operator/retry";
+         path == "/operator/withdraw" || path == "/operator/credit" || path == "/operator/resolve" ||
+         path == "/operator/retry";
 }
 
 asio::awaitable<Response> OperatorUsages::answer(const Request& request) {
   if (request.path == "/operator/invoice") co_return co_await invoice(request);
   if (request.path == "/operator/usages") co_return co_await usages(request);
   if (request.path == "/operator/withdraw") co_return co_await withdraw(request);
+  if (request.path == "/operator/credit") co_return co_await credit(request);
   if (request.path == "/operator/resolve" || request.path == "/operator/retry")
     co_return co_await resolve(request);
   co_return co_await statement(request);
@@ -155,6 +179,23 @@ asio::awaitable<Response> OperatorUsages::withdraw(const Request& request) {
   co_return answer_of(std::move(done));
 }
 
+asio::awaitable<Response> OperatorUsages::credit(const Request& request) {
+  const auto of = request.parameter("of").value_or("");
+  const auto reason = request.parameter("reason").value_or("");
+  const auto id = request.parameter("id");
+  const auto quantity = Quantity::parse(request.parameter("quantity").value_or(""));
+  if (!is_clean_text(of, UINT8_MAX)) co_return bad("Say which usage: its id.");
+  if (!is_clean_text(reason, kReasonMax)) co_return bad("Say why: a reason of 1 to 200 bytes, in one line.");
+  if (!quantity || quantity->is_negative() || quantity->is_zero() || !(-*quantity).fits_usage())
+    co_return bad("quantity is a decimal above zero of at most 39 characters, in the usage's own unit.");
+  if (id && !is_clean_text(*id, kCreditIdMax)) co_return bad("The credit's own id has 1 to 100 bytes.");
+  usages::Credit wanted{UsageId(of), *quantity, {}};
+  if (id) wanted.id = UsageId(*id);
+  usages::Act act{request.peer, reason};
+  auto done = co_await collection_.credit(std::move(wanted), std::move(act), with_state);
+  co_return answer_of(std::move(done));
+}
+
 asio::awaitable<Response> OperatorUsages::resolve(const Request& request) {
   using Verdict = usages::Resolution::Verdict;
   const bool retries = request.path == "/operator/retry";
@@ -177,7 +218,7 @@ asio::awaitable<Response> OperatorUsages::usages(const Request& request) {
   journal::UsageQuery query;
   if (auto refused = chargebee::read_filters(request.query, query)) co_return bad(refused->message);
   const auto order = query.order;
-  auto page = co_await collection_.list(std::move(query));
+  auto page = co_await collection_.list_every(std::move(query));
   if (!page) co_return from_error(page.error());
   auto invoices = co_await collection_.invoices();
   if (!invoices) co_return from_error(invoices.error());
@@ -191,8 +232,12 @@ asio::awaitable<Response> OperatorUsages::usages(const Request& request) {
     out += chargebee::usage_answer(stored.record);
     out.pop_back();  // the object goes on
     append_json_string(out.append(",\"upstream\":"), stored.record.upstream());
-    append_json_string(out.append(",\"state\":"), journal::name_of(journal::state_of(stored.record)));
+    auto state = journal::state_of(stored.record);
+    if (state == journal::UsageState::in_doubt && collection_.is_sending(stored.sequence))
+      state = journal::UsageState::waiting;  // its answer may come yet
+    append_json_string(out.append(",\"state\":"), journal::name_of(state));
     append_json_string(out.append(",\"billing\":"), billing_of(stored.record, named, collection_.rules()));
+    append_money(stored.record, out);
     out += '}';
   }
   out += ']';

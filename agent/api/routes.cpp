@@ -42,7 +42,8 @@ bool is_get(const Request& request) { return request.method == "GET" || request.
 std::string_view method_of(std::string_view path) {
   if (path == "/events" || path == "/operator/flush" || path == "/operator/date" ||
       path == "/operator/reconcile" || path == "/operator/compare" || path == "/operator/invoice" ||
-      path == "/operator/withdraw" || path == "/operator/resolve" || path == "/operator/retry")
+      path == "/operator/withdraw" || path == "/operator/resolve" || path == "/operator/retry" ||
+      path == "/operator/credit")
     return "POST";
   for (const auto* known : {"/healthz", "/status", "/metrics", "/operator/buckets", "/operator/balances",
                             "/operator/outbox", "/operator/verify", "/operator/audit", "/operator/backup",

@@ -88,25 +88,27 @@ json::object journal_part(const Status& s) {
 }
 
 json::object upstream_part(const UpstreamStatus& u) {
-  return {{"name", u.name},
-          {"kind", u.kind},
-          {"state", state_of(u)},
-          {"held", u.held},
-          {"open_buckets", u.open_buckets},
-          {"waiting", u.state.waiting()},
-          {"in_doubt", u.state.in_doubt()},
-          {"parked", u.state.parked()},
-          {"delivered", u.state.delivered()},
-          {"oldest_waiting", time_or_null(u.oldest_waiting_ms)},
-          {"last_delivery", time_or_null(u.state.last_delivery_ms())},
-          {"last_error", u.state.last_error()},
-          {"last_error_at", time_or_null(u.state.last_error_ms())},
-          {"paused_for_ms", u.paused_for.count()},
-          {"failures", u.state.failures()},
-          {"attempts", u.deliveries.attempts},
-          {"retries", u.deliveries.retries},
-          {"exchange_p50_ms", milliseconds_or_null(u.deliveries.exchange.percentile(50))},
-          {"exchange_p99_ms", milliseconds_or_null(u.deliveries.exchange.percentile(99))}};
+  return {
+      {"name", u.name},
+      {"kind", u.kind},
+      {"state", state_of(u)},
+      {"held", u.held},
+      {"open_buckets", u.open_buckets},
+      {"waiting", u.state.waiting()},
+      {"in_doubt", u.state.in_doubt()},
+      {"in_doubt_policy", u.in_doubt_policy.empty() ? json::value(nullptr) : json::value(u.in_doubt_policy)},
+      {"parked", u.state.parked()},
+      {"delivered", u.state.delivered()},
+      {"oldest_waiting", time_or_null(u.oldest_waiting_ms)},
+      {"last_delivery", time_or_null(u.state.last_delivery_ms())},
+      {"last_error", u.state.last_error()},
+      {"last_error_at", time_or_null(u.state.last_error_ms())},
+      {"paused_for_ms", u.paused_for.count()},
+      {"failures", u.state.failures()},
+      {"attempts", u.deliveries.attempts},
+      {"retries", u.deliveries.retries},
+      {"exchange_p50_ms", milliseconds_or_null(u.deliveries.exchange.percentile(50))},
+      {"exchange_p99_ms", milliseconds_or_null(u.deliveries.exchange.percentile(99))}};
 }
 
 json::object process_part(const Status& s) {

@@ -39,6 +39,8 @@ struct UpstreamStatus {
   Deliveries deliveries = {};
   std::uint64_t open_buckets = 0;
   bool held = false;  // this journal is a copy: nothing is sent until it is reconciled
+  std::string in_doubt_policy =
+      {};  // as declared; empty: nothing is ever in doubt there for want of an answer
 };
 
 struct Attention {

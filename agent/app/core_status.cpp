@@ -16,6 +16,11 @@ api::Deliveries deliveries_of(const flush::FlushStats& stats) {
           stats.superseded, stats.parked,    stats.held,    stats.exchange};
 }
 
+// What becomes of a usage whose answer was lost; empty: the upstream is asked again.
+std::string policy_of(const flush::Target& target) {
+  return target.vendor->traits().idempotent ? std::string() : flush::name_of(target.in_doubt);
+}
+
 }  // namespace
 
 // In doubt in the journal as long as their answer has not come: until then they are only waiting.
@@ -55,6 +60,9 @@ asio::awaitable<Result<api::Status>> Core::status() {
       upstreams[upstream.name] = {
           upstream.name.value(), std::string(name_of(upstream.kind)), true, {}, 0, {}, {}, 0,
           overview->holds_new};
+  for (auto& [name, one] : upstreams)
+    if (const auto target = context_->targets.find(name); target != context_->targets.end())
+      one.in_doubt_policy = policy_of(target->second);
   for (const auto& row : overview->upstreams) {
     auto& one =
         upstreams.try_emplace(row.name, api::UpstreamStatus{row.name.value(), "-", false, {}, 0, {}, {}})

@@ -43,6 +43,7 @@ struct Options {
   InvoiceOrder invoice;
   StatementOrder statement;
   Withdrawal withdrawal;
+  Credit credit;
   Resolution resolution;
   std::string salvage_into;
   std::string upstream;
@@ -176,6 +177,19 @@ void add_withdraw(CLI::App& app, Options& options, Verb& verb) {
   sub->callback([&] { verb = [&](Session& session) { return withdraw(session, options.withdrawal); }; });
 }
 
+void add_credit(CLI::App& app, Options& options, Verb& verb) {
+  auto& credit = options.credit;
+  auto* sub = app.add_subcommand("credit", "Give back a part of what a usage charged");
+  sub->add_option("ID", credit.usage, "The usage's id, as in usages")->check(not_empty)->required();
+  sub->add_option("--quantity", credit.quantity, "How much of it: a decimal above zero")
+      ->check(not_empty)
+      ->required();
+  sub->add_option("--reason", credit.reason, "Why, for meterctl audit")->check(not_empty)->required();
+  sub->add_option("--id", credit.id, "An id of your own: the same credit is given once")->check(not_empty);
+  sub->callback(
+      [&] { verb = [&](Session& session) { return meterd::ctl::credit(session, options.credit); }; });
+}
+
 void add_resolve(CLI::App& app, Options& options, Verb& verb) {
   auto& resolution = options.resolution;
   auto* sub = app.add_subcommand("resolve", "Decide of a usage that is in doubt");
@@ -193,7 +207,8 @@ void add_resolve(CLI::App& app, Options& options, Verb& verb) {
   });
   auto* again = app.add_subcommand("retry", "Send a parked usage again");
   again->add_option("ID", resolution.id, "The usage's id, as in outbox")->check(not_empty)->required();
-  again->callback([&] { verb = [&](Session& session) { return retry(session, options.resolution.id); }; });
+  again->add_option("--reason", resolution.reason, "What was mended, for meterctl audit")->check(not_empty);
+  again->callback([&] { verb = [&](Session& session) { return retry(session, options.resolution); }; });
 }
 
 // They work on the journal's directory, while meterd is stopped. A further one is one more `add`.
@@ -243,6 +258,7 @@ int run(int argc, char** argv) {
   add_invoice(app, options, verb);
   add_statement(app, options, verb);
   add_withdraw(app, options, verb);
+  add_credit(app, options, verb);
   add_resolve(app, options, verb);
   add_offline_verbs(app, options, verb);
   try {

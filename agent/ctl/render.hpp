@@ -26,6 +26,7 @@ Result<Rendered> render_usages(const boost::json::value& answer);
 Result<Rendered> render_invoice(const boost::json::value& answer, bool deleted);
 Result<Rendered> render_resolved(const boost::json::value& answer);
 Result<Rendered> render_withdrawn(const boost::json::value& answer);
+Result<Rendered> render_credited(const boost::json::value& answer);
 Result<Rendered> render_flush(const boost::json::value& answer);
 Result<Rendered> render_audit(const boost::json::value& answer);
 Result<Rendered> render_date(const boost::json::value& answer);

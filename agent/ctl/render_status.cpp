@@ -140,12 +140,15 @@ Lines fixed_lines(const json::object& status) {
   return lines;
 }
 
-// At most two lines: what waits since when, and the last error unless a delivery came after it.
+// At most three lines: what becomes of what is in doubt, what waits since when, and the last error unless a
+// delivery came after it.
 Lines details_of(const json::object& upstream) {
-  Lines lines;
-  std::string timing;
-  const auto add = [&](const std::string& part) { timing += (timing.empty() ? "" : "; ") + part; };
+  std::vector<std::string> parts;
+  const auto add = [&](const std::string& part) { parts.push_back(clip(part, kScreenColumns - 2)); };
   const auto delivery = text_or_empty(upstream, "last_delivery");
+  if (const auto policy = text_or_empty(upstream, "in_doubt_policy"); !policy.empty())
+    add("in doubt: " + policy + ", " +
+        (number_in(upstream, "in_doubt") > 0 ? text_in(upstream, "in_doubt") : "none") + " now");
   if (const auto oldest = text_or_empty(upstream, "oldest_waiting"); !oldest.empty()) add("oldest " + oldest);
   if (!delivery.empty()) add("last delivery " + delivery);
   if (const auto pause = number_in(upstream, "paused_for_ms"); pause > 0)
@@ -153,7 +156,8 @@ Lines details_of(const json::object& upstream) {
   const auto error = text_or_empty(upstream, "last_error");
   const auto when = text_or_empty(upstream, "last_error_at");
   const bool is_over = text_in(upstream, "state") == "ok" && !delivery.empty() && when < delivery;
-  if (!timing.empty()) lines.push_back(clip("  " + timing, kScreenColumns));
+  Lines lines;
+  if (!parts.empty()) lines = wrap(parts, "; ", {2, 2});
   if (!error.empty() && !is_over)
     lines.push_back(clip("  error " + when + (when.empty() ? "" : ": ") + error, kScreenColumns));
   return lines;

@@ -23,9 +23,18 @@ std::string billing_text(const json::object& row, const json::object& usage) {
     return "on invoice " + text_in(usage, "invoice_id") + (line.empty() ? "" : ", line " + line);
   }
   if (billing == "open") return "not invoiced yet";
+  if (billing == "on arrival") return "billed as it arrives";
   if (billing == "never: late") return "never invoiced: it came too late for its term";
   if (billing == "never: not active") return "never invoiced: its subscription was not active then";
   return spoken(billing);
+}
+
+// "amount 3 = 400 at 0.0075 + carry in 0.0025 - carry out 0.0025", where units are billed as money.
+std::string amount_text(const json::object& row, const json::object& usage) {
+  const auto amount = text_or_empty(row, "amount");
+  if (amount.empty()) return {};
+  return "amount " + amount + " = " + text_in(usage, "quantity") + " at " + text_in(row, "unit_price") +
+         " + carry in " + text_in(row, "carry_in") + " - carry out " + text_in(row, "carry_out");
 }
 
 Lines usage_block(const json::object& row) {
@@ -36,6 +45,9 @@ Lines usage_block(const json::object& row) {
                         instant_in(usage, "usage_date"), text_or_empty(usage, "source"),
                         text_or_empty(row, "upstream")},
                        {2, 4}));
+  if (const auto amount = amount_text(row, usage); !amount.empty()) append(lines, wrap_words(amount, {2, 4}));
+  if (const auto credited = text_or_empty(row, "credited"); !credited.empty())
+    append(lines, wrap_words("credited: " + credited, {2, 4}));
   append(lines, wrap_words(billing_text(row, usage), {2, 4}));
   if (const auto note = text_or_empty(usage, "note"); !note.empty())
     append(lines, wrap_words("note: " + note, {2, 4}));
@@ -117,6 +129,17 @@ Result<Rendered> render_resolved(const json::value& answer) {
                                       (state == "waiting" ? "waiting, it is sent again" : spoken(state)),
                                   {0, 2})),
                   false};
+}
+
+Result<Rendered> render_credited(const json::value& answer) {
+  const auto& usage = object_in(as_object(answer), "usage");
+  if (text_or_empty(usage, "id").empty()) return misshapen("usage");
+  return Rendered{
+      join(wrap_words(text_in(usage, "id") + ", " + text_in(usage, "quantity") + " of " +
+                          text_in(usage, "item_price_id") + ": " +
+                          spoken(text_in(as_object(answer), "state")) + "; " + text_or_empty(usage, "note"),
+                      {0, 2})),
+      false};
 }
 
 Result<Rendered> render_withdrawn(const json::value& answer) {

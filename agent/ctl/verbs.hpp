@@ -81,12 +81,18 @@ struct Resolution {
   bool is_delivered = false, is_not = false;  // one of them
 };
 Exit resolve(Session& session, const Resolution& resolution);
-Exit retry(Session& session, const std::string& id);
+Exit retry(Session& session, const Resolution& resolution);  // the reason may be empty
 
 struct Withdrawal {
   std::string id, reason;
 };
 Exit withdraw(Session& session, const Withdrawal& withdrawal);
+
+struct Credit {
+  std::string usage, quantity, reason;
+  std::string id;  // of the credit; empty: the daemon makes one
+};
+Exit credit(Session& session, const Credit& credit);
 
 // What the daemon shall count. The rules for the values are the daemon's: it refuses them, with the reason,
 // and counts the refusal.

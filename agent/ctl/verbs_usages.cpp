@@ -1,4 +1,5 @@
-// meterctl usages, invoice, statement, withdraw: the verbs about single usages and what is billed with them.
+// meterctl usages, invoice, statement, withdraw, credit: the verbs about single usages and what is billed
+// with them.
 #include <algorithm>
 #include <boost/json.hpp>
 #include <fstream>
@@ -140,14 +141,26 @@ Exit resolve(Session& session, const Resolution& resolution) {
   return show(session, {"POST", target, {}, {}}, render_resolved);
 }
 
-Exit retry(Session& session, const std::string& id) {
-  return show(session, {"POST", Target("/operator/retry").add("id", id).text(), {}, {}}, render_resolved);
+Exit retry(Session& session, const Resolution& resolution) {
+  const auto target =
+      Target("/operator/retry").add("id", resolution.id).add("reason", resolution.reason).text();
+  return show(session, {"POST", target, {}, {}}, render_resolved);
 }
 
 Exit withdraw(Session& session, const Withdrawal& withdrawal) {
   const auto target =
       Target("/operator/withdraw").add("id", withdrawal.id).add("reason", withdrawal.reason).text();
   return show(session, {"POST", target, {}, {}}, render_withdrawn);
+}
+
+Exit credit(Session& session, const Credit& credit) {
+  const auto target = Target("/operator/credit")
+                          .add("of", credit.usage)
+                          .add("quantity", credit.quantity)
+                          .add("reason", credit.reason)
+                          .add("id", credit.id)
+                          .text();
+  return show(session, {"POST", target, {}, {}}, render_credited);
 }
 
 }  // namespace meterd::ctl

@@ -13,8 +13,6 @@ namespace {
 constexpr Milliseconds kJournalRetry{1'000};
 constexpr Milliseconds kUntilDatable{5 * 60'000};  // and a create and a look each time
 
-const char* name_of(InDoubt policy) { return policy == InDoubt::resend ? "resend" : "assume-delivered"; }
-
 journal::Due due_in(Milliseconds wait, const journal::Moment& now) {
   if (wait <= Milliseconds(0)) return {};
   return {now.boot.boot_number, now.boot.since_boot_ms + wait.count()};

@@ -25,6 +25,11 @@ constexpr std::int64_t kPostponedSeconds = 3'600;  // a bucket whose upstream ha
 
 }  // namespace
 
+const char* name_of(InDoubt policy) {
+  if (policy == InDoubt::hold) return "hold";
+  return policy == InDoubt::resend ? "resend" : "assume-delivered";
+}
+
 journal::RequestRecord record_of(const upstream::HttpRequest& request) {
   journal::RequestRecord record;
   record.set_method(request.method);

@@ -22,6 +22,7 @@ namespace meterd::flush {
 
 // What the configuration declares for usages of which nobody can tell whether the upstream has them.
 enum class InDoubt : std::uint8_t { hold, resend, assume_delivered };
+const char* name_of(InDoubt policy);  // as the configuration has it
 
 // One configured upstream as the flush layer sees it.
 struct Target {

@@ -13,6 +13,11 @@ namespace {
 constexpr std::size_t kListedMax = 100;
 constexpr std::size_t kRecordsAtOnce = 2'000;
 
+bool may_be_credited(const std::string& credited, const Quantity& charged) {
+  const auto sum = Quantity::parse_total(credited);
+  return sum && !sum->is_negative() && *sum <= charged;
+}
+
 class Check {
  public:
   using BeginRead = std::function<Result<Transaction>()>;
@@ -140,6 +145,8 @@ class Check {
     }
     if (usage.charge && !adds_up(usage.quantity, *usage.charge))
       problem("usage " + record.id() + ": its amount is not what its quantity costs");
+    if (!record.credited().empty() && !may_be_credited(record.credited(), usage.quantity))
+      problem("usage " + record.id() + ": more of it is credited than it charged");
     const meter::BucketKey bucket{usage.day, usage.series};
     auto balance = txn.get(balance_key(bucket));
     if (!balance) return balance.error();

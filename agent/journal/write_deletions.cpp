@@ -20,6 +20,7 @@ Status WriteTransaction::withdraw(std::uint64_t sequence, const Moment& now) {
     to.set_behind(0);
   };
   if (auto s = move(*stored, &now, withdrawn); !s) return s;
+  if (auto s = count_credit(stored->record, false); !s) return s;
   // A deletion that was wanted has nothing left to do, and who waits for that may go.
   if (const auto deletion = stored->record.deleted_by(); deletion != 0)
     if (auto s = withdraw(deletion, now); !s) return s;

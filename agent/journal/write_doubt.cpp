@@ -72,15 +72,11 @@ Status WriteTransaction::retry_alone(std::uint64_t sequence, const std::string& 
 }
 
 Status WriteTransaction::resend(std::uint64_t sequence, const Due& due, const std::string& error) {
-  auto stored = usage(sequence);
-  if (!stored) return stored.error();
-  return move(*stored, nullptr, [&](UsageRecord& to) {
-    to.set_state(v0::WAITING);
-    to.set_due_boot(due.boot_number);
-    to.set_due_ms(due.since_boot_ms);
-    to.set_resent(true);
-    to.set_last_error(error);
-  });
+  return wait(sequence, due, error, [](UsageRecord& to) { to.set_resent(true); });
+}
+
+Status WriteTransaction::return_to_waiting(std::uint64_t sequence, const Due& due, const std::string& error) {
+  return wait(sequence, due, error, [](UsageRecord& to) { to.set_resent(false); });
 }
 
 Result<std::vector<StoredUsage>> WriteTransaction::in_doubt(const UpstreamName& upstream, std::uint64_t after,

@@ -205,22 +205,23 @@ Status WriteTransaction::deliver(std::uint64_t sequence, const std::string& rece
 }
 
 Status WriteTransaction::retry(std::uint64_t sequence, const Due& due, const std::string& error) {
-  return wait(sequence, due, error, false);
+  return wait(sequence, due, error, [](UsageRecord&) {});
 }
 
 Status WriteTransaction::look_again(std::uint64_t sequence, const Due& due, const std::string& error) {
-  return wait(sequence, due, error, true);
+  return wait(sequence, due, error, [](UsageRecord& to) { to.set_absent_looks(to.absent_looks() + 1); });
 }
 
-Status WriteTransaction::wait(std::uint64_t sequence, const Due& due, const std::string& error, bool looked) {
+Status WriteTransaction::wait(std::uint64_t sequence, const Due& due, const std::string& error,
+                              const Edit& also) {
   auto stored = usage(sequence);
   if (!stored) return stored.error();
   return move(*stored, nullptr, [&](UsageRecord& to) {
     to.set_state(v0::WAITING);
     to.set_due_boot(due.boot_number);
     to.set_due_ms(due.since_boot_ms);
-    to.set_absent_looks(to.absent_looks() + (looked ? 1 : 0));
     to.set_last_error(error);
+    also(to);
   });
 }
 

@@ -168,6 +168,7 @@ Result<std::uint64_t> WriteTransaction::insert_usage(const meter::Usage& usage, 
   record.set_source(origin.source);
   record.set_dated_by_caller(origin.dated_by_caller);
   record.set_behind(origin.behind);
+  record.set_credit_of(origin.credit_of);
   if (auto s = store(txn_, usage_key(sequence), record); !s) return s.error();
   if (auto s = index_usage(txn_, sequence, usage); !s) return s.error();
   if (auto s = store_empty(txn_, outbox_key(usage.series.upstream, outbox_entry(sequence, record))); !s)

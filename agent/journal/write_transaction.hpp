@@ -164,8 +164,10 @@ class WriteTransaction {
   // Behind that sequence, in journal order; unreadable ones are passed over.
   Result<std::vector<StoredUsage>> in_doubt(const UpstreamName& upstream, std::uint64_t after,
                                             std::size_t at_most) const;
-  // What is in doubt is sent once more, on the operator's declared word.
+  // What is in doubt is sent once more, on the operator's declared word: it may be there already.
   Status resend(std::uint64_t sequence, const Due& due, const std::string& error);
+  // What is in doubt is sent again, as if for the first time: an operator found that it is not there.
+  Status return_to_waiting(std::uint64_t sequence, const Due& due, const std::string& error);
   // Replaces the usage by its next revision; `successor` has the same bucket and quantity.
   Status supersede(std::uint64_t sequence, const meter::Usage& successor, const RequestRecord& request,
                    const Moment& now);
@@ -213,7 +215,8 @@ class WriteTransaction {
     RequestRecord request;
     v0::UsageSource source = v0::API;
     std::string zone;
-    std::uint64_t behind = 0;  // a deletion that must end first; 0: none
+    std::uint64_t behind = 0;     // a deletion that must end first; 0: none
+    std::uint64_t credit_of = 0;  // the usage of which it gives its quantity back; 0: it is no credit
   };
   // Counted and waiting at once.
   Result<StoredUsage> create_usage(const CallerUsage& created, const Moment& now);
@@ -330,6 +333,7 @@ class WriteTransaction {
     v0::UsageSource source = v0::BULK_OPERATION;
     bool dated_by_caller = false;
     std::uint64_t behind = 0;
+    std::uint64_t credit_of = 0;
   };
   // The sequence that it got.
   Result<std::uint64_t> insert_usage(const meter::Usage& usage, const RequestRecord& request,
@@ -337,7 +341,7 @@ class WriteTransaction {
   // The only place where a usage changes state, lane or due time.
   using Edit = std::function<void(UsageRecord&)>;
   Status move(StoredUsage& stored, const Moment* ended, const Edit& edit);
-  Status wait(std::uint64_t sequence, const Due& due, const std::string& error, bool looked);
+  Status wait(std::uint64_t sequence, const Due& due, const std::string& error, const Edit& also);
   Status hold_back(std::uint64_t sequence, v0::UsageState state, const std::string& error);
   Result<v0::General> general() const;
   Status put_general(const v0::General& general);
@@ -345,6 +349,7 @@ class WriteTransaction {
                       std::optional<UsageState> to);
   std::int64_t take_version(v0::General& general, const Moment& now) const;
   Status count_for_life(const meter::SeriesKey& series);
+  Status count_credit(const UsageRecord& credit, bool given);
   Status forget(const StoredUsage& stored);
   Result<std::optional<StoredUsage>> usage_if_kept(std::uint64_t sequence) const;
   Result<std::vector<std::uint64_t>> on_invoice(const UpstreamName& upstream, std::string_view id,

@@ -56,9 +56,11 @@ Result<StoredUsage> WriteTransaction::create_usage(const CallerUsage& created, c
   balance->accepted += usage.quantity;
   balance->waiting += usage.quantity;
   if (auto s = put_balance(bucket, *balance); !s) return s.error();
-  const auto sequence =
-      insert_usage(usage, created.request, now,
-                   {.source = created.source, .dated_by_caller = true, .behind = created.behind});
+  const auto sequence = insert_usage(usage, created.request, now,
+                                     {.source = created.source,
+                                      .dated_by_caller = true,
+                                      .behind = created.behind,
+                                      .credit_of = created.credit_of});
   if (!sequence) return sequence.error();
   if (created.behind != 0) {
     auto before = this->usage(created.behind);
@@ -66,7 +68,26 @@ Result<StoredUsage> WriteTransaction::create_usage(const CallerUsage& created, c
     before->record.set_followed_by(*sequence);
     if (auto s = store(txn_, usage_key(created.behind), before->record); !s) return s.error();
   }
-  return this->usage(*sequence);
+  auto stored = this->usage(*sequence);
+  if (!stored) return stored.error();
+  if (auto s = count_credit(stored->record, true); !s) return s.error();
+  return stored;
+}
+
+// On the usage that it is a credit of. One that is forgotten, or lost, takes no further credits: nobody asks.
+Status WriteTransaction::count_credit(const UsageRecord& credit, bool given) {
+  if (credit.credit_of() == 0) return {};
+  auto kept = usage_if_kept(credit.credit_of());
+  if (!kept && kept.error().code == Code::corrupt) return {};
+  if (!kept) return kept.error();
+  if (!kept->has_value()) return {};
+  auto& record = (*kept)->record;
+  const auto quantity = usage_of(credit).quantity;
+  const auto before = Quantity::parse_total(record.credited().empty() ? "0" : record.credited());
+  if (!before) return before.error();
+  const auto after = given ? *before - quantity : *before + quantity;
+  record.set_credited(after.is_zero() ? "" : after.text());
+  return store(txn_, usage_key((*kept)->sequence), record);
 }
 
 Result<std::vector<StoredUsage>> WriteTransaction::usages_at(const meter::SeriesKey& series,

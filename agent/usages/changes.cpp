@@ -194,10 +194,17 @@ Result<Change> remove(WriteTransaction& txn, const Deletion& deletion, const Ide
   if (!held) return held.error();
   const bool sent_by_original = *held && txn.needs_reconciling(stored);  // it may be
   const auto target = rules.context->targets.find(UpstreamName(stored.record.upstream()));
-  // Where a request's intent is in doubt itself, what waits is proven not to be there.
-  const bool proven = target != rules.context->targets.end() && !target->second.vendor->traits().idempotent;
+  // Where a request's intent is in doubt itself, what waits is proven not to be there; unless a policy has
+  // it sent again, for all that was not known.
+  const bool asked_once =
+      target != rules.context->targets.end() && !target->second.vendor->traits().idempotent;
+  const bool resent = asked_once && state == UsageState::waiting && stored.record.resent();
+  if (resent)
+    return refused(Why::in_doubt, "id",
+                   "it was in doubt and is sent again, as in_doubt declares: the upstream may have it from "
+                   "before; wait until it is delivered, or in doubt again, and resolve it then");
   const bool never_sent =
-      state == UsageState::waiting && (stored.record.attempts() == 0 || proven) && !sent_by_original;
+      state == UsageState::waiting && (stored.record.attempts() == 0 || asked_once) && !sent_by_original;
   if (never_sent || state == UsageState::parked) {
     if (auto s = txn.withdraw(stored.sequence, around.now); !s) return s.error();
     auto withdrawn = txn.usage(stored.sequence);

@@ -76,6 +76,16 @@ struct Resolution {
 Result<Change> resolve(journal::WriteTransaction& txn, const Resolution& resolution, const Act& act,
                        const Surroundings& around);
 
+// Gives back a part of what a delivered usage charged: as a usage below zero of the same series, waiting,
+// with an audit. All credits of a usage together are at most its quantity.
+struct Credit {
+  UsageId of;
+  Quantity quantity;          // above zero, in the unit that the usage was counted in
+  std::optional<UsageId> id;  // of the credit: the same one again is not given twice
+};
+Result<Change> credit(journal::WriteTransaction& txn, const Credit& wanted, const Act& act,
+                      const Surroundings& around);
+
 // What the key was answered with before, or refused; an empty answer: nothing yet.
 Result<Change> replay(journal::WriteTransaction& txn, const IdempotencyKey& key, const Surroundings& around);
 

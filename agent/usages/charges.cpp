@@ -17,16 +17,15 @@ bool is_listed(const ChargeOrder& order, const ItemPriceId& item_price, const Ru
   return known != rules.subscriptions.end() && known->second.item_prices.contains(item_price);
 }
 
-// The second of arrival, or the next free one before it: the vendor knows none.
-Result<std::int64_t> arrival(const journal::WriteTransaction& txn, const meter::Usage& usage,
-                             const Rules& rules, WallTime now) {
+}  // namespace
+
+Result<std::int64_t> arrival(const journal::WriteTransaction& txn, const meter::SeriesKey& series,
+                             const meter::TimeZone& zone, WallTime now) {
   const auto seconds = now.seconds().count();
-  auto free = txn.free_date(usage.series, {rules.zone.bounds(usage.day).start, seconds, seconds});
+  auto free = txn.free_date(series, {zone.bounds(zone.day_of(now)).start, seconds, seconds});
   if (!free) return free.error();
   return free->value_or(seconds);
 }
-
-}  // namespace
 
 std::string objection(const ChargeOrder& order, const Rules& rules) {
   const auto& target = target_of(order, rules);
@@ -56,7 +55,7 @@ Result<std::vector<bool>> charge(journal::WriteTransaction& txn, const ChargeOrd
     usage.series = {target.name, order.installation, item_price};
     usage.day = rules.zone.day_of(now.wall);
     usage.quantity = item.quantity;
-    auto date = arrival(txn, usage, rules, now.wall);
+    auto date = arrival(txn, usage.series, rules.zone, now.wall);
     if (!date) return date.error();
     usage.usage_date = *date;
     if (order.api == Api::preview)

@@ -32,4 +32,9 @@ Result<std::vector<bool>> charge(journal::WriteTransaction& txn, const ChargeOrd
                                  const std::vector<UsageId>& ids, const Rules& rules,
                                  const journal::Moment& now);
 
+// For a usage that is billed on arrival: its second, or the next free one before it in the day as the zone
+// cuts it. The vendor knows none.
+Result<std::int64_t> arrival(const journal::WriteTransaction& txn, const meter::SeriesKey& series,
+                             const meter::TimeZone& zone, WallTime now);
+
 }  // namespace meterd::usages

@@ -136,6 +136,19 @@ asio::awaitable<Result<Change>> Collection::resolve(Resolution resolution, Act a
   co_return co_await commit(std::move(apply), std::move(render));
 }
 
+asio::awaitable<Result<Change>> Collection::credit(Credit wanted, Act act, Render render) {
+  if (!deps_.clock.wall().trusted)
+    co_return Error{Code::retry,
+                    "the device's clock is not trusted yet, so the credit has no day; try again later"};
+  if (!deps_.take_room())
+    co_return Error{Code::full, "the journal has no room for another usage now; try again later"};
+  Apply apply = [wanted = std::move(wanted), act = std::move(act)](journal::WriteTransaction& txn,
+                                                                   const Surroundings& around) {
+    return usages::credit(txn, wanted, act, around);
+  };
+  co_return co_await commit(std::move(apply), std::move(render));
+}
+
 asio::awaitable<Result<Change>> Collection::replay(IdempotencyKey key) {
   if (key.key.empty()) co_return Change{};
   Apply apply = [key = std::move(key)](journal::WriteTransaction& txn, const Surroundings& around) {

@@ -55,6 +55,10 @@ class Collection {
   // An operator decides of a usage that is in doubt or parked, with an audit.
   boost::asio::awaitable<Result<Change>> resolve(Resolution resolution, Act act, Render render);
 
+  // An operator gives back a part of what a usage charged, with an audit. Code::retry: no clock to date it
+  // by.
+  boost::asio::awaitable<Result<Change>> credit(Credit wanted, Act act, Render render);
+
   bool is_sending(std::uint64_t sequence) const { return deps_.is_sending(sequence); }
 
   // What the key was answered with before, or refused; an empty answer: nothing yet.
@@ -66,7 +70,9 @@ class Collection {
                                                                            UsageId id);
   // Full pages, however few usages fit, as long as a million records are enough to find them.
   boost::asio::awaitable<Result<journal::UsagePage>> list(journal::UsageQuery query);
-  // The same as text, made where it is read: a page's records are never moved to the loop.
+  // The same for an operator: of every upstream.
+  boost::asio::awaitable<Result<journal::UsagePage>> list_every(journal::UsageQuery query);
+  // The collection's as text, made where it is read: a page's records are never moved to the loop.
   using Print = std::function<std::string(const journal::UsagePage&)>;
   boost::asio::awaitable<Result<std::string>> list(journal::UsageQuery query, Print print);
 

@@ -61,6 +61,10 @@ asio::awaitable<Result<std::string>> Collection::list(journal::UsageQuery query,
 
 asio::awaitable<Result<journal::UsagePage>> Collection::list(journal::UsageQuery query) {
   query.hidden = rules_->hidden;
+  return list_every(std::move(query));
+}
+
+asio::awaitable<Result<journal::UsagePage>> Collection::list_every(journal::UsageQuery query) {
   const auto listing = std::make_shared<Listing>(std::move(query));
   const auto look = [this, listing] { return listing->look(deps_.journal); };
   for (;;) {

@@ -107,6 +107,14 @@ TEST(StatusJson, NamesTheStateOfEachUpstream) {
   EXPECT_EQ(state_of(s), "unauthorised");
 }
 
+TEST(StatusJson, TellsWhatIsDeclaredForUsagesInDoubt) {
+  auto s = healthy_status();
+  const auto policy = [&] { return json::parse(to_json(s)).at("upstreams").at(0).at("in_doubt_policy"); };
+  EXPECT_TRUE(policy().is_null()) << "it is asked again";
+  s.upstreams[0].in_doubt_policy = "hold";
+  EXPECT_EQ(policy(), "hold");
+}
+
 std::vector<std::string> attention(const Status& s) {
   std::vector<std::string> out;
   for (const auto& one : find_attention(s)) {

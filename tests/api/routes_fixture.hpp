@@ -20,7 +20,7 @@ class RoutesTest : public ::testing::Test {
             bench_.journal(), bench_.committer(), bench_.loop().get_executor(), bench_.clock(), random_,
             [this] { return has_room_; },
             [](const auto&) -> boost::asio::awaitable<meterd::Status> { co_return meterd::Status(); },
-            [](std::uint64_t) { return false; }},
+            [this](std::uint64_t sequence) { return sequence == sending_; }},
         rules());
     boost::asio::co_spawn(bench_.loop(), collection_->run(), boost::asio::detached);
     routes_.emplace(Routes::Dependencies{bench_.batcher(), bench_.journal(), bench_.loop().get_executor(),
@@ -103,7 +103,8 @@ class RoutesTest : public ::testing::Test {
   bool broken_ = false;
   std::vector<bool> flushed_;
   BasicAuth key_, twilio_key_;
-  bool has_room_ = true;  // in the journal, for one more usage
+  std::uint64_t sending_ = 0;  // the usage that is on its way
+  bool has_room_ = true;       // in the journal, for one more usage
   journal::FakeRandom random_;
   std::optional<usages::Collection> collection_;
   std::optional<Routes> routes_;

@@ -121,6 +121,8 @@ std::vector<Sample> status_samples() {
   add("untrusted clock", [](Status& s) { s.clock.trusted = false; });
   add("clock before the epoch", [](Status& s) { s.clock = {WallTime::from_seconds(-1), false}; });
   add("a kernel that counts no writes", [](Status& s) { s.process = platform::ProcessUse{}; });
+  for (const char* policy : {"hold", "resend", "assume-delivered"})
+    add(policy, [&](Status& s) { s.upstreams[0].in_doubt_policy = policy; });
   add("stuck", [](Status& s) { s.stuck_for = Milliseconds(1); });
   add("without a reserve", [](Status& s) { s.reserve_kept = false; });
   add("above the watermark", [](Status& s) { s.space.use.used_bytes = 1'000'001; });

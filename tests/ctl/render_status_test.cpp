@@ -74,6 +74,20 @@ TEST(RenderStatus, SaysWhenItDoesNotCountAsItShould) {
   EXPECT_THAT(text_of(render_status(status)), HasSubstr("refused    32: unknown_event 30, bad_quantity 2\n"));
 }
 
+TEST(RenderStatus, SaysWhatBecomesOfWhatIsInDoubt) {
+  auto status = quiet_status();
+  auto& upstream = status.at("upstreams").at(0).as_object();
+  upstream["in_doubt_policy"] = nullptr;
+  EXPECT_THAT(text_of(render_status(status)), Not(HasSubstr("in doubt: ")));
+  upstream["in_doubt_policy"] = "hold";
+  EXPECT_THAT(text_of(render_status(status)), HasSubstr("\n  in doubt: hold, none now; oldest 2026"));
+  upstream["in_doubt_policy"] = "assume-delivered";
+  upstream["in_doubt"] = 12;
+  EXPECT_THAT(text_of(render_status(status)),
+              HasSubstr("\n  in doubt: assume-delivered, 12 now; oldest 2026-11-22T01:00:00Z\n"
+                        "  last delivery 2026-11-22T01:01:00Z\n"));
+}
+
 TEST(RenderStatus, SaysWhatIsWrongAndWhatToDo) {
   auto status = quiet_status();
   auto& upstream = status.at("upstreams").at(0).as_object();

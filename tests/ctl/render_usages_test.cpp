@@ -12,6 +12,7 @@ namespace {
 
 namespace json = boost::json;
 using test::text_of;
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -68,6 +69,21 @@ TEST(RenderUsages, SayWhyOneIsNeverInvoiced) {
   EXPECT_THAT(shown(usage("delivered", "something_new")), HasSubstr("something new"));
 }
 
+TEST(RenderUsages, SayWhatTheyCostAndWhatWasGivenBack) {
+  auto row = usage("delivered", "on arrival");
+  EXPECT_THAT(shown(row), Not(AnyOf(HasSubstr("amount"), HasSubstr("credited"))));
+  for (const char* name : {"amount", "unit_price", "carry_in", "carry_out", "credited"}) row[name] = nullptr;
+  EXPECT_THAT(shown(row), Not(AnyOf(HasSubstr("amount"), HasSubstr("credited"))));
+  row["amount"] = "3";
+  row["unit_price"] = "0.75";
+  row["carry_in"] = "0.25";
+  row["carry_out"] = "1";
+  row["credited"] = "2.5";
+  EXPECT_THAT(shown(row), HasSubstr("  amount 3 = 5 at 0.75 + carry in 0.25 - carry out 1\n"
+                                    "  credited: 2.5\n"
+                                    "  billed as it arrives\n"));
+}
+
 TEST(RenderUsages, SayThatThereAreMoreOrNone) {
   const json::object more{{"usages", {usage("waiting", "open")}}, {"next_offset", "[\"0\",\"1\"]"}};
   EXPECT_THAT(text_of(render_usages(more)), HasSubstr("There are more"));
@@ -90,6 +106,7 @@ TEST(RenderUsages, ConcludeNothingFromAnotherShape) {
     EXPECT_FALSE(render_usages(json::parse(text))) << text;
     EXPECT_FALSE(render_invoice(json::parse(text), false)) << text;
     EXPECT_FALSE(render_withdrawn(json::parse(text))) << text;
+    EXPECT_FALSE(render_credited(json::parse(text))) << text;
   }
   EXPECT_THAT(text_of(render_usages(json::parse(R"({"usages":[{}]})"))), HasSubstr("-  -  -"));
 }

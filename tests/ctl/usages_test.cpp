@@ -85,6 +85,7 @@ TEST_F(MeterctlUsages, ThatTheDaemonRefusesAreOne) {
   const std::vector<std::vector<std::string>> verbs{{"usages", "--source", "nobody"},
                                                     {"invoice", "void", "--invoice", "i"},
                                                     {"withdraw", "i", "--reason", "r"},
+                                                    {"credit", "i", "--quantity", "1", "--reason", "r"},
                                                     {"statement", file_, "--invoice", "i"}};
   for (const auto& arguments : verbs) {
     const auto done = run({refusal()}, arguments);
@@ -115,7 +116,11 @@ TEST_F(MeterctlUsages, WithAWrongCommandLineAskNobody) {
       {"statement", file_, "--invoice", "i", "--from", "2026-11-01", "--to", "2026-11-30"},
       {"statement", file_, "--invoice", "i", "--subscription", "s"},
       {"withdraw", "i"},
-      {"withdraw", "i", "--reason", ""}};
+      {"withdraw", "i", "--reason", ""},
+      {"credit", "i", "--quantity", "1"},
+      {"credit", "i", "--reason", "r"},
+      {"credit", "--quantity", "1", "--reason", "r"},
+      {"credit", "i", "--quantity", "1", "--reason", "r", "--id", ""}};
   for (const auto& arguments : wrong) {
     EXPECT_EQ(run({}, arguments).exit_code, 2) << ::testing::PrintToString(arguments);
     EXPECT_THAT(requests_, SizeIs(0));
@@ -171,8 +176,32 @@ TEST_F(MeterctlUsages, AreGivenUpWithTheReason) {
               StartsWith("POST /operator/withdraw?id=u_1&reason=wrong%20SIM%20%26%20note HTTP"));
 }
 
+TEST_F(MeterctlUsages, AreTriedAgainWithAReasonOrNone) {
+  const auto waiting = FakeDaemon::json(
+      R"({"usage":{"id":"u_1","quantity":"5","item_price_id":"sms-usd"},"state":"waiting"})");
+  auto done = run({waiting}, {"retry", "u_1"});
+  EXPECT_EQ(done.out, "u_1, 5 of sms-usd: waiting, it is sent again\n");
+  EXPECT_THAT(requests_.at(0), StartsWith("POST /operator/retry?id=u_1 HTTP"));
+  run({waiting}, {"retry", "u_1", "--reason", "item price added"});
+  EXPECT_THAT(requests_.at(0), StartsWith("POST /operator/retry?id=u_1&reason=item%20price%20added HTTP"));
+  EXPECT_EQ(run({}, {"retry", "u_1", "--reason", ""}).exit_code, 2);
+}
+
+TEST_F(MeterctlUsages, AreCreditedWithTheReasonAndAnIdOfOnesOwn) {
+  const auto given = FakeDaemon::json(
+      R"({"usage":{"id":"c_1","quantity":"-2.5","item_price_id":"sms","note":"credit of u_1: x"},"state":"waiting"})");
+  auto done = run({given}, {"credit", "u_1", "--quantity", "2.5", "--reason", "twice & more", "--id", "c/1"});
+  EXPECT_EQ(done.exit_code, 0) << done.err;
+  EXPECT_EQ(done.out, "c_1, -2.5 of sms: waiting; credit of u_1: x\n");
+  EXPECT_THAT(
+      requests_.at(0),
+      StartsWith("POST /operator/credit?of=u_1&quantity=2.5&reason=twice%20%26%20more&id=c%2F1 HTTP"));
+  done = run({given}, {"credit", "u_1", "--quantity", "2.5", "--reason", "r"});
+  EXPECT_THAT(requests_.at(0), StartsWith("POST /operator/credit?of=u_1&quantity=2.5&reason=r HTTP"));
+}
+
 TEST_F(MeterctlUsages, AndEveryVerbHaveAHelpOfTheScreensWidth) {
-  for (const auto* verb : {"usages", "invoice", "statement", "withdraw", "status"}) {
+  for (const auto* verb : {"usages", "invoice", "statement", "withdraw", "credit", "status"}) {
     const auto done = run({}, {verb, "--help"});
     EXPECT_EQ(done.exit_code, 0);
     for (std::size_t from = 0, end = 0; from < done.out.size(); from = end + 1) {

@@ -184,7 +184,9 @@ class TwilioUsage(AtTwilio):
         self.device.start()
         (row,) = self.wait_for("in_doubt")
         self.assertIn("no answer is known", row["last_error"])
-        self.assertEqual(self.device.ctl("status")[0], EXIT_ATTENTION)
+        code, text = self.device.ctl("status")
+        self.assertEqual(code, EXIT_ATTENTION)
+        self.assertIn("in doubt: hold, 1 now", words(text))
         code, text = self.device.ctl("withdraw", row["id"], "--reason", "r")
         self.assertEqual(code, EXIT_FAILED)
         self.assertIn("resolve it first", words(text))
@@ -239,6 +241,9 @@ class TwilioUsage(AtTwilio):
             with self.subTest(policy):
                 self.device = self.make_device(policy)
                 self.begin(in_doubt=f'"{policy}"')
+                (upstream,) = [row for row in self.device.get("/status")["upstreams"] if row["name"] == "marketplace"]
+                self.assertEqual((upstream["in_doubt_policy"], upstream["in_doubt"]), (policy, 0))
+                self.assertIn(f"in doubt: {policy}, none now", words(self.device.ctl("status")[1]))
                 before = self.charged()
                 self.sandbox.set_faults({"script": ["drop_after"]})
                 self.bill(400)

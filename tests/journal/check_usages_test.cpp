@@ -76,6 +76,15 @@ TEST_F(JournalCheckUsages, ReportsOneThatStandsInTheLaneOfThoseWhoMayGo) {
   EXPECT_THAT(problems(), Contains(HasSubstr("usage u2 has no end and is not in the outbox")));
 }
 
+TEST_F(JournalCheckUsages, ReportsMoreCreditThanWasCharged) {
+  change(next_, [](UsageRecord& r) { r.set_credited("1"); });
+  EXPECT_THAT(problems(), IsEmpty());
+  change(next_, [](UsageRecord& r) { r.set_credited("1.1"); });
+  EXPECT_THAT(problems(), ElementsAre(HasSubstr("usage u2: more of it is credited than it charged")));
+  change(next_, [](UsageRecord& r) { r.set_credited("one"); });
+  EXPECT_THAT(problems(), ElementsAre(HasSubstr("usage u2: more of it is credited than it charged")));
+}
+
 TEST_F(JournalCheckUsages, ReportsAUsageThatIsMissingAmongThoseOfItsSubscription) {
   erase_raw(by_subscription_key(SubscriptionId("sub_1"), next_));
   EXPECT_THAT(problems(), ElementsAre(HasSubstr("usage u2 is missing among those of its subscription")));

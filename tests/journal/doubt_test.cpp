@@ -63,6 +63,22 @@ TEST_F(Doubt, EndsWithTheAnswer) {
   EXPECT_THAT(begin_request(10), ElementsAre(again, unsent));
 }
 
+TEST_F(Doubt, ThatAPolicySentAgainIsRememberedUntilAnOperatorLooks) {
+  const auto sequence = create("u1", kMidnight);
+  begin_request(1);
+  step([&](WriteTransaction& w) { must(w.resend(sequence, {1, 5'000}, "as declared")); });
+  reopen();
+  EXPECT_EQ(state(sequence), UsageState::waiting);
+  EXPECT_TRUE(stored(sequence).record.resent());
+  EXPECT_EQ(stored(sequence).record.last_error(), "as declared");
+  EXPECT_EQ(stored(sequence).record.due_ms(), 5'000);
+  step([&](WriteTransaction& w) { must(w.retry(sequence, {}, "429")); });
+  EXPECT_TRUE(stored(sequence).record.resent()) << "what became of the first request is still not known";
+  begin_request(1);
+  step([&](WriteTransaction& w) { must(w.return_to_waiting(sequence, {}, "it is not there")); });
+  EXPECT_FALSE(stored(sequence).record.resent());
+}
+
 TEST_F(Doubt, ARequestIsOfOneSubscriptionInJournalOrder) {
   const auto a1 = create("a1", kMidnight, of("sub_a"));
   const auto b1 = create("b1", kMidnight, of("sub_b"));

@@ -123,6 +123,24 @@ TEST(FormatDocument, ListsEveryKindOnce) {
   EXPECT_EQ(listed, rows);
 }
 
+// The number of a field never changes, and what a usage keeps of its credits is optional: one that was
+// written before there were any reads as having none.
+TEST(FormatOfUsages, KeepsCreditsInFieldsOfTheirOwn) {
+  v0::Usage usage;
+  usage.set_credit_of(7);
+  usage.set_credited("2.5");
+  usage.set_resent(true);
+  EXPECT_EQ(hex(usage.SerializeAsString()),
+            "c80201"
+            "d00207"
+            "da0203322e35");
+  ASSERT_TRUE(usage.ParseFromString(""));
+  EXPECT_EQ(usage.credit_of(), 0U);
+  EXPECT_EQ(usage.credited(), "");
+  for (const char* told : {"`Usage.credit_of`", "`Usage.credited`", "`Usage.resent`"})
+    EXPECT_THAT(document(), HasSubstr(told));
+}
+
 class FormatOfARealJournal : public JournalTest {};
 
 TEST_F(FormatOfARealJournal, HoldsItsRecordsUnderTheDocumentedKeys) {

@@ -86,7 +86,6 @@ class ChangesTest : public journal::CallerTest {
   Rules rules_;
   std::optional<journal::Moment> at_;  // none: now
 
- private:
   template <class Apply>
   Change change(Apply&& apply) {
     Change out;
@@ -99,6 +98,8 @@ class ChangesTest : public journal::CallerTest {
     });
     return out;
   }
+
+ private:
   int fresh_ = 0;
 };
 

@@ -1,6 +1,7 @@
 // Deleting a usage: at once while nobody else has it, else by asking its upstream.
 #include <filesystem>
 
+#include "agent/upstream/twilio/twilio.hpp"
 #include "tests/usages/changes_fixture.hpp"
 
 namespace meterd::usages {
@@ -95,6 +96,32 @@ TEST_F(Remove, RefusesWhatIsInDoubt) {
   attempt();
   step([&](WriteTransaction& w) { must(w.hold_in_doubt(sequence_, "lost")); });
   EXPECT_EQ(removed("u1"), "in_doubt id");
+}
+
+// An upstream that can be asked once only: what waits there was never charged, as its answer or an operator
+// proved; not so while a declared policy sends it again because nobody knew.
+TEST_F(Remove, RefusesWhatAPolicySendsAgain) {
+  auto context = std::make_shared<flush::SealContext>(*rules_.context);
+  context->targets[UpstreamName("billing")].vendor = upstream::twilio::make_preview("");
+  rules_.context = context;
+  step([&](WriteTransaction& w) { must(w.begin_unrepeatable(UpstreamName("billing"), now(), 1)); });
+  step([&](WriteTransaction& w) { must(w.resend(sequence_, {}, "in_doubt = \"resend\"")); });
+  const auto change = remove("u1");
+  EXPECT_EQ(text(change), "in_doubt id");
+  EXPECT_THAT(change.refusal->message, HasSubstr("the upstream may have it from before"));
+  EXPECT_EQ(state_of("u1"), UsageState::waiting);
+  const auto resolve = [&](Resolution::Verdict verdict) {
+    return text(this->change([&](WriteTransaction& w, const Surroundings& around) {
+      const Resolution wanted{UsageId("u1"), verdict, found("u1").record.attempts()};
+      return usages::resolve(w, wanted, {"user 7", "the console says so"}, around);
+    }));
+  };
+  park(sequence_);
+  ASSERT_EQ(resolve(Resolution::Verdict::retry), "done");
+  EXPECT_EQ(removed("u1"), "in_doubt id") << "a second refusal says nothing of the first request";
+  step([&](WriteTransaction& w) { must(w.begin_unrepeatable(UpstreamName("billing"), now(), 1)); });
+  ASSERT_EQ(resolve(Resolution::Verdict::not_delivered), "done");
+  EXPECT_EQ(removed("u1"), "done") << "an operator has looked";
 }
 
 TEST_F(Remove, RefusesWhatCannotBeAskedFor) {

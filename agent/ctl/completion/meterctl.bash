@@ -13,7 +13,8 @@ _meterctl_options() {
         statement) echo --invoice --from --to --subscription --upstream ;;
         outbox) echo --in-doubt ;;
         resolve) echo --delivered --not-delivered --reason ;;
-        withdraw) echo --reason ;;
+        retry | withdraw) echo --reason ;;
+        credit) echo --quantity --reason --id ;;
         fsck) echo --directory --salvage ;;
         restore) echo --directory ;;
     esac
@@ -22,7 +23,7 @@ _meterctl_options() {
 _meterctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
     local verbs='status report buckets outbox flush date audit verify doctor reconcile backup'
-    verbs+=' usages invoice statement resolve retry withdraw restore fsck'
+    verbs+=' usages invoice statement resolve retry withdraw credit restore fsck'
     local everywhere='--socket --timeout --json --help'
     local verb='' word i choices
     COMPREPLY=()
@@ -80,7 +81,7 @@ _meterctl() {
         choices="$(_meterctl_options "$verb") $everywhere"
         if [[ $cur != -* ]]; then
             case $verb in
-                report | date | resolve | retry | withdraw) return ;;  # an event's name, a boot, an id
+                report | date | resolve | retry | withdraw | credit) return ;;  # an event's name, a boot, an id
                 invoice) choices='open close void delete' ;;
                 backup | restore | statement)
                     compopt -o filenames 2>/dev/null

@@ -23,6 +23,7 @@ complete -c meterctl -n __fish_use_subcommand -a statement -d "Print usages as P
 complete -c meterctl -n __fish_use_subcommand -a resolve -d "Decide of a usage that is in doubt"
 complete -c meterctl -n __fish_use_subcommand -a retry -d "Send a parked usage again"
 complete -c meterctl -n __fish_use_subcommand -a withdraw -d "Give a usage up"
+complete -c meterctl -n __fish_use_subcommand -a credit -d "Give back a part of what a usage charged"
 complete -c meterctl -n __fish_use_subcommand -a restore -d "Make a journal of a backup"
 complete -c meterctl -n __fish_use_subcommand -a fsck -d "What is damaged in a journal, while meterd is stopped"
 
@@ -60,4 +61,8 @@ complete -c meterctl -n "__fish_seen_subcommand_from outbox" -l in-doubt -d "Onl
 complete -c meterctl -n "__fish_seen_subcommand_from resolve" -l delivered -d "The upstream has it"
 complete -c meterctl -n "__fish_seen_subcommand_from resolve" -l not-delivered -d "It has not: send it again"
 complete -c meterctl -n "__fish_seen_subcommand_from resolve" -l reason -x -d "How you know, for the audit"
+complete -c meterctl -n "__fish_seen_subcommand_from retry" -l reason -x -d "What was mended, for the audit"
 complete -c meterctl -n "__fish_seen_subcommand_from withdraw" -l reason -x -d "Why, for the audit"
+complete -c meterctl -n "__fish_seen_subcommand_from credit" -l quantity -x -d "How much of it"
+complete -c meterctl -n "__fish_seen_subcommand_from credit" -l reason -x -d "Why, for the audit"
+complete -c meterctl -n "__fish_seen_subcommand_from credit" -l id -x -d "An id of your own"

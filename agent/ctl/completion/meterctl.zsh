@@ -28,6 +28,7 @@ _meterctl() {
         'resolve:decide of a usage that is in doubt'
         'retry:send a parked usage again'
         'withdraw:give a usage up'
+        'credit:give back a part of what a usage charged'
         'restore:make a journal of a backup'
         'fsck:what is damaged in a journal, while meterd is stopped'
     )
@@ -60,7 +61,7 @@ _meterctl() {
             '--reason[how you know, for the audit]:reason: '
             '1:usage: '
         ) ;;
-        retry) words_of=('1:usage: ') ;;
+        retry) words_of=('--reason[what was mended, for the audit]:reason: ' '1:usage: ') ;;
         flush) words_of=('--now[seal the open buckets first]') ;;
         date) words_of=('--day[the usage day]:day, such as 2026-11-22: ' '1:boot: ') ;;
         usages) words_of=(
@@ -86,6 +87,12 @@ _meterctl() {
             '--subscription[only of this subscription]:subscription: '
             '--upstream[the document that this upstream prints of the invoice]:upstream: '
             '1:file:_files'
+        ) ;;
+        credit) words_of=(
+            '--quantity[how much of it]:quantity: '
+            '--reason[why, for the audit]:reason: '
+            '--id[an id of your own]:id: '
+            '1:usage: '
         ) ;;
         withdraw) words_of=('--reason[why, for the audit]:reason: ' '1:usage: ') ;;
         fsck) words_of=(
