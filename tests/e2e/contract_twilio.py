@@ -252,6 +252,15 @@ class TwilioUsage(AtTwilio):
                 self.assertIn(f'in_doubt = "{policy}"', words(self.device.ctl("audit")[1]))
                 self.terminate()
 
+    def test_a_refusal_of_what_the_policy_sent_again_leaves_the_first_request_in_doubt(self):
+        self.begin(in_doubt='"resend"')
+        self.sandbox.set_faults({"script": ["drop_after", "error_400"]})
+        self.bill(400)
+        wait_until("it is sent again", lambda: self.device.ctl("flush") and len(self.requests()) == 2, 20)
+        (row,) = self.wait_for("in_doubt")
+        self.assertEqual((row["attempts"], self.charged()), (2, 3))
+        self.assertNotEqual(self.device.ctl("withdraw", row["id"], "--reason", "refused")[0], EXIT_FINE)
+
     def test_the_policy_decides_of_what_a_kill_left(self):
         self.begin(in_doubt='"assume-delivered"')
         self.sandbox.set_faults({"script": ["delay"], "delay_seconds": 5})

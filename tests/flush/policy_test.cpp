@@ -13,8 +13,8 @@ using upstream::ReadBack;
 using upstream::Traits;
 using upstream::Verdict;
 
-const Traits kChargebee{true, true, 5'000};
-const Traits kTwilio{false, false, 0};
+const Traits kChargebee{.idempotent = true, .read_back = true, .lifetime_limit = 5'000};
+const Traits kTwilio;
 
 Verdict verdict(Outcome outcome, std::optional<Milliseconds> retry_after = std::nullopt) {
   return {outcome, retry_after, "detail", "receipt"};
@@ -134,6 +134,14 @@ TEST(AfterCreate, AnUnknownOutcomeWithoutIdempotencyIsHeldAndNeverSentAgain) {
   EXPECT_EQ(decision.step, Step::hold);
   EXPECT_TRUE(decision.pause) << "what is asked next at once would be in doubt, too";
   EXPECT_EQ(after_create(verdict(Outcome::in_doubt), kChargebee, {}).step, Step::retry);
+}
+
+TEST(AfterCreate, ARefusalOfWhatWasSentAgainLeavesTheFirstRequestInDoubt) {
+  PolicyInput input;
+  input.resent = true;
+  EXPECT_EQ(after_create(verdict(Outcome::rejected), kTwilio, input).step, Step::hold);
+  input.batch = 2;
+  EXPECT_EQ(after_create(verdict(Outcome::rejected), kTwilio, input).step, Step::retry_alone);
 }
 
 TEST(AfterCreate, OfARefusedBatchEachIsTriedAlone) {
