@@ -34,8 +34,8 @@ ChargeBook::ChargeBook(const app::Config& config, const TwilioModel& model)
     prices_[config.preview_as->item_price.value()] = config.preview_as->unit_price;
 }
 
-ChargeBook::Place ChargeBook::place_of(const std::string& installation, const std::string& item_price) const {
-  return {installation, bills_money_ ? item_price : ""};
+ChargeBook::Place ChargeBook::place_of(const meter::SeriesKey& series) const {
+  return {series.subscription.value(), bills_money_ ? series.item_price.value() : ""};
 }
 
 // The usages of a request stand in it in the order in which they were made.
@@ -71,7 +71,7 @@ void ChargeBook::note(const journal::StoredUsage& stored, std::uint64_t exchange
   const auto& id = usage.id.value();
   requests_[exchange].push_back(id);
   auto& row = rows_[id];
-  row.place = place_of(usage.series.subscription.value(), usage.series.item_price.value());
+  row.place = place_of(usage.series);
   row.amount = amount_of(usage);
   if (stored.record.resent() && policy_ == "resend") row.may_be = 2;
   if (row.times >= row.may_be) problems_.push_back("sent again, and billed already: " + id);
@@ -107,7 +107,8 @@ std::vector<ChargeBook::Finding> ChargeBook::compare(const journal::Journal& jou
   std::set<std::string> listed;
   add_books(journal, sides, out);
   add_outbox(journal, sides, listed);
-  add_bill(journal, listed, sides, out);
+  add_given_up(journal, sides);
+  add_bill(listed, sides, out);
   for (const auto& [place, side] : sides) {
     const auto there = side.billed + side.open + side.given_up;
     if (there == side.due) continue;
@@ -131,7 +132,7 @@ void ChargeBook::add_books(const journal::Journal& journal, std::map<Place, Side
   for (const auto& row : *balances) {
     const auto& series = row.key.series;
     if (series.upstream != upstream_) continue;
-    auto& side = sides[place_of(series.subscription.value(), series.item_price.value())];
+    auto& side = sides[place_of(series)];
     const auto sealed = row.balance.accepted - row.balance.open;
     const auto price = prices_.find(series.item_price.value());
     side.due += price == prices_.end() ? sealed : *sealed.times(price->second);
@@ -161,32 +162,38 @@ void ChargeBook::add_outbox(const journal::Journal& journal, std::map<Place, Sid
     } else if (billed && !stored.record.resent()) {
       problems_.push_back("billed, and to be sent: " + usage.id.value());
     }
-    if (!billed)
-      sides[place_of(usage.series.subscription.value(), usage.series.item_price.value())].open +=
-          amount_of(usage);
+    if (!billed) sides[place_of(usage.series)].open += amount_of(usage);
   }
 }
 
-void ChargeBook::add_bill(const journal::Journal& journal, const std::set<std::string>& listed,
-                          std::map<Place, Side>& sides, std::vector<Finding>& out) {
+void ChargeBook::add_bill(const std::set<std::string>& listed, std::map<Place, Side>& sides,
+                          std::vector<Finding>& out) const {
   for (const auto& [id, row] : rows_) {
-    auto& side = sides[row.place];
-    if (row.times > 0) side.billed += row.amount;
+    if (row.times > 0) sides[row.place].billed += row.amount;
     if (row.times > row.may_be) out.push_back({"billed twice: " + id, {}, row.amount});
-    if (row.times > 0 || listed.contains(id)) continue;
-    if (!is_given_up(journal, id)) {
+    if (row.times == 0 && !listed.contains(id) && !given_up_.contains(id))
       out.push_back({"ended, and not billed: " + id, {}, {}});
-      continue;
-    }
-    given_up_.insert(id);
-    side.given_up += row.amount;
   }
 }
 
-bool ChargeBook::is_given_up(const journal::Journal& journal, const std::string& id) const {
-  if (policy_ != "assume-delivered") return false;
-  auto found = journal::read_usage(journal, UsageId(id));
-  return found && found->has_value() && (*found)->record.receipt().starts_with(kGivenUp);
+// Also what a crash kept from being sent at all.
+void ChargeBook::add_given_up(const journal::Journal& journal, std::map<Place, Side>& sides) {
+  given_up_.clear();
+  if (policy_ != "assume-delivered") return;
+  auto txn = journal.begin_read();
+  if (!txn) return problems_.push_back("the journal cannot be read: " + txn.error().message);
+  const auto look_at = [&](std::string_view key, std::string_view value) {
+    const auto payload = journal::unwrap(key, value);
+    journal::UsageRecord record;
+    if (!payload || !record.ParseFromArray(payload->data(), static_cast<int>(payload->size()))) return true;
+    const auto usage = journal::usage_of(record);
+    if (!record.receipt().starts_with(kGivenUp) || is_billed(usage.id)) return true;
+    given_up_.insert(usage.id.value());
+    sides[place_of(usage.series)].given_up += amount_of(usage);
+    return true;
+  };
+  auto scanned = txn->scan(journal::prefix(journal::Kind::usage), "", look_at);
+  if (!scanned) problems_.push_back("the usages cannot be read: " + scanned.error().message);
 }
 
 std::vector<BilledRecord> ChargeBook::accepted(const journal::Journal& journal) const {

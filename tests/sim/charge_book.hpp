@@ -2,7 +2,7 @@
 // first byte leaves, with the usages that the journal has on their way, so that what the vendor bills by
 // request and item is known by usage: a usage is billed once at most. Over all, by place and exactly:
 //
-//   billed + not billed of the outbox = (accepted - open) * unit price - carry
+//   billed + not billed, and in the outbox = (accepted - open) * unit price - carry
 //
 // What a declared policy may do more (resend: once more; assume-delivered: end what is not billed) is counted
 // by itself.
@@ -61,15 +61,15 @@ class ChargeBook {
   struct Side {  // of one place
     Quantity due, billed, open, given_up;
   };
-  Place place_of(const std::string& installation, const std::string& item_price) const;
+  Place place_of(const meter::SeriesKey& series) const;
   void note(const journal::StoredUsage& stored, std::uint64_t exchange);
   void add_books(const journal::Journal& journal, std::map<Place, Side>& sides,
                  std::vector<Finding>& out) const;
   void add_outbox(const journal::Journal& journal, std::map<Place, Side>& sides,
                   std::set<std::string>& listed);
-  void add_bill(const journal::Journal& journal, const std::set<std::string>& listed,
-                std::map<Place, Side>& sides, std::vector<Finding>& out);
-  bool is_given_up(const journal::Journal& journal, const std::string& id) const;
+  void add_given_up(const journal::Journal& journal, std::map<Place, Side>& sides);
+  void add_bill(const std::set<std::string>& listed, std::map<Place, Side>& sides,
+                std::vector<Finding>& out) const;
 
   UpstreamName upstream_;
   bool bills_money_;
