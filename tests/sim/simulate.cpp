@@ -157,7 +157,7 @@ void print(const Totals& totals, std::uint64_t cpu_ms) {
   row("exchanges", totals.exchanges);
   row("events", totals.events);
   row("usages at the upstream", totals.usages);
-  row("usages parked (limit, or one a day)", totals.parked);
+  row("usages parked (refused, limit, one a day)", totals.parked);
   row("usages created by callers", totals.created_by_callers);
   row("usages deleted by callers", totals.deleted_by_callers);
   row("deletions refused (invoiced), shown", totals.refused_deletions);
