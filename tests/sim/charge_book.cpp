@@ -47,10 +47,12 @@ void ChargeBook::sent(std::uint64_t exchange, const upstream::HttpRequest& reque
   std::string bodies;
   std::map<std::uint64_t, const journal::StoredUsage*> sending;
   for (const auto& stored : *doubted) {
-    if (machine.core().collection().is_sending(stored.sequence))
+    if (machine.core().collection().is_sending(stored.sequence)) {
       sending[stored.sequence] = &stored;
-    else
-      seen_in_doubt_.insert(stored.record.id());
+      continue;
+    }
+    seen_in_doubt_.insert(stored.record.id());
+    if (!decided_.contains(stored.record.id())) undecided_.insert(stored.record.id());
   }
   for (const auto& [sequence, stored] : sending) {
     if (stored->record.request().target() != request.target)
@@ -75,6 +77,18 @@ void ChargeBook::note(const journal::StoredUsage& stored, std::uint64_t exchange
   row.amount = amount_of(usage);
   if (stored.record.resent() && policy_ == "resend") row.may_be = 2;
   if (row.times >= row.may_be) problems_.push_back("sent again, and billed already: " + id);
+  decided_.erase(id);
+  if (!undecided_.insert(id).second && row.may_be == 1)
+    problems_.push_back("sent again, and nobody decided: " + id);
+}
+
+void ChargeBook::decided(const UsageId& id) {
+  undecided_.erase(id.value());
+  decided_.insert(id.value());
+}
+
+void ChargeBook::known(std::uint64_t exchange) {
+  for (const auto& id : requests_[exchange]) undecided_.erase(id);
 }
 
 std::vector<std::string> ChargeBook::look() {
@@ -171,15 +185,15 @@ void ChargeBook::add_bill(const std::set<std::string>& listed, std::map<Place, S
   for (const auto& [id, row] : rows_) {
     if (row.times > 0) sides[row.place].billed += row.amount;
     if (row.times > row.may_be) out.push_back({"billed twice: " + id, {}, row.amount});
-    if (row.times == 0 && !listed.contains(id) && !given_up_.contains(id))
+    if (row.times == 0 && !listed.contains(id) && !given_up_.contains(id) && !withdrawn_.contains(id))
       out.push_back({"ended, and not billed: " + id, {}, {}});
   }
 }
 
-// Also what a crash kept from being sent at all.
+// Also what a crash kept from being sent at all. What an operator withdrew was never billed.
 void ChargeBook::add_given_up(const journal::Journal& journal, std::map<Place, Side>& sides) {
   given_up_.clear();
-  if (policy_ != "assume-delivered") return;
+  withdrawn_.clear();
   auto txn = journal.begin_read();
   if (!txn) return problems_.push_back("the journal cannot be read: " + txn.error().message);
   const auto look_at = [&](std::string_view key, std::string_view value) {
@@ -187,8 +201,11 @@ void ChargeBook::add_given_up(const journal::Journal& journal, std::map<Place, S
     journal::UsageRecord record;
     if (!payload || !record.ParseFromArray(payload->data(), static_cast<int>(payload->size()))) return true;
     const auto usage = journal::usage_of(record);
-    if (!record.receipt().starts_with(kGivenUp) || is_billed(usage.id)) return true;
-    given_up_.insert(usage.id.value());
+    if (usage.series.upstream != upstream_) return true;
+    const bool withdrawn = journal::state_of(record) == journal::UsageState::withdrawn;
+    const bool given_up = policy_ == "assume-delivered" && record.receipt().starts_with(kGivenUp);
+    if (!withdrawn && (!given_up || is_billed(usage.id))) return true;
+    (withdrawn ? withdrawn_ : given_up_).insert(usage.id.value());
     sides[place_of(usage.series)].given_up += amount_of(usage);
     return true;
   };
@@ -219,6 +236,7 @@ ChargeBook::Sums ChargeBook::sums() const {
   }
   out.seen_in_doubt = seen_in_doubt_.size();
   out.given_up_as_declared = given_up_.size();
+  out.withdrawn = withdrawn_.size();
   out.still_in_doubt = still_in_doubt_;
   out.still_in_doubt_and_billed = still_in_doubt_and_billed_;
   return out;

@@ -1,8 +1,9 @@
 // What an upstream without ids (Twilio) billed, beside the device's books. Each request is noted before its
 // first byte leaves, with the usages that the journal has on their way, so that what the vendor bills by
-// request and item is known by usage: a usage is billed once at most. Over all, by place and exactly:
+// request and item is known by usage: a usage is billed once at most, and not even sent again until somebody
+// knows or has decided. Over all, by place and exactly:
 //
-//   billed + not billed, and in the outbox = (accepted - open) * unit price - carry
+//   billed + not billed, in the outbox or withdrawn = (accepted - open) * unit price - carry
 //
 // What a declared policy may do more (resend: once more; assume-delivered: end what is not billed) is counted
 // by itself.
@@ -28,6 +29,10 @@ class ChargeBook {
 
   // The request is about to leave.
   void sent(std::uint64_t exchange, const upstream::HttpRequest& request, Machine& machine);
+  // It has ended, and the device knows how (network.hpp).
+  void known(std::uint64_t exchange);
+  // By an operator, who may have it sent again.
+  void decided(const UsageId& id);
   // Takes what was billed since, and all problems found since.
   std::vector<std::string> look();
   bool is_billed(const UsageId& id) const;
@@ -44,7 +49,7 @@ class ChargeBook {
 
   struct Sums {
     std::uint64_t usages_sent = 0, usages_billed = 0, billed_twice = 0, seen_in_doubt = 0;
-    std::uint64_t sent_twice_as_declared = 0, given_up_as_declared = 0;
+    std::uint64_t sent_twice_as_declared = 0, given_up_as_declared = 0, withdrawn = 0;
     std::uint64_t still_in_doubt = 0;  // and of those billed, as of the last comparison
     std::uint64_t still_in_doubt_and_billed = 0;
   };
@@ -58,8 +63,8 @@ class ChargeBook {
     std::size_t times = 0;
     std::size_t may_be = 1;  // times
   };
-  struct Side {  // of one place
-    Quantity due, billed, open, given_up;
+  struct Side {                            // of one place
+    Quantity due, billed, open, given_up;  // withdrawn too
   };
   Place place_of(const meter::SeriesKey& series) const;
   void note(const journal::StoredUsage& stored, std::uint64_t exchange);
@@ -79,7 +84,9 @@ class ChargeBook {
   std::size_t taken_ = 0;                                       // of the model's bill
   std::map<std::string, Row> rows_;                             // by usage
   std::map<std::uint64_t, std::vector<std::string>> requests_;  // usages by position, by exchange
-  std::set<std::string> seen_in_doubt_, given_up_;
+  std::set<std::string> undecided_;  // sent, or about to be, and nobody knows whether it arrived
+  std::set<std::string> decided_;    // since, and not sent yet
+  std::set<std::string> seen_in_doubt_, given_up_, withdrawn_;
   std::uint64_t still_in_doubt_ = 0, still_in_doubt_and_billed_ = 0;
   std::vector<std::string> problems_;
 };

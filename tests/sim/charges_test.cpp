@@ -28,7 +28,7 @@ Plan calm_plan(Vendor vendor) {
   plan.charge_callers = {};
   plan.twilio = {};
   plan.twilio.api = vendor == Vendor::twilio_v1 ? TwilioModel::Api::v1 : TwilioModel::Api::preview;
-  plan.the_operator = {Milliseconds(4 * 3'600'000), 0, 0, Operator::Belief::invoice};
+  plan.the_operator = {Milliseconds(4 * 3'600'000), 0, 0, 0, Operator::Belief::invoice};
   auto& upstream = plan.config.upstreams.front();
   upstream.seal = Seconds(900);
   upstream.batch = 100;
@@ -53,9 +53,10 @@ Plan bad_plan(Vendor vendor) {
   plan.faults.outage = Milliseconds(7'200'000);
   plan.faults.longest_outage = Milliseconds(7'200'000);
   plan.twilio.left_out_percent = 20;
-  plan.twilio.refused_percent = 5;
+  plan.twilio.refused_percent = 10;
   plan.the_operator.decides_percent = 50;
-  plan.the_operator.retries_percent = 50;
+  plan.the_operator.retries_percent = 30;
+  plan.the_operator.withdraws_percent = 50;
   return plan;
 }
 
@@ -79,6 +80,7 @@ TEST_P(Charges, AreBilledOnceOrShownInDoubtWhateverIsLost) {
   EXPECT_GT(outcome.charges.seen_in_doubt, 20U);
   EXPECT_GT(outcome.resolved, 10U);
   EXPECT_EQ(outcome.charges.billed_twice, 0U);
+  EXPECT_GT(outcome.charges.withdrawn, 0U);
   EXPECT_EQ(outcome.charges.sent_twice_as_declared, 0U);
   EXPECT_EQ(outcome.charges.given_up_as_declared, 0U);
 }

@@ -14,6 +14,7 @@ using Stage = TransportError::Stage;
 
 namespace {
 constexpr Milliseconds kDeadline{30'000};
+constexpr unsigned kThrottled = 429;  // says enough by its status
 constexpr Milliseconds kLatest{2 * 3'600'000};
 
 const char* name_of(int fate) {
@@ -54,6 +55,7 @@ class NetworkClient final : public upstream::HttpClient {
       case Fate::down:
       case Fate::lost_before:
         co_await alarm_->wait_for(there);
+        net.on_known_end(number);
         co_return TransportError{stage, "simulated"};
       case Fate::lost_request:
         co_await alarm_->wait_for(there);
@@ -73,7 +75,9 @@ class NetworkClient final : public upstream::HttpClient {
     co_await alarm_->wait_for(no_answer ? kDeadline : there + back);
     if (fate == Fate::broken && !cut_) co_return net.broken_gateway();
     if (cut_ || no_answer || !answer->has_value()) co_return TransportError{Stage::receive, "simulated"};
-    if (fate == Fate::mangled) co_return net.mangle(**answer);
+    const bool whole = fate != Fate::mangled || (*answer)->status == kThrottled;
+    if (!whole) co_return net.mangle(**answer);
+    net.on_known_end(number);
     co_return **answer;
   }
   void close() override {

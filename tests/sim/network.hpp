@@ -37,6 +37,8 @@ class Network {
   // One begins, of that number: nothing has left the device yet.
   std::function<void(std::uint64_t, const upstream::HttpRequest&)> on_exchange =
       [](std::uint64_t, const upstream::HttpRequest&) {};
+  // It has ended, and the device has the upstream's own answer, or nothing has left it.
+  std::function<void(std::uint64_t)> on_known_end = [](std::uint64_t) {};
 
  private:
   friend class NetworkClient;

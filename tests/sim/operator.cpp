@@ -29,6 +29,12 @@ asio::awaitable<void> resolve(usages::Collection& collection, Resolution resolut
   decided(change);
 }
 
+asio::awaitable<void> give_up(usages::Collection& collection, UsageId id) {
+  usages::Act act{"user 0", "refused, and nobody knows why"};
+  usages::Render render = [](const journal::UsageRecord& record) { return record.id(); };
+  co_await collection.withdraw(std::move(id), std::move(act), std::move(render));
+}
+
 const char* name_of(Verdict verdict) {
   static constexpr const char* kNames[] = {"delivered", "not delivered", "to be tried again"};
   return kNames[static_cast<int>(verdict)];
@@ -52,29 +58,36 @@ void Operator::look() {
 
 void Operator::look_at(const journal::StoredUsage& stored) {
   const auto state = journal::state_of(stored.record);
+  const auto& id = stored.record.id();
   if (state == UsageState::parked && draws_.percent(habits_.retries_percent))
-    return decide(stored, Verdict::retry);
+    return decide(id, Verdict::retry);
+  if (state == UsageState::parked && draws_.percent(habits_.withdraws_percent)) return withdraw(id);
   if (state != UsageState::in_doubt) return;
   const auto now = deps_.world.now();
-  const auto seen =
-      first_seen_.try_emplace({stored.record.id(), stored.record.attempts()}, now).first->second;
+  const auto seen = first_seen_.try_emplace({id, stored.record.attempts()}, now).first->second;
   if (now - seen < kPatience || !draws_.percent(habits_.decides_percent)) return;
-  const bool there = habits_.belief == Belief::invoice ? deps_.book.is_billed(UsageId(stored.record.id()))
+  const bool there = habits_.belief == Belief::invoice ? deps_.book.is_billed(UsageId(id))
                                                        : habits_.belief == Belief::delivered;
-  decide(stored, there ? Verdict::delivered : Verdict::not_delivered);
+  decide(id, there ? Verdict::delivered : Verdict::not_delivered);
 }
 
-void Operator::decide(const journal::StoredUsage& stored, Verdict verdict) {
+void Operator::decide(const std::string& id, Verdict verdict) {
   Resolution resolution;
-  resolution.id = UsageId(stored.record.id());
+  resolution.id = UsageId(id);
   resolution.verdict = verdict;
-  Decided decided = [this, verdict, id = stored.record.id()](const Result<Change>& change) {
+  deps_.book.decided(resolution.id);
+  Decided decided = [this, verdict, id](const Result<Change>& change) {
     const bool done = change && !change->refusal;
     deps_.world.note("the operator decided: " + id + " is " + name_of(verdict) + (done ? "" : ", in vain"));
-    if (!done) return;
-    (verdict == Verdict::retry ? retried_ : verdict == Verdict::delivered ? delivered_ : not_delivered_) += 1;
+    resolved_ += done && verdict != Verdict::retry ? 1 : 0;
   };
   auto asked = resolve(deps_.machine.core().collection(), std::move(resolution), std::move(decided));
+  asio::co_spawn(deps_.machine.loop(), std::move(asked), asio::detached);
+}
+
+void Operator::withdraw(const std::string& id) {
+  deps_.world.note("the operator withdraws " + id);
+  auto asked = give_up(deps_.machine.core().collection(), UsageId(id));
   asio::co_spawn(deps_.machine.loop(), std::move(asked), asio::detached);
 }
 

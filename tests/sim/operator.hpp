@@ -25,33 +25,33 @@ class Operator {
     Milliseconds interval{6 * 3'600'000};  // between two looks, on average
     std::int64_t decides_percent = 0;      // of what is in doubt, each time
     std::int64_t retries_percent = 0;      // of what is parked
+    std::int64_t withdraws_percent = 0;    // of the rest of it
     Belief belief = Belief::invoice;
   };
   struct Dependencies {
     World& world;
     Machine& machine;
-    const ChargeBook& book;
+    ChargeBook& book;
   };
   Operator(const Dependencies& dependencies, const Habits& habits, Draws draws)
       : deps_(dependencies), habits_(habits), draws_(draws) {}
   Operator(const Operator&) = delete;
 
   void begin();
-  std::uint64_t delivered() const { return delivered_; }  // usages resolved so
-  std::uint64_t not_delivered() const { return not_delivered_; }
-  std::uint64_t retried() const { return retried_; }
+  std::uint64_t resolved() const { return resolved_; }  // usages in doubt
 
  private:
   using Seen = std::pair<std::string, std::uint32_t>;  // a usage and its attempts
   void look();
   void look_at(const journal::StoredUsage& stored);
-  void decide(const journal::StoredUsage& stored, usages::Resolution::Verdict verdict);
+  void decide(const std::string& id, usages::Resolution::Verdict verdict);
+  void withdraw(const std::string& id);
 
   Dependencies deps_;
   Habits habits_;
   Draws draws_;
   std::map<Seen, WallTime> first_seen_;
-  std::uint64_t delivered_ = 0, not_delivered_ = 0, retried_ = 0;
+  std::uint64_t resolved_ = 0;
 };
 
 }  // namespace meterd::sim

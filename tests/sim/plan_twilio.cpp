@@ -65,6 +65,7 @@ void set_upstream(Plan& plan, Vendor vendor, Draws draws) {
   plan.the_operator.interval = draws.any_span(kHour, 24 * kHour);
   plan.the_operator.decides_percent = draws.pick(std::vector<std::int64_t>{0, 30, 100});
   plan.the_operator.retries_percent = draws.pick(std::vector<std::int64_t>{30, 100});
+  plan.the_operator.withdraws_percent = draws.pick(std::vector<std::int64_t>{0, 30});
 }
 
 std::size_t add_series(Plan& plan, const std::string& installation, const std::string& item_price) {

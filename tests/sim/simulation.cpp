@@ -57,6 +57,9 @@ Simulation::Simulation(const Plan& plan, const std::string& directory)
     if (charges_) charges_->sent(number, request, machine_);
     crash_soon();
   };
+  network_.on_known_end = [this](std::uint64_t number) {
+    if (charges_) charges_->known(number);
+  };
   if (twilio_ != nullptr) begin_charges();
   machine_.on_start = [this] {
     for (auto& reporter : reporters_) reporter->connect();

@@ -49,7 +49,7 @@ void Simulation::read_charges(Oracle::Seen& seen) {
   outcome_.charges = charges_->sums();
   outcome_.usages = outcome_.charges.usages_billed;
   outcome_.items_left_out = twilio_->left_out();
-  outcome_.resolved = operator_->delivered() + operator_->not_delivered();
+  outcome_.resolved = operator_->resolved();
   for (const auto& caller : charge_callers_) outcome_.charged_by_callers += caller->accepted();
 }
 
