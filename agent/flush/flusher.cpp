@@ -193,7 +193,7 @@ std::vector<Flusher::Settled> Flusher::park_foreign(
 PolicyInput Flusher::input_for(const journal::UsageRecord& record, std::uint32_t failures,
                                std::size_t batch) {
   return {record.attempts(),   failures, record.absent_looks(), record.supersedes(),
-          deps_.random.next(), batch};
+          deps_.random.next(), batch,    record.resent()};
 }
 
 // One request, with all of them.

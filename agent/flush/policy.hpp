@@ -17,6 +17,7 @@ struct PolicyInput {
   std::uint32_t supersedes = 0;    // revisions in a row that were superseded before this usage
   std::uint64_t random = 0;        // uniform
   std::size_t batch = 1;           // usages in the request
+  bool resent = false;             // the attempt before was in doubt, and may have been billed
 };
 
 // What to do with the usage.

@@ -83,6 +83,18 @@ Status WriteTransaction::resend(std::uint64_t sequence, const Due& due, const st
   });
 }
 
+Status WriteTransaction::send_anew(std::uint64_t sequence, const Due& due, const std::string& why) {
+  auto stored = usage(sequence);
+  if (!stored) return stored.error();
+  return move(*stored, nullptr, [&](UsageRecord& to) {
+    to.set_state(v0::WAITING);
+    to.set_due_boot(due.boot_number);
+    to.set_due_ms(due.since_boot_ms);
+    to.set_resent(false);
+    to.set_last_error(why);
+  });
+}
+
 Result<std::vector<StoredUsage>> WriteTransaction::in_doubt(const UpstreamName& upstream, std::uint64_t after,
                                                             std::size_t at_most) const {
   std::vector<std::uint64_t> sequences;

@@ -166,6 +166,8 @@ class WriteTransaction {
                                             std::size_t at_most) const;
   // What is in doubt is sent once more, on the operator's declared word.
   Status resend(std::uint64_t sequence, const Due& due, const std::string& error);
+  // What is in doubt or parked is sent again, on an operator's word: nothing before that counts any more.
+  Status send_anew(std::uint64_t sequence, const Due& due, const std::string& why);
   // Replaces the usage by its next revision; `successor` has the same bucket and quantity.
   Status supersede(std::uint64_t sequence, const meter::Usage& successor, const RequestRecord& request,
                    const Moment& now);

@@ -36,7 +36,7 @@ Result<Change> resolve(journal::WriteTransaction& txn, const Resolution& resolut
                            : delivered ? "resolve as delivered"
                                        : "resolve as not delivered";
   const auto note = what + " (" + act.by + "): " + act.reason + "; before: " + (*found)->record.last_error();
-  const Status moved = delivered ? txn.deliver(sequence, note, around.now) : txn.retry(sequence, again, note);
+  const Status moved = delivered ? txn.deliver(sequence, note, around.now) : txn.send_anew(sequence, again, note);
   if (!moved) return moved.error();
   auto audited = txn.put_audit({act.by, what, "usage " + id + ": " + act.reason}, around.now);
   if (!audited) return audited.error();

@@ -190,6 +190,17 @@ TEST(AfterLookUp, ATakenDateSupersedesUntilTheEighthTryThenParks) {
   EXPECT_EQ(after_look_up({ReadBack::Found::absent, {}}, kTaken, input).step, Step::park);
 }
 
+// What was in doubt and is sent again, as a declared policy wants it: the attempt before may have been
+// billed.
+TEST(AfterCreate, ARefusalSaysNothingOfTheAttemptBeforeIt) {
+  PolicyInput input;
+  input.resent = true;
+  EXPECT_EQ(after_create(verdict(Outcome::rejected), kTwilio, input).step, Step::hold);
+  EXPECT_FALSE(after_create(verdict(Outcome::rejected), kTwilio, input).pause);
+  input.batch = 2;
+  EXPECT_EQ(after_create(verdict(Outcome::rejected), kTwilio, input).step, Step::retry_alone);
+}
+
 TEST(AfterLookUp, ALookUpThatLearnsNothingIsTriedAgain) {
   const auto decision = after_look_up({ReadBack::Found::unknown, verdict(Outcome::unavailable)}, kTaken, {});
   EXPECT_EQ(decision.step, Step::retry);

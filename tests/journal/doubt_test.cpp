@@ -63,6 +63,20 @@ TEST_F(Doubt, EndsWithTheAnswer) {
   EXPECT_THAT(begin_request(10), ElementsAre(again, unsent));
 }
 
+TEST_F(Doubt, OfAnEarlierAttemptEndsWithAnOperatorsWord) {
+  const auto sequence = create("u1", kMidnight);
+  begin_request(10);
+  step([&](WriteTransaction& w) { must(w.resend(sequence, {}, "in_doubt = \"resend\"")); });
+  EXPECT_TRUE(stored(sequence).record.resent());
+  begin_request(10);
+  step([&](WriteTransaction& w) { must(w.retry(sequence, {}, "429")); });
+  EXPECT_TRUE(stored(sequence).record.resent())
+      << "an answer to the second attempt says nothing of the first";
+  step([&](WriteTransaction& w) { must(w.send_anew(sequence, {}, "resolve as not delivered")); });
+  EXPECT_FALSE(stored(sequence).record.resent());
+  EXPECT_EQ(state(sequence), UsageState::waiting);
+}
+
 TEST_F(Doubt, ARequestIsOfOneSubscriptionInJournalOrder) {
   const auto a1 = create("a1", kMidnight, of("sub_a"));
   const auto b1 = create("b1", kMidnight, of("sub_b"));
