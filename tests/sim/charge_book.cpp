@@ -114,13 +114,14 @@ bool ChargeBook::is_billed(const UsageId& id) const {
   return row != rows_.end() && row->second.times > 0;
 }
 
-std::vector<ChargeBook::Finding> ChargeBook::compare(const journal::Journal& journal) {
+std::vector<ChargeBook::Finding> ChargeBook::compare(Machine& machine) {
+  const auto& journal = machine.journal();
   std::vector<Finding> out;
   for (const auto& problem : look()) out.push_back({problem, {}, {}});
   std::map<Place, Side> sides;
   std::set<std::string> listed;
   add_books(journal, sides, out);
-  add_outbox(journal, sides, listed);
+  add_outbox(machine, sides, listed);
   add_given_up(journal, sides);
   add_bill(listed, sides, out);
   for (const auto& [place, side] : sides) {
@@ -158,9 +159,8 @@ void ChargeBook::add_books(const journal::Journal& journal, std::map<Place, Side
   }
 }
 
-void ChargeBook::add_outbox(const journal::Journal& journal, std::map<Place, Side>& sides,
-                            std::set<std::string>& listed) {
-  auto outbox = journal::read_outbox(journal, kRowsMax);
+void ChargeBook::add_outbox(Machine& machine, std::map<Place, Side>& sides, std::set<std::string>& listed) {
+  auto outbox = journal::read_outbox(machine.journal(), kRowsMax);
   if (!outbox) return problems_.push_back("the outbox cannot be read: " + outbox.error().message);
   still_in_doubt_ = still_in_doubt_and_billed_ = 0;
   for (const auto& stored : *outbox) {
@@ -169,11 +169,13 @@ void ChargeBook::add_outbox(const journal::Journal& journal, std::map<Place, Sid
     listed.insert(usage.id.value());
     const bool billed = is_billed(usage.id);
     const auto state = journal::state_of(stored.record);
-    if (state == journal::UsageState::in_doubt) {
+    if (machine.core().collection().is_sending(stored.sequence)) {
+      // In truth on its way.
+    } else if (state == journal::UsageState::in_doubt) {
       seen_in_doubt_.insert(usage.id.value());
       ++still_in_doubt_;
       still_in_doubt_and_billed_ += billed ? 1 : 0;
-    } else if (billed && !stored.record.resent()) {
+    } else if (billed && (!stored.record.resent() || state == journal::UsageState::parked)) {
       problems_.push_back("billed, and to be sent: " + usage.id.value());
     }
     if (!billed) sides[place_of(usage.series)].open += amount_of(usage);

@@ -42,7 +42,7 @@ class ChargeBook {
     std::string what;
     Quantity short_by, over_by;  // of the bill
   };
-  std::vector<Finding> compare(const journal::Journal& journal);
+  std::vector<Finding> compare(Machine& machine);
 
   // By day, as the device's books have it: an upstream without dates has no other.
   std::vector<BilledRecord> accepted(const journal::Journal& journal) const;
@@ -70,8 +70,7 @@ class ChargeBook {
   void note(const journal::StoredUsage& stored, std::uint64_t exchange);
   void add_books(const journal::Journal& journal, std::map<Place, Side>& sides,
                  std::vector<Finding>& out) const;
-  void add_outbox(const journal::Journal& journal, std::map<Place, Side>& sides,
-                  std::set<std::string>& listed);
+  void add_outbox(Machine& machine, std::map<Place, Side>& sides, std::set<std::string>& listed);
   void add_given_up(const journal::Journal& journal, std::map<Place, Side>& sides);
   void add_bill(const std::set<std::string>& listed, std::map<Place, Side>& sides,
                 std::vector<Finding>& out) const;

@@ -31,7 +31,7 @@ void Simulation::begin_charges() {
 
 // Holds between any two handlers, whatever is on its way.
 void Simulation::compare_charges(const std::string& when) {
-  for (const auto& finding : charges_->compare(machine_.journal())) {
+  for (const auto& finding : charges_->compare(machine_)) {
     violate("the bill, " + when + ": " + finding.what);
     outcome_.verdict.lost += thousandths_at_least(finding.short_by);
     outcome_.verdict.doubled += thousandths_at_least(finding.over_by);
