@@ -50,8 +50,8 @@ class ChargeBook {
   struct Sums {
     std::uint64_t usages_sent = 0, usages_billed = 0, billed_twice = 0, seen_in_doubt = 0;
     std::uint64_t sent_twice_as_declared = 0, given_up_as_declared = 0, withdrawn = 0;
-    std::uint64_t still_in_doubt = 0;  // and of those billed, as of the last comparison
-    std::uint64_t still_in_doubt_and_billed = 0;
+    // As of the last comparison, and those of them that are billed.
+    std::uint64_t still_in_doubt = 0, still_in_doubt_and_billed = 0;
   };
   Sums sums() const;
 
