@@ -115,7 +115,7 @@ Decision after_create(const upstream::Verdict& verdict, const upstream::Traits& 
       return ended(traits.read_back ? Step::look_up : Step::hold);
     case Outcome::rejected:
       if (input.batch > 1) return ended(Step::retry_alone);
-      return ended(input.resent ? Step::hold : Step::park);  // what became of the first request is not known
+      return ended(input.resent ? Step::hold : Step::park);  // of the attempt before it says nothing
     case Outcome::in_doubt:
       return traits.idempotent ? ended(Step::retry) : held_in_doubt(verdict, input);
     case Outcome::throttled:

@@ -136,14 +136,6 @@ TEST(AfterCreate, AnUnknownOutcomeWithoutIdempotencyIsHeldAndNeverSentAgain) {
   EXPECT_EQ(after_create(verdict(Outcome::in_doubt), kChargebee, {}).step, Step::retry);
 }
 
-TEST(AfterCreate, ARefusalOfWhatWasSentAgainLeavesTheFirstRequestInDoubt) {
-  PolicyInput input;
-  input.resent = true;
-  EXPECT_EQ(after_create(verdict(Outcome::rejected), kTwilio, input).step, Step::hold);
-  input.batch = 2;
-  EXPECT_EQ(after_create(verdict(Outcome::rejected), kTwilio, input).step, Step::retry_alone);
-}
-
 TEST(AfterCreate, OfARefusedBatchEachIsTriedAlone) {
   PolicyInput input;
   input.batch = 2;
@@ -196,6 +188,17 @@ TEST(AfterLookUp, ATakenDateSupersedesUntilTheEighthTryThenParks) {
   for (input.supersedes = 0; input.supersedes < limits::kSupersedeTriesMax; ++input.supersedes)
     EXPECT_EQ(after_look_up({ReadBack::Found::absent, {}}, kTaken, input).step, Step::supersede);
   EXPECT_EQ(after_look_up({ReadBack::Found::absent, {}}, kTaken, input).step, Step::park);
+}
+
+// What was in doubt and is sent again, as a declared policy wants it: the attempt before may have been
+// billed.
+TEST(AfterCreate, ARefusalSaysNothingOfTheAttemptBeforeIt) {
+  PolicyInput input;
+  input.resent = true;
+  EXPECT_EQ(after_create(verdict(Outcome::rejected), kTwilio, input).step, Step::hold);
+  EXPECT_FALSE(after_create(verdict(Outcome::rejected), kTwilio, input).pause);
+  input.batch = 2;
+  EXPECT_EQ(after_create(verdict(Outcome::rejected), kTwilio, input).step, Step::retry_alone);
 }
 
 TEST(AfterLookUp, ALookUpThatLearnsNothingIsTriedAgain) {

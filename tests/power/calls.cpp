@@ -123,6 +123,7 @@ Act Workload::create_by_a_caller(const Journal& now) {
   const auto number = std::to_string(++calls_);
   meter::Usage usage;
   usage.series = some_series();
+  if (is_asked_once(usage.series.upstream)) usage.series.upstream = UpstreamName("billing");  // it deletes
   usage.day = UsageDay(static_cast<std::int32_t>(today_ - below(random_, 2)));
   usage.usage_date = std::int64_t{usage.day.days_since_epoch()} * kDaySeconds + 40'000;
   const auto deletions =
@@ -140,8 +141,8 @@ Act Workload::create_by_a_caller(const Journal& now) {
 
 // One that is being sent, sealed buckets too, or one of the last that callers created, whatever became of it.
 Act Workload::delete_by_a_caller(const Journal& now) {
-  const auto sent = waiting(now, [](const journal::UsageRecord& record) {
-    return record.deletes() == 0 && record.attempts() != 0;
+  const auto sent = waiting(now, [this](const journal::UsageRecord& record) {
+    return record.deletes() == 0 && record.attempts() != 0 && !is_asked_once(UpstreamName(record.upstream()));
   });
   UsageId id("called-0");
   if (!sent.empty() && below(random_, 2) == 0) {

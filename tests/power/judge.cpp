@@ -94,6 +94,9 @@ Trial::Judgement Trial::judge_state(const Journal& journal, bool new_boot) const
     return fresh.ok() && *fresh ? Judgement{}
                                 : Judgement{Verdict::torn, "a first start left more than a stamp"};
   }
+  auto again = asked_again(journal);
+  if (!again) return {Verdict::torn, again.error().message};
+  if (!again->empty()) return {Verdict::doubled, "what may be billed already would be sent again: " + *again};
   auto found = read_state(journal);
   if (!found) return {Verdict::torn, found.error().message};
   const auto same = [&](const State& wanted) {

@@ -102,10 +102,46 @@ TEST(PowerLoss, HappensWhileCallersCreateAndDelete) {
   EXPECT_LT(Quantity(), report->withdrawn);
 }
 
+// Nor about upstreams that can be asked once only.
+TEST(PowerLoss, HappensWhileUsagesAreInDoubt) {
+  const journal::TempDirectory directory;
+  journal::FakeDisk disk;
+  journal::FakeRandom random;
+  auto journal = journal::Journal::open({directory / "journal", 16 << 20, 1 << 16, "boot", {}}, disk, random);
+  ASSERT_TRUE(journal.ok());
+  Workload workload(testing::announced_seed("power_test", 1), Marketplace::asked_once);
+  std::set<std::string> seen;
+  for (int i = 0; i < 2'000; ++i) {
+    auto txn = (*journal)->begin_write();
+    ASSERT_TRUE(txn.ok());
+    journal::WriteTransaction write(std::move(*txn), &(*journal)->remembered_ids());
+    const auto done = workload.next(**journal).front().run(**journal, write);
+    ASSERT_TRUE(done.ok()) << done.error().message;
+    ASSERT_TRUE(write.commit().ok());
+    auto outbox = journal::read_outbox(**journal, 10'000);
+    ASSERT_TRUE(outbox.ok());
+    std::size_t on_their_way = 0;
+    for (const auto& [sequence, record] : *outbox) {
+      const bool unanswered = record.last_error() == journal::kNoAnswerKnown;
+      const auto state = journal::state_of(record);
+      on_their_way += unanswered ? 1 : 0;
+      EXPECT_TRUE(!unanswered || state == journal::UsageState::in_doubt) << record.id();
+      if (unanswered && record.attempts() > 1) seen.insert("sent again after an answer");
+      if (!unanswered && state == journal::UsageState::in_doubt) seen.insert("held");
+      if (!record.carry_in().empty() && record.carry_in() != "0") seen.insert("a carry");
+    }
+    if (on_their_way > 1) seen.insert("a batch");
+  }
+  EXPECT_THAT(seen, ::testing::ElementsAre("a batch", "a carry", "held", "sent again after an answer"));
+  const auto report = journal::check_journal(**journal);
+  ASSERT_TRUE(report.ok());
+  EXPECT_THAT(report->problems, ::testing::IsEmpty());
+}
+
 // What the trials ask of every image, of many more commits: without a cut.
 class RepeatedCommits {
  public:
-  explicit RepeatedCommits(std::uint64_t seed) : workload_(seed) {
+  RepeatedCommits(std::uint64_t seed, Marketplace marketplace) : workload_(seed, marketplace) {
     journal::FakeDisk disk;
     journal::FakeRandom random;
     auto opened =
@@ -152,7 +188,11 @@ TEST(PowerLoss, IsMadeGoodByRepeatingTheCommitInFlight) {
   std::vector<std::uint64_t> seeds = {5003, 7004, 9005, 11'002, 13'007, 7, 12, 77, 114};
   const auto random = testing::announced_seed("power_test", 1);
   for (std::uint64_t i = 0; i < 80; ++i) seeds.push_back(random + i);
-  for (const auto seed : seeds) EXPECT_EQ(RepeatedCommits(seed).changed_of(60), 0) << "seed " << seed;
+  for (const auto seed : seeds)
+    EXPECT_EQ(RepeatedCommits(seed, Marketplace::idempotent).changed_of(60), 0) << "seed " << seed;
+  for (std::uint64_t i = 0; i < 20; ++i)
+    EXPECT_EQ(RepeatedCommits(random + i, Marketplace::asked_once).changed_of(60), 0)
+        << "seed " << random + i;
 }
 
 class SyncedDirectories final : public Observer {

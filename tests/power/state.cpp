@@ -62,6 +62,16 @@ Result<bool> is_fresh(const Journal& journal) {
   return kinds == "AG";
 }
 
+Result<std::string> asked_again(const Journal& journal) {
+  auto outbox = journal::read_outbox(journal, 10'000);
+  if (!outbox) return outbox.error();
+  for (const auto& stored : *outbox)
+    if (journal::state_of(stored.record) == journal::UsageState::waiting &&
+        stored.record.last_error() == journal::kNoAnswerKnown)
+      return stored.record.id();
+  return std::string();
+}
+
 Result<Quantity> counted(const Journal& journal) {
   auto report = journal::check_journal(journal);
   if (!report) return report.error();

@@ -20,6 +20,10 @@ Result<State> read_state(const journal::Journal& journal);
 // Whether it holds what a first start writes and nothing else.
 Result<bool> is_fresh(const journal::Journal& journal);
 
+// An id of a usage whose intent is committed at an upstream that can be asked once only, that has no answer,
+// and that would be sent again; empty: there is none.
+Result<std::string> asked_again(const journal::Journal& journal);
+
 // accepted in all balances, and what has no day yet.
 Result<Quantity> counted(const journal::Journal& journal);
 

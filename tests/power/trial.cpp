@@ -42,7 +42,7 @@ Trial::Trial(TrialOptions options, Counts& counts, std::vector<std::string>& fin
       counts_(counts),
       findings_(findings),
       random_(options_.seed),
-      workload_(options_.seed),
+      workload_(options_.seed, options_.seed % 2 == 0 ? Marketplace::asked_once : Marketplace::idempotent),
       disk_(options_.directory + "/journal", [this](const char* call) { on_call(call); }) {}
 
 Trial::~Trial() {

@@ -18,6 +18,7 @@ namespace {
 constexpr std::int64_t kDaySeconds = 86'400;
 constexpr const char* kProducer = "producer";
 constexpr const char* kCounter = "counter";
+constexpr const char* kMarketplace = "marketplace";
 constexpr std::uint32_t kDaysOfIds = 2;
 
 Quantity quantity(std::string_view text) { return *Quantity::parse(text); }
@@ -63,12 +64,15 @@ Status supersede(const std::string& epoch, WriteTransaction& write, const Stored
 
 // `what` of several outcomes, of which most are receipts.
 Status end_attempt(const std::string& epoch, WriteTransaction& write, const StoredUsage& stored,
-                   std::size_t what, const Moment& at) {
+                   std::size_t what, const Moment& at, Marketplace marketplace) {
   const auto sequence = stored.sequence;
   const auto& record = stored.record;
   if (record.behind() != 0) return {};  // has not left
   if (record.deletes() != 0 && journal::state_of(record) == UsageState::parked) return {};
   if (record.deletes() != 0 && (what == 3 || what == 4)) what = 2;
+  // Has its answer, or the process has ended: there it is never taken back.
+  const bool once = marketplace == Marketplace::asked_once && record.upstream() == kMarketplace;
+  if (once && (what == 4 || what == 5)) what = 2;
   const journal::Due later{at.boot.boot_number, at.boot.since_boot_ms + 30'000};
   switch (what) {
     case 0:
@@ -90,12 +94,24 @@ Status end_attempt(const std::string& epoch, WriteTransaction& write, const Stor
   }
 }
 
-Status seal_some(const Journal& journal, WriteTransaction& write, std::size_t at_most, const Moment& at) {
+// As the sealer does where money is billed.
+Status put_charge(WriteTransaction& write, meter::Usage& usage) {
+  auto carry = write.carry(usage.series);
+  if (!carry) return carry.error();
+  usage.charge = meter::charge_for(usage.quantity, {quantity("0.0075"), 2}, *carry);
+  check(usage.charge.has_value(), "the workload's quantities have few places");
+  return {};
+}
+
+Status seal_some(const Journal& journal, WriteTransaction& write, std::size_t at_most, const Moment& at,
+                 Marketplace marketplace) {
   auto open = write.open_buckets(at_most);
   if (!open) return open.error();
   for (const auto& due : *open) {
     auto usage = next_usage(write, journal.epoch(), due.bucket);
     if (!usage) return usage.error();
+    if (marketplace == Marketplace::asked_once && due.bucket.series.upstream.value() == kMarketplace)
+      if (auto s = put_charge(write, *usage); !s) return s;
     if (auto s = write.seal(*usage, request(*usage), at); !s) return s.error();
   }
   return {};
@@ -105,7 +121,8 @@ Status seal_some(const Journal& journal, WriteTransaction& write, std::size_t at
 
 Status seal_all(const Journal& journal, WriteTransaction& write) {
   return seal_some(journal, write, 10'000,
-                   {WallTime::from_seconds(1'800'000'000), {journal.boot_number(), 1}});
+                   {WallTime::from_seconds(1'800'000'000), {journal.boot_number(), 1}},
+                   Marketplace::idempotent);
 }
 
 std::vector<Act> Workload::next(const Journal& now) {
@@ -255,16 +272,22 @@ Act Workload::date(std::uint32_t boot_number) {
 }
 
 Act Workload::seal() {
-  return {[at_most = 1 + below(random_, 6), at = moment(boot_number_)](const Journal& journal,
-                                                                       WriteTransaction& write) {
-    return seal_some(journal, write, at_most, at);
+  return {[at_most = 1 + below(random_, 6), at = moment(boot_number_), marketplace = marketplace_](
+              const Journal& journal, WriteTransaction& write) {
+    return seal_some(journal, write, at_most, at, marketplace);
   }};
 }
 
+bool Workload::is_asked_once(const UpstreamName& upstream) const {
+  return marketplace_ == Marketplace::asked_once && upstream.value() == kMarketplace;
+}
+
 Act Workload::send() {
-  return {[upstream = some_series().upstream, at_most = 1 + below(random_, 8), at = moment(boot_number_)](
+  const auto upstream = some_series().upstream;
+  return {[=, once = is_asked_once(upstream), at_most = 1 + below(random_, 8), at = moment(boot_number_)](
               const Journal&, WriteTransaction& write) -> Status {
-    auto begun = write.begin_attempts(upstream, at, at_most);
+    auto begun = once ? write.begin_unrepeatable(upstream, at, at_most, journal::Lane::delayed)
+                      : write.begin_attempts(upstream, at, at_most);
     if (!begun) return begun.error();
     return {};
   }};
@@ -278,13 +301,13 @@ Act Workload::settle(const Journal& now) {
   const bool all = below(random_, 3) == 0;
   for (const auto& stored : *outbox)
     if (all || below(random_, outbox->size()) == 0) chosen.push_back(stored.sequence);
-  return {[chosen, what = below(random_, 12), at = moment(boot_number_)](const Journal& journal,
-                                                                         WriteTransaction& write) -> Status {
+  return {[chosen, what = below(random_, 12), at = moment(boot_number_), marketplace = marketplace_](
+              const Journal& journal, WriteTransaction& write) -> Status {
     for (const auto sequence : chosen) {
       auto stored = write.usage(sequence);
       if (!stored) return stored.error();
       if (journal::has_ended(journal::state_of(stored->record))) continue;
-      if (auto s = end_attempt(journal.epoch(), write, *stored, what, at); !s) return s;
+      if (auto s = end_attempt(journal.epoch(), write, *stored, what, at, marketplace); !s) return s;
     }
     return {};
   }};
@@ -326,7 +349,7 @@ Act Workload::forget() {
 }
 
 meter::SeriesKey Workload::some_series() {
-  static constexpr const char* kUpstreams[] = {"billing", "marketplace"};
+  static constexpr const char* kUpstreams[] = {"billing", kMarketplace};
   static constexpr const char* kItems[] = {"sms-usd", "data-usd"};
   return {UpstreamName(kUpstreams[below(random_, 2)]), SubscriptionId("sub_1"),
           ItemPriceId(kItems[below(random_, 2)])};

@@ -24,9 +24,14 @@ struct Act {
 // Seals every open bucket.
 Status seal_all(const journal::Journal& journal, journal::WriteTransaction& write);
 
+// Of the upstream "marketplace": whether its usages may be sent again after an unknown answer, or are in
+// doubt before they leave, and billed as amounts with a carry.
+enum class Marketplace { idempotent, asked_once };
+
 class Workload {
  public:
-  explicit Workload(std::uint64_t seed) : random_(seed) {}
+  explicit Workload(std::uint64_t seed, Marketplace marketplace = Marketplace::idempotent)
+      : random_(seed), marketplace_(marketplace) {}
 
   // One to four acts for one commit; `now` is the journal as it is before them.
   std::vector<Act> next(const journal::Journal& now);
@@ -65,7 +70,10 @@ class Workload {
   journal::WriteTransaction::Opening opening();
   Quantity some_quantity();
 
+  bool is_asked_once(const UpstreamName& upstream) const;
+
   Generator random_;
+  Marketplace marketplace_;
   Quantity given_;
   std::int64_t since_boot_ms_ = 1'000;
   std::uint32_t today_ = 20'779;

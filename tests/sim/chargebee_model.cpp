@@ -19,24 +19,10 @@ constexpr std::string_view kPrefix = "/api/v2/subscriptions/";
 constexpr std::string_view kDelete = "/delete_usage";
 }  // namespace
 
-std::optional<std::int64_t> thousandths(const std::string& text) {
-  std::int64_t value = 0;
-  int places = -1;
-  for (const char c : text) {
-    if (c == '.' && places < 0) {
-      places = 0;
-      continue;
-    }
-    if (c < '0' || c > '9' || places == 3 || value > INT64_MAX / 10'000) return std::nullopt;
-    value = value * 10 + (c - '0');
-    if (places >= 0) ++places;
-  }
-  for (int at = places < 0 ? 0 : places; at < 3; ++at) value *= 10;
-  if (value == 0) return std::nullopt;
-  return value;
-}
+HttpResponse ChargebeeModel::internal_error() const { return vendor_error(500, "internal_error"); }
 
-HttpResponse ChargebeeModel::answer(const upstream::HttpRequest& request, WallTime now) {
+HttpResponse ChargebeeModel::answer(const upstream::HttpRequest& request, const Arrival& arrival) {
+  const auto now = arrival.at;
   if (auto refused = admit(now)) return *refused;
   const std::string_view target = request.target;
   if (!target.starts_with(kPrefix)) {

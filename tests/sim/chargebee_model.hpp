@@ -32,7 +32,8 @@ class ChargebeeModel final : public UpstreamModel {
   };
   ChargebeeModel(const Rules& rules, Draws draws) : rules_(rules), draws_(draws) {}
 
-  upstream::HttpResponse answer(const upstream::HttpRequest& request, WallTime now) override;
+  upstream::HttpResponse answer(const upstream::HttpRequest& request, const Arrival& arrival) override;
+  upstream::HttpResponse internal_error() const override;
   std::vector<BilledRecord> billed() const override;
   std::size_t of_others(const std::string& subscription, const std::string& item_price) const override;
   std::vector<std::string> complaints() const override { return complaints_; }
@@ -82,9 +83,5 @@ class ChargebeeModel final : public UpstreamModel {
   std::uint64_t version_ = 1'601'708'189'381;
   std::uint64_t doubled_ = 0;
 };
-
-// A decimal in thousandths; nullopt: not a decimal above zero with at most three places. Not the agent's
-// parser.
-std::optional<std::int64_t> thousandths(const std::string& text);
 
 }  // namespace meterd::sim

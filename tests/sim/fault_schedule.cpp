@@ -139,6 +139,7 @@ void FaultSchedule::end_all() {
   sim_.network_.set_up(true);
   sim_.upstream_->set_storm(false, false);
   sim_.upstream_->set_credentials_valid(true);
+  sim_.upstream_->end_refusals();
   sim_.crash_after_.reset();
   sim_.asleep_until_.reset();
   auto& machine = sim_.machine_;

@@ -14,6 +14,7 @@ using Stage = TransportError::Stage;
 
 namespace {
 constexpr Milliseconds kDeadline{30'000};
+constexpr unsigned kThrottled = 429;  // says enough by its status
 constexpr Milliseconds kLatest{2 * 3'600'000};
 
 const char* name_of(int fate) {
@@ -25,7 +26,8 @@ const char* name_of(int fate) {
                                            "late request",
                                            "request twice",
                                            "captive portal",
-                                           "5xx"};
+                                           "5xx",
+                                           "mangled answer"};
   return kNames[fate];
 }
 }  // namespace
@@ -37,7 +39,7 @@ class NetworkClient final : public upstream::HttpClient {
   asio::awaitable<Exchange> exchange(const upstream::HttpRequest& request, bool) override {
     using Fate = Network::Fate;
     auto& net = network_;
-    ++net.exchanges_;
+    const auto number = ++net.exchanges_;
     const auto fate = net.draw_fate();
     if (fate != Fate::fine) net.world_.count(name_of(static_cast<int>(fate)));
     net.world_.note(request.method + " " + request.target + " " + request.body + "  [" +
@@ -46,13 +48,14 @@ class NetworkClient final : public upstream::HttpClient {
     const auto back = net.draws_.any_span(Milliseconds(20), Milliseconds(3'000));
     const auto stage = net.draws_.pick(std::vector{Stage::resolve, Stage::connect, Stage::tls});
     const auto late_by = net.draws_.any_span(kDeadline, kLatest);
-    net.on_exchange();
+    net.on_exchange(number, request);
     cut_ = false;
     alarm_ = machine_.clock().make_alarm();
     switch (fate) {
       case Fate::down:
       case Fate::lost_before:
         co_await alarm_->wait_for(there);
+        net.on_known_end(number);
         co_return TransportError{stage, "simulated"};
       case Fate::lost_request:
         co_await alarm_->wait_for(there);
@@ -66,12 +69,15 @@ class NetworkClient final : public upstream::HttpClient {
         break;
     }
     const bool applied = fate != Fate::broken || net.draws_.percent(50);
-    const auto answer = applied ? send(request, fate == Fate::late ? late_by : there) : nullptr;
-    if (fate == Fate::twice) send(request, there + back);
+    const auto answer = applied ? send(number, request, fate == Fate::late ? late_by : there) : nullptr;
+    if (fate == Fate::twice) send(number, request, there + back);
     const bool no_answer = fate == Fate::late || fate == Fate::lost_answer;
     co_await alarm_->wait_for(no_answer ? kDeadline : there + back);
     if (fate == Fate::broken && !cut_) co_return net.broken_gateway();
     if (cut_ || no_answer || !answer->has_value()) co_return TransportError{Stage::receive, "simulated"};
+    const bool whole = fate != Fate::mangled || (*answer)->status == kThrottled;
+    if (!whole) co_return net.mangle(**answer);
+    net.on_known_end(number);
     co_return **answer;
   }
   void close() override {
@@ -81,12 +87,13 @@ class NetworkClient final : public upstream::HttpClient {
 
  private:
   // Outlives the process: what was sent arrives.
-  std::shared_ptr<const std::optional<HttpResponse>> send(const upstream::HttpRequest& request,
+  std::shared_ptr<const std::optional<HttpResponse>> send(std::uint64_t number,
+                                                          const upstream::HttpRequest& request,
                                                           Milliseconds wait) {
     auto kept = std::make_shared<std::optional<HttpResponse>>();
     auto& net = network_;
-    net.world_.in(wait, [kept, request, &net] {
-      *kept = net.model_.answer(request, net.world_.now());
+    net.world_.in(wait, [kept, number, request, &net] {
+      *kept = net.model_.answer(request, {net.world_.now(), number});
       net.world_.note("upstream: " + request.method + " " + request.body + " -> " +
                       std::to_string((*kept)->status));
     });
@@ -116,12 +123,29 @@ Network::Fate Network::draw_fate() {
   if (is(weather_.twice)) return Fate::twice;
   if (is(weather_.portal)) return Fate::portal;
   if (is(weather_.broken)) return Fate::broken;
+  if (is(weather_.mangled)) return Fate::mangled;
   return Fate::fine;
 }
 
 HttpResponse Network::broken_gateway() {
-  if (draws_.percent(50)) return testing::vendor_error(500, "internal_error");
+  if (draws_.percent(50)) return model_.internal_error();
   return {502, {{"content-type", "text/html"}}, "<html>bad gateway</html>"};
+}
+
+Exchange Network::mangle(HttpResponse answer) {
+  switch (draws_.between(1, 4)) {
+    case 1:
+      return TransportError{Stage::receive, "simulated: cut short"};
+    case 2:
+      answer.body.resize(
+          static_cast<std::size_t>(draws_.between(0, static_cast<std::int64_t>(answer.body.size() / 2))));
+      return answer;
+    case 3:
+      answer.status = 200;
+      return answer;
+    default:
+      return HttpResponse{204, {}, ""};
+  }
 }
 
 HttpResponse Network::stranger() {

@@ -65,9 +65,14 @@ bool Oracle::may_be_dated(const Place& place) const {
 }
 
 void Oracle::enter(const Claim& claim, const meter::TimeZone& zone, Sheet& sheet) const {
-  const std::int64_t least = claim.certain ? claim.quantity : 0;
-  sheet.total.least += least;
-  sheet.total.most += claim.quantity;
+  // What may be there or not. A credit is below zero.
+  const Bounds perhaps{std::min<std::int64_t>(claim.quantity, 0), std::max<std::int64_t>(claim.quantity, 0)};
+  const Bounds all = claim.certain ? Bounds{claim.quantity, claim.quantity} : perhaps;
+  const auto enter_in = [](const Bounds& what, Bounds& to) {
+    to.least += what.least;
+    to.most += what.most;
+  };
+  enter_in(all, sheet.total);
   std::set<std::int32_t> days;
   bool undated = false;
   for (const auto& place : claim.places) {
@@ -76,10 +81,9 @@ void Oracle::enter(const Claim& claim, const meter::TimeZone& zone, Sheet& sheet
     days.insert(zone.day_of(place.first).days_since_epoch());
     days.insert(zone.day_of(place.last).days_since_epoch());
   }
-  if (undated) sheet.undated.most += claim.quantity;
-  if (undated && days.empty()) sheet.undated.least += least;
-  for (const auto day : days) sheet.days[day].most += claim.quantity;
-  if (days.size() == 1 && !undated) sheet.days[*days.begin()].least += least;
+  if (undated) enter_in(days.empty() ? all : perhaps, sheet.undated);
+  const bool one_place = days.size() == 1 && !undated;
+  for (const auto day : days) enter_in(one_place ? all : perhaps, sheet.days[day]);
 }
 
 Oracle::Sheet Oracle::sheet_of(std::size_t series) const {

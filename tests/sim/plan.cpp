@@ -189,9 +189,20 @@ void plan_faults(Plan& plan, Draws draws) {
   plan.flush_at_end = draws.percent(70);
 }
 
+Vendor some_vendor(Draws draws) {
+  using enum Vendor;
+  return draws.pick(
+      std::vector<Vendor>{chargebee, chargebee, chargebee, chargebee, twilio_v1, twilio_preview});
+}
+
 }  // namespace
 
-Plan plan_of(std::uint64_t seed) {
+const char* name_of(Vendor vendor) {
+  static constexpr const char* kNames[] = {"chargebee", "twilio-v1", "twilio-preview"};
+  return kNames[static_cast<int>(vendor)];
+}
+
+Plan plan_of(std::uint64_t seed, std::optional<Vendor> vendor) {
   const Draws draws(seed);
   Plan plan;
   plan.seed = seed;
@@ -203,6 +214,8 @@ Plan plan_of(std::uint64_t seed) {
   plan_network(plan, draws.fork("network"));
   plan_faults(plan, draws.fork("faults"));
   plan_callers(plan, draws.fork("callers"));
+  const auto billed_by = vendor.value_or(some_vendor(draws.fork("vendor")));
+  if (billed_by != Vendor::chargebee) bill_through_twilio(plan, billed_by, draws.fork("twilio"));
   return plan;
 }
 

@@ -3,15 +3,19 @@
 // control or a named case is made.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/app/config.hpp"
 #include "tests/sim/caller.hpp"
+#include "tests/sim/charge_caller.hpp"
 #include "tests/sim/chargebee_model.hpp"
 #include "tests/sim/draws.hpp"
 #include "tests/sim/network.hpp"
+#include "tests/sim/operator.hpp"
 #include "tests/sim/reporter.hpp"
+#include "tests/sim/twilio_model.hpp"
 
 namespace meterd::sim {
 
@@ -24,8 +28,12 @@ struct FaultRates {
   Milliseconds longest_outage{}, longest_off{}, longest_untrusted{};
 };
 
+enum class Vendor : std::uint8_t { chargebee, twilio_v1, twilio_preview };
+const char* name_of(Vendor vendor);  // as an [[upstream]] names its kind
+
 struct Plan {
   std::uint64_t seed = 0;
+  Vendor vendor = Vendor::chargebee;
   WallTime begin;
   Milliseconds length{};
   app::Config config;  // its directory is the runner's
@@ -35,6 +43,10 @@ struct Plan {
   std::vector<Reporter::Habits> reporters;
   std::vector<Caller::Habits> callers;
   ChargebeeModel::Rules upstream;
+  // Of a plan whose vendor is one of Twilio's.
+  TwilioModel::Rules twilio;
+  std::vector<ChargeCaller::Habits> charge_callers;
+  Operator::Habits the_operator;
   Network::Weather weather;
   FaultRates faults;
   std::int64_t drift_ppm = 0;
@@ -43,6 +55,10 @@ struct Plan {
   bool flush_at_end = true;          // by an operator; otherwise the seals come by themselves
 };
 
-Plan plan_of(std::uint64_t seed);
+// The seed draws the vendor too, unless one is wanted.
+Plan plan_of(std::uint64_t seed, std::optional<Vendor> vendor = {});
+
+// Turns a plan for Chargebee into one for Twilio (plan_twilio.cpp).
+void bill_through_twilio(Plan& plan, Vendor vendor, const Draws& draws);
 
 }  // namespace meterd::sim

@@ -22,13 +22,19 @@ app::Config config_in(app::Config config, const std::string& directory) {
   config.journal_directory = directory;
   return config;
 }
+
+std::unique_ptr<UpstreamModel> model_of(const Plan& plan, Draws draws) {
+  if (plan.vendor == Vendor::chargebee) return std::make_unique<ChargebeeModel>(plan.upstream, draws);
+  return std::make_unique<TwilioModel>(plan.twilio, draws);
+}
 }  // namespace
 
 Simulation::Simulation(const Plan& plan, const std::string& directory)
     : plan_(plan),
       world_(plan.begin),
       draws_(Draws(plan.seed).fork("run")),
-      upstream_(std::make_unique<ChargebeeModel>(plan.upstream, draws_.fork("upstream"))),
+      upstream_(model_of(plan, draws_.fork("upstream"))),
+      twilio_(dynamic_cast<const TwilioModel*>(upstream_.get())),
       network_(world_, *upstream_, plan.weather, draws_.fork("network")),
       machine_({world_, config_in(plan.config, directory), plan.seed, plan.drift_ppm,
                 [this](Machine& machine) { return network_.client(machine); }}),
@@ -47,7 +53,14 @@ Simulation::Simulation(const Plan& plan, const std::string& directory)
     Caller::Dependencies dependencies{world_, machine_, book_, [this] { crash_soon(); }};
     callers_.push_back(std::make_unique<Caller>(std::move(dependencies), habits, draws_.fork(habits.name)));
   }
-  network_.on_exchange = [this] { crash_soon(); };
+  network_.on_exchange = [this](std::uint64_t number, const upstream::HttpRequest& request) {
+    if (charges_) charges_->sent(number, request, machine_);
+    crash_soon();
+  };
+  network_.on_known_end = [this](std::uint64_t number) {
+    if (charges_) charges_->known(number);
+  };
+  if (twilio_ != nullptr) begin_charges();
   machine_.on_start = [this] {
     for (auto& reporter : reporters_) reporter->connect();
     for (auto& caller : callers_) caller->connect();
@@ -66,6 +79,8 @@ Outcome Simulation::run() {
   faults_->boot_device();
   for (auto& reporter : reporters_) reporter->begin();
   for (auto& caller : callers_) caller->begin();
+  for (auto& caller : charge_callers_) caller->begin();
+  if (operator_) operator_->begin();
   traffic_.begin();
   faults_->begin();
   run_until(plan_.begin + plan_.length);
@@ -74,6 +89,7 @@ Outcome Simulation::run() {
   faults_->end_all();
   for (auto& reporter : reporters_) reporter->stop_making();
   for (auto& caller : callers_) caller->stop_making();
+  for (auto& caller : charge_callers_) caller->stop_making();
   traffic_.stop_making();
   drain();
   read_end();
@@ -81,6 +97,7 @@ Outcome Simulation::run() {
   outcome_.faults = world_.faults();
   outcome_.starts = machine_.starts();
   outcome_.exchanges = network_.exchanges();
+  outcome_.vendor = plan_.vendor;
   outcome_.last_notes.assign(world_.notes().begin(), world_.notes().end());
   outcome_.log_hash = world_.notes_hash();
   return std::move(outcome_);
@@ -230,6 +247,8 @@ void Simulation::note_health() {
   if (dates && !healthy_since_) healthy_since_ = world_.now();
   if (dates && world_.now() - *healthy_since_ > enough) oracle_.note_settled(machine_.boots(), world_.now());
   traffic_.look(works && world_.now() - *working_since_ > enough && traffic_.waited(enough));
+  if (charges_)
+    for (const auto& problem : charges_->look()) violate(problem);
   if (works && world_.now() - checked_at_ > kCheckInterval) check_journal("while running");
 }
 
@@ -238,6 +257,7 @@ void Simulation::check_journal(const std::string& when) {
   auto report = journal::check_journal(machine_.journal());
   if (!report) return violate("the journal cannot be checked: " + report.error().message);
   for (const auto& problem : report->problems) violate("verify, " + when + ": " + problem);
+  if (charges_) compare_charges(when);
 }
 
 void Simulation::violate(const std::string& what) {

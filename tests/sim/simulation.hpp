@@ -9,7 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "tests/sim/charge_book.hpp"
 #include "tests/sim/machine.hpp"
+#include "tests/sim/operator.hpp"
 #include "tests/sim/oracle.hpp"
 #include "tests/sim/plan.hpp"
 #include "tests/sim/traffic.hpp"
@@ -28,6 +30,9 @@ struct Outcome {
                 parked = 0;
   std::uint64_t created_by_callers = 0, deleted_by_callers = 0, refused_deletions = 0, requests_repeated = 0;
   Milliseconds simulated{};
+  Vendor vendor = Vendor::chargebee;
+  ChargeBook::Sums charges;  // of Twilio's
+  std::uint64_t items_left_out = 0, resolved = 0, charged_by_callers = 0;
 };
 
 class FaultSchedule;
@@ -56,9 +61,13 @@ class Simulation {
   void drain();
   bool all_answered() const;
   void read_end();
+  void read_undated(Oracle::Seen& seen);
   void read_outbox(Oracle::Seen& seen);
   bool is_crowded_out(const journal::UsageRecord& record) const;
   void judge_callers(Oracle::Seen& seen);
+  void begin_charges();
+  void read_charges(Oracle::Seen& seen);
+  void compare_charges(const std::string& when);
   std::int64_t thousandths_of(const Quantity& quantity);
   void check_journal(const std::string& when);
   bool is_delivered();
@@ -69,12 +78,16 @@ class Simulation {
   World world_;
   Draws draws_;
   std::unique_ptr<UpstreamModel> upstream_;
+  const TwilioModel* twilio_ = nullptr;  // the upstream, if it is one
   Network network_;
   Machine machine_;
   Oracle oracle_;
   UsageBook book_;
   std::vector<std::unique_ptr<Reporter>> reporters_;
   std::vector<std::unique_ptr<Caller>> callers_;
+  std::unique_ptr<ChargeBook> charges_;  // Twilio's only, as the next two
+  std::unique_ptr<Operator> operator_;
+  std::vector<std::unique_ptr<ChargeCaller>> charge_callers_;
   std::set<std::string> kept_;         // ids whose deletion the upstream refused for good
   std::set<std::string> crowded_out_;  // ids that ran out of dates, as others took them all
   Traffic traffic_;

@@ -69,15 +69,20 @@ void Simulation::read_end() {
   check_journal("at the end");
   outcome_.commits += machine_.core().committer().stats().commits;
   Oracle::Seen seen;
+  read_undated(seen);
+  for (const auto& complaint : upstream_->complaints()) violate("the upstream complains: " + complaint);
+  if (charges_) {
+    read_charges(seen);
+    const auto of_the_bill = std::move(outcome_.verdict);
+    outcome_.verdict = oracle_.judge(seen);
+    for (const auto& finding : outcome_.verdict.findings) violate(finding);
+    outcome_.verdict += of_the_bill;
+    return;
+  }
   seen.billed = upstream_->billed();
   read_outbox(seen);
-  if (auto undated = journal::read_undated(machine_.journal(), kRowsMax))
-    for (const auto& row : *undated)
-      seen.undated[{row.series.subscription.value(), row.series.item_price.value()}] +=
-          thousandths_of(row.tally.quantity);
   outcome_.usages = seen.billed.size();
   outcome_.parked = seen.parked.size();
-  for (const auto& complaint : upstream_->complaints()) violate("the upstream complains: " + complaint);
   judge_callers(seen);  // it takes theirs out
   const bool may_park = plan_.upstream.per_day || plan_.upstream.lifetime_limit < 5'000;
   for (const auto& parked : seen.parked)
@@ -92,6 +97,14 @@ std::int64_t Simulation::thousandths_of(const Quantity& quantity) {
   const auto parsed = thousandths(quantity.text());
   if (!parsed) violate("an unreadable quantity: " + quantity.text());
   return parsed.value_or(0);
+}
+
+void Simulation::read_undated(Oracle::Seen& seen) {
+  auto undated = journal::read_undated(machine_.journal(), kRowsMax);
+  if (!undated) return violate("what is undated cannot be read: " + undated.error().message);
+  for (const auto& row : *undated)
+    seen.undated[{row.series.subscription.value(), row.series.item_price.value()}] +=
+        thousandths_of(row.tally.quantity);
 }
 
 void Simulation::read_outbox(Oracle::Seen& seen) {
