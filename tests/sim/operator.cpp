@@ -29,10 +29,11 @@ asio::awaitable<void> resolve(usages::Collection& collection, Resolution resolut
   decided(change);
 }
 
-asio::awaitable<void> give_up(usages::Collection& collection, UsageId id) {
+asio::awaitable<void> give_up(usages::Collection& collection, UsageId id, Decided decided) {
   usages::Act act{"user 0", "refused, and nobody knows why"};
   usages::Render render = [](const journal::UsageRecord& record) { return record.id(); };
-  co_await collection.withdraw(std::move(id), std::move(act), std::move(render));
+  const auto change = co_await collection.withdraw(std::move(id), std::move(act), std::move(render));
+  decided(change);
 }
 
 const char* name_of(Verdict verdict) {
@@ -89,8 +90,11 @@ void Operator::decide(const std::string& id, Verdict verdict) {
 }
 
 void Operator::withdraw(const std::string& id) {
-  deps_.world.note("the operator withdraws " + id);
-  auto asked = give_up(deps_.machine.core().collection(), UsageId(id));
+  Decided decided = [this, id](const Result<Change>& change) {
+    const bool done = change && !change->refusal;
+    deps_.world.note("the operator withdrew " + id + (done ? "" : ", in vain"));
+  };
+  auto asked = give_up(deps_.machine.core().collection(), UsageId(id), std::move(decided));
   asio::co_spawn(deps_.machine.loop(), std::move(asked), asio::detached);
 }
 
