@@ -40,7 +40,7 @@ ChargeBook::Place ChargeBook::place_of(const meter::SeriesKey& series) const {
 
 // The usages of a request stand in it in the order in which they were made.
 void ChargeBook::sent(std::uint64_t exchange, const upstream::HttpRequest& request, Machine& machine) {
-  for (auto& problem : look()) problems_.push_back(std::move(problem));
+  take_bill();
   auto doubted = journal::read_outbox(machine.journal(), kRowsMax, journal::Lane::in_doubt);
   if (!doubted) return problems_.push_back("the outbox cannot be read: " + doubted.error().message);
   requests_[exchange] = {};
@@ -91,7 +91,7 @@ void ChargeBook::known(std::uint64_t exchange) {
   for (const auto& id : requests_[exchange]) undecided_.erase(id);
 }
 
-std::vector<std::string> ChargeBook::look() {
+void ChargeBook::take_bill() {
   for (; taken_ < model_.bill().size(); ++taken_) {
     const auto& billed = model_.bill()[taken_];
     const auto request = requests_.find(billed.exchange);
@@ -106,10 +106,15 @@ std::vector<std::string> ChargeBook::look() {
       problems_.push_back("billed as another amount or in another place: " + id);
     if (++row.times > row.may_be) problems_.push_back("billed twice: " + id);
   }
+}
+
+std::vector<std::string> ChargeBook::look() {
+  take_bill();
   return std::exchange(problems_, {});
 }
 
-bool ChargeBook::is_billed(const UsageId& id) const {
+bool ChargeBook::is_billed(const UsageId& id) {
+  take_bill();
   const auto row = rows_.find(id.value());
   return row != rows_.end() && row->second.times > 0;
 }

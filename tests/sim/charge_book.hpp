@@ -35,7 +35,7 @@ class ChargeBook {
   void decided(const UsageId& id);
   // Takes what was billed since, and all problems found since.
   std::vector<std::string> look();
-  bool is_billed(const UsageId& id) const;
+  bool is_billed(const UsageId& id);  // by now
 
   // At any moment between two handlers.
   struct Finding {
@@ -67,6 +67,7 @@ class ChargeBook {
     Quantity due, billed, open, given_up;  // withdrawn too
   };
   Place place_of(const meter::SeriesKey& series) const;
+  void take_bill();
   void note(const journal::StoredUsage& stored, std::uint64_t exchange);
   void add_books(const journal::Journal& journal, std::map<Place, Side>& sides,
                  std::vector<Finding>& out) const;

@@ -29,10 +29,11 @@ asio::awaitable<void> resolve(usages::Collection& collection, Resolution resolut
   decided(change);
 }
 
-asio::awaitable<void> give_up(usages::Collection& collection, UsageId id) {
+asio::awaitable<void> give_up(usages::Collection& collection, UsageId id, Decided decided) {
   usages::Act act{"user 0", "refused, and nobody knows why"};
   usages::Render render = [](const journal::UsageRecord& record) { return record.id(); };
-  co_await collection.withdraw(std::move(id), std::move(act), std::move(render));
+  const auto change = co_await collection.withdraw(std::move(id), std::move(act), std::move(render));
+  decided(change);
 }
 
 const char* name_of(Verdict verdict) {
@@ -43,20 +44,23 @@ const char* name_of(Verdict verdict) {
 }  // namespace
 
 void Operator::begin() {
-  deps_.world.in(draws_.span(Milliseconds(1'000), 2 * habits_.interval), [this] {
-    look();
+  const auto planned = deps_.world.now() + draws_.span(Milliseconds(1'000), 2 * habits_.interval);
+  deps_.world.at(planned, [this, planned] {
+    look(planned);
     begin();
   });
 }
 
-void Operator::look() {
+// While the device sleeps the world stands still: what was planned before this look has happened, and no
+// more.
+void Operator::look(WallTime planned) {
   if (!deps_.machine.running()) return;
   auto outbox = journal::read_outbox(deps_.machine.journal(), kRowsMax);
   if (!outbox) return;
-  for (const auto& stored : *outbox) look_at(stored);
+  for (const auto& stored : *outbox) look_at(stored, planned);
 }
 
-void Operator::look_at(const journal::StoredUsage& stored) {
+void Operator::look_at(const journal::StoredUsage& stored, WallTime planned) {
   const auto state = journal::state_of(stored.record);
   const auto& id = stored.record.id();
   if (state == UsageState::parked && draws_.percent(habits_.retries_percent))
@@ -65,7 +69,7 @@ void Operator::look_at(const journal::StoredUsage& stored) {
   if (state != UsageState::in_doubt) return;
   const auto now = deps_.world.now();
   const auto seen = first_seen_.try_emplace({id, stored.record.attempts()}, now).first->second;
-  if (now - seen < kPatience || !draws_.percent(habits_.decides_percent)) return;
+  if (planned - seen < kPatience || !draws_.percent(habits_.decides_percent)) return;
   const bool there = habits_.belief == Belief::invoice ? deps_.book.is_billed(UsageId(id))
                                                        : habits_.belief == Belief::delivered;
   decide(id, there ? Verdict::delivered : Verdict::not_delivered);
@@ -86,8 +90,11 @@ void Operator::decide(const std::string& id, Verdict verdict) {
 }
 
 void Operator::withdraw(const std::string& id) {
-  deps_.world.note("the operator withdraws " + id);
-  auto asked = give_up(deps_.machine.core().collection(), UsageId(id));
+  Decided decided = [this, id](const Result<Change>& change) {
+    const bool done = change && !change->refusal;
+    deps_.world.note("the operator withdrew " + id + (done ? "" : ", in vain"));
+  };
+  auto asked = give_up(deps_.machine.core().collection(), UsageId(id), std::move(decided));
   asio::co_spawn(deps_.machine.loop(), std::move(asked), asio::detached);
 }
 

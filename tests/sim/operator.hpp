@@ -42,8 +42,8 @@ class Operator {
 
  private:
   using Seen = std::pair<std::string, std::uint32_t>;  // a usage and its attempts
-  void look();
-  void look_at(const journal::StoredUsage& stored);
+  void look(WallTime planned);
+  void look_at(const journal::StoredUsage& stored, WallTime planned);
   void decide(const std::string& id, usages::Resolution::Verdict verdict);
   void withdraw(const std::string& id);
 
