@@ -1,5 +1,6 @@
 #include "agent/api/doctor.hpp"
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <cstdlib>
 
@@ -34,14 +35,6 @@ void look_at_clock(const Status& s, const std::vector<ExaminedUpstream>& upstrea
   if (is_fine) out.push_back({"clock", true, rfc3339(s.clock.time) + ", trusted", {}});
 }
 
-// Each thing that the status shows, where it belongs.
-std::string check_of(const Attention& one, const Status& s) {
-  for (const auto& upstream : s.upstreams)
-    if (one.what.find(upstream.name) != std::string::npos) return upstream.name;
-  if (one.what.find("clock") != std::string::npos) return "clock";
-  return one.what.find("datagrams") != std::string::npos ? "counting" : "journal";
-}
-
 std::string span_of(Milliseconds span) {
   const auto ms = span.count();
   return ms % 1'000 == 0 ? std::to_string(ms / 1'000) + " s" : std::to_string(ms) + " ms";
@@ -51,7 +44,7 @@ std::string megabytes(std::uint64_t bytes) { return std::to_string(bytes / (1U <
 
 void add_fine(const Status& s, const std::string& check, const std::string& what, std::vector<Finding>& out) {
   for (const auto& one : s.attention)
-    if (check_of(one, s) == check) return;
+    if (one.check == check) return;
   out.push_back({check, true, what, {}});
 }
 
@@ -114,7 +107,7 @@ json::object plan_part(const Status& s, const ExaminedUpstream& one) {
 std::vector<Finding> diagnose(const Status& s, const std::vector<ExaminedUpstream>& upstreams) {
   std::vector<Finding> out;
   look_at_clock(s, upstreams, out);
-  for (const auto& one : s.attention) out.push_back(attention(check_of(one, s), one.what, one.how));
+  for (const auto& one : s.attention) out.push_back(attention(one.check, one.what, one.how));
   add_fine(s, "journal",
            s.journal_directory + ": " + megabytes(s.space.use.used_bytes) + " of " +
                megabytes(s.space.use.map_bytes) + ", and its sums balance",

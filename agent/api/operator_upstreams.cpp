@@ -13,6 +13,8 @@ namespace json = boost::json;
 namespace {
 
 constexpr Milliseconds kAskingTime{3'000};  // an answer comes soon, and the operator's program asks on
+// And one exchange, of at most a minute: within the time that the operator's program gives upstreams.
+constexpr Milliseconds kExaminingTime{100'000};
 constexpr std::size_t kInvoiceBytesMax = 200;
 
 Response from_error(const Error& error) {
@@ -100,7 +102,7 @@ asio::awaitable<Response> OperatorUpstreams::compare(const Request& request) {
 }
 
 asio::awaitable<Response> OperatorUpstreams::doctor() {
-  auto examined = co_await deps_.examine();
+  auto examined = co_await deps_.examine(kExaminingTime);
   if (!examined) co_return from_error(examined.error());
   auto status = co_await deps_.status();
   co_return status ? ok(doctor_json(*status, *examined)) : from_error(status.error());

@@ -36,7 +36,8 @@ class OperatorUpstreams {
     std::function<boost::asio::awaitable<Result<std::string>>(UpstreamName upstream, std::string invoice)>
         statement = {};
     // Asks each configured upstream whether it knows us: beside what it is sent, which goes on.
-    std::function<boost::asio::awaitable<Result<std::vector<ExaminedUpstream>>>()> examine = {};
+    std::function<boost::asio::awaitable<Result<std::vector<ExaminedUpstream>>>(Milliseconds at_most)>
+        examine = {};
     std::function<boost::asio::awaitable<Result<Status>>()> status = {};
   };
   explicit OperatorUpstreams(Dependencies dependencies) : deps_(std::move(dependencies)) {}

@@ -4,6 +4,7 @@
 
 #include "agent/api/chargebee/answers.hpp"
 #include "agent/api/chargebee/filters.hpp"
+#include "agent/base/limits.hpp"
 #include "agent/base/text.hpp"
 
 namespace meterd::api {
@@ -16,7 +17,6 @@ using Verb = usages::InvoiceOrder::Verb;
 namespace {
 
 constexpr std::size_t kReasonMax = 200;
-constexpr std::size_t kCreditIdMax = 100;      // as of any usage
 constexpr std::size_t kInvoiceIdMax = 50;      // characters of ASCII: seed 002, invoice[id]
 constexpr std::size_t kNotedInvoiceMax = 200;  // bytes of an upstream's
 
@@ -188,7 +188,7 @@ asio::awaitable<Response> OperatorUsages::credit(const Request& request) {
   if (!is_clean_text(reason, kReasonMax)) co_return bad("Say why: a reason of 1 to 200 bytes, in one line.");
   if (!quantity || quantity->is_negative() || quantity->is_zero() || !(-*quantity).fits_usage())
     co_return bad("quantity is a decimal above zero of at most 39 characters, in the usage's own unit.");
-  if (id && !is_clean_text(*id, kCreditIdMax)) co_return bad("The credit's own id has 1 to 100 bytes.");
+  if (id && !is_clean_text(*id, limits::kIdMax)) co_return bad("The credit's own id has 1 to 100 bytes.");
   usages::Credit wanted{UsageId(of), *quantity, {}};
   if (id) wanted.id = UsageId(*id);
   usages::Act act{request.peer, reason};

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
-#include "agent/base/limits.hpp"
+#include "agent/base/flash.hpp"
 
 namespace meterd::api {
 namespace {
@@ -11,7 +11,6 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::int64_t kDayS = 86'400;
-constexpr std::int64_t kDayMs = kDayS * 1'000;
 constexpr std::uint32_t kFailuresToShow = 10;  // about half an hour: beyond what heals by itself
 
 json::value time_or_null(std::int64_t ms) {
@@ -21,7 +20,7 @@ json::value time_or_null(std::int64_t ms) {
 
 std::int64_t written_so_far(const Status& s) {
   if (!s.process || !s.process->written_bytes)
-    return static_cast<std::int64_t>(s.commits.commits) * limits::kFlashBytesPerCommit;
+    return static_cast<std::int64_t>(s.commits.commits) * kFlashBytesPerCommit;
   return static_cast<std::int64_t>(*s.process->written_bytes -
                                    std::min(*s.process->written_bytes, s.written_before));
 }
@@ -128,7 +127,7 @@ json::object process_part(const Status& s) {
 // long.
 std::int64_t flash_per_day(const Status& s) {
   const auto uptime_s = std::max<std::int64_t>(s.uptime.count() / 1'000, 60);
-  const auto by_interval = kDayMs / s.commit_interval.count() * limits::kFlashBytesPerCommit;
+  const auto by_interval = flash_bytes_per_day(s.commit_interval);
   const auto written = written_so_far(s);
   const auto so_far = written / uptime_s * kDayS + written % uptime_s * kDayS / uptime_s;
   return std::max(by_interval, so_far);
@@ -143,54 +142,62 @@ std::vector<Attention> find_attention(const Status& s) {
   std::vector<Attention> out;
   const auto count = [](std::uint64_t n, const char* what) { return std::to_string(n) + " " + what; };
   if (s.commits.conservation_errors > 0)
-    out.push_back(
-        {"the journal's sums do not balance", "run meterctl verify and keep the journal for support"});
+    out.push_back({"journal", "the journal's sums do not balance",
+                   "run meterctl verify and keep the journal for support"});
   if (s.stuck_for > Milliseconds(0))
-    out.push_back({"the journal has no room; new counts wait in memory",
+    out.push_back({"journal", "the journal has no room; new counts wait in memory",
                    "free space below " + s.journal_directory + " or raise journal.max_size"});
   else if (!s.reserve_kept)
-    out.push_back({"the disk has no room for the journal's reserve; new subscriptions and days are refused",
+    out.push_back({"journal",
+                   "the disk has no room for the journal's reserve; new subscriptions and days are refused",
                    "free space below " + s.journal_directory});
   else if (s.space.above_watermark())
-    out.push_back({"the journal is above its watermark; new subscriptions and days are refused",
+    out.push_back({"journal", "the journal is above its watermark; new subscriptions and days are refused",
                    "meterctl flush --now, let the upstream drain, or raise journal.max_size"});
   if (s.overview.set_aside > 0)
-    out.push_back({count(s.overview.set_aside, "journal records could not be read and were set aside"),
+    out.push_back({"journal",
+                   count(s.overview.set_aside, "journal records could not be read and were set aside"),
                    "run meterctl verify"});
   for (const auto& u : s.upstreams) {
     if (!u.configured && u.state.waiting() > 0)
-      out.push_back({count(u.state.waiting(), "usages wait for ") + u.name + ", which is not configured",
+      out.push_back({u.name,
+                     count(u.state.waiting(), "usages wait for ") + u.name + ", which is not configured",
                      "give an [[upstream]] this name again"});
     if (!u.configured && u.open_buckets > 0)
-      out.push_back({count(u.open_buckets, "buckets are open for ") + u.name + ", which is not configured",
+      out.push_back({u.name,
+                     count(u.open_buckets, "buckets are open for ") + u.name + ", which is not configured",
                      "give an [[upstream]] this name again"});
     if (u.configured && u.held)
-      out.push_back({"this journal is a copy (restored, cloned or put back): nothing is sent to " + u.name +
+      out.push_back({u.name,
+                     "this journal is a copy (restored, cloned or put back): nothing is sent to " + u.name +
                          " before it was asked what it has",
                      "run meterctl reconcile; counting goes on"});
     if (u.state.unauthorised())
-      out.push_back({u.name + " refuses our key",
+      out.push_back({u.name, u.name + " refuses our key",
                      "correct the key or the site and reload meterd; nothing is lost meanwhile"});
     if (u.state.failures() >= kFailuresToShow && u.state.waiting() > 0 && !u.state.unauthorised())
-      out.push_back({u.name + " has failed " + count(u.state.failures(), "times in a row"),
+      out.push_back({u.name, u.name + " has failed " + count(u.state.failures(), "times in a row"),
                      "see its last error in meterctl outbox; it goes on trying"});
     if (u.state.parked() > 0)
-      out.push_back({u.name + ": " + count(u.state.parked(), "usages are parked"), "see meterctl outbox"});
+      out.push_back(
+          {u.name, u.name + ": " + count(u.state.parked(), "usages are parked"), "see meterctl outbox"});
     if (u.state.in_doubt() > 0)
       out.push_back(
-          {u.name + ": " + count(u.state.in_doubt(), "usages are in doubt"), "see meterctl outbox"});
+          {u.name, u.name + ": " + count(u.state.in_doubt(), "usages are in doubt"), "see meterctl outbox"});
   }
   if (s.ingest.datagrams_dropped > 0)
-    out.push_back({count(s.ingest.datagrams_dropped, "UDP datagrams were lost before they were read"),
+    out.push_back({"counting",
+                   count(s.ingest.datagrams_dropped, "UDP datagrams were lost before they were read"),
                    "report slower, or over the unix socket, where senders wait"});
   if (!s.clock.trusted && s.clock.time < s.last_trusted)
-    out.push_back({"the wall clock is before " + rfc3339(s.last_trusted) + ", when it was last trusted",
+    out.push_back({"clock",
+                   "the wall clock is before " + rfc3339(s.last_trusted) + ", when it was last trusted",
                    "set the right time; if that one was wrong, use [clock] trust = \"always\" once"});
   else if (!s.clock.trusted)
-    out.push_back({"the wall clock is not trusted; nothing can be dated or sealed",
+    out.push_back({"clock", "the wall clock is not trusted; nothing can be dated or sealed",
                    "let the device reach a time server; counting goes on"});
   else if (s.overview.undated_slices > 0)
-    out.push_back({count(s.overview.undated_slices, "slices of an earlier boot have no date"),
+    out.push_back({"clock", count(s.overview.undated_slices, "slices of an earlier boot have no date"),
                    "see meterctl buckets, then meterctl date BOOT --day D"});
   return out;
 }

@@ -44,6 +44,7 @@ struct UpstreamStatus {
 };
 
 struct Attention {
+  std::string check;      // what was looked at: "clock", "journal", "counting" or an upstream's name
   std::string what, how;  // how: what to do
 };
 

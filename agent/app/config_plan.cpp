@@ -7,13 +7,12 @@
 #include "agent/app/config_billing.hpp"
 #include "agent/app/config_values.hpp"
 #include "agent/app/vendors.hpp"
-#include "agent/base/limits.hpp"
+#include "agent/base/flash.hpp"
 
 namespace meterd::app {
 namespace {
 
 constexpr Seconds kYear{365 * 86'400};
-constexpr std::int64_t kDayMs = 86'400'000;
 
 // The most item prices that can meet on one subscription of the upstream.
 std::int64_t item_prices_per_subscription(const Config& config, const UpstreamName& upstream) {
@@ -97,11 +96,11 @@ void check_lives(Problems& problems, const Config& config, const std::vector<Pro
 }
 
 std::string describe_plan(const Config& config) {
-  const auto bytes = kDayMs / config.commit_interval.count() * limits::kFlashBytesPerCommit;
-  std::string out = "\n# What this comes to:\n#   flash: at most " + std::to_string(bytes / 1'000'000) +
+  std::string out = "\n# What this comes to:\n#   flash: at most " +
+                    std::to_string(megabytes_of(flash_bytes_per_day(config.commit_interval))) +
                     " MB a day at commit_interval \"" + duration_text(config.commit_interval) +
                     "\", nothing while idle;\n#     each report that waits for its commit may add " +
-                    std::to_string(limits::kFlashBytesPerCommit / 1'000) + " KB\n";
+                    std::to_string(kFlashBytesPerCommit / 1'000) + " KB\n";
   for (const auto& upstream : config.upstreams) out += describe_plan(upstream, plan_of(config, upstream));
   return out;
 }

@@ -237,7 +237,8 @@ class Daemon {
             [this](UpstreamName upstream, std::string invoice) {
               return core_->inquiries().statement(std::move(upstream), std::move(invoice));
             },
-            [this] { return core_->inquiries().examine(); }, [this] { return status(); }};
+            [this](Milliseconds at_most) { return core_->inquiries().examine(at_most); },
+            [this] { return status(); }};
   }
 
   asio::awaitable<Result<api::Status>> status() {

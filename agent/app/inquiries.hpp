@@ -51,16 +51,18 @@ class Inquiries {
   // for an unknown name; Code::retry if it could not be had now.
   boost::asio::awaitable<Result<std::string>> statement(UpstreamName upstream, std::string invoice);
 
-  // How each configured upstream is found now, and what its limits come to.
-  boost::asio::awaitable<Result<std::vector<api::ExaminedUpstream>>> examine();
+  // How each configured upstream is found now, and what its limits come to. After `at_most` no other is
+  // asked.
+  boost::asio::awaitable<Result<std::vector<api::ExaminedUpstream>>> examine(Milliseconds at_most);
 
   void stop();  // those under way end soon, and none begins
 
  private:
   Result<UpstreamConfig> configured(const UpstreamName& name) const;
   std::unique_ptr<upstream::HttpClient> client_for(const UpstreamConfig& upstream) const;
-  boost::asio::awaitable<Result<std::vector<api::ExaminedUpstream>>> examine_each();
-  SubscriptionId known_subscription(const UpstreamName& upstream, const journal::Lifetimes& lifetimes) const;
+  boost::asio::awaitable<Result<std::vector<api::ExaminedUpstream>>> examine_each(
+      Config config, std::shared_ptr<const flush::SealContext> context, BootTime until);
+  boost::asio::awaitable<Result<journal::Lifetimes>> read_all_lifetimes(UpstreamName upstream);
   boost::asio::awaitable<Result<std::string>> download(std::string url, bool may_be_plain);
 
   Dependencies deps_;

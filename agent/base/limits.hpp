@@ -42,10 +42,6 @@ inline constexpr std::size_t kUpstreamHeaderBytesMax = 32 * 1024;
 inline constexpr std::size_t kUpstreamBodyBytesMax = 1 << 20;
 inline constexpr std::size_t kDocumentBytesMax = 8 << 20;
 
-// What a commit writes to the device, whatever it carries (measured; see DESIGN.md). For what is to be
-// expected; where the kernel counts what was written, the rate so far is that.
-inline constexpr std::int64_t kFlashBytesPerCommit = 20'480;
-
 // Delivery.
 inline constexpr std::size_t kUsagesPerRound = 16;  // intents in one commit
 inline constexpr std::uint32_t kSupersedeTriesMax = 8;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
+#include "agent/base/flash.hpp"
 #include "agent/ctl/fields.hpp"
 #include "agent/ctl/layout.hpp"
 #include "agent/ctl/render.hpp"
@@ -71,10 +72,10 @@ Result<Rendered> render_doctor(const json::value& answer) {
   }
   lines.emplace_back();
   lines.emplace_back("What this configuration comes to:");
-  append(lines,
-         wrap_words("flash: at most " +
-                        std::to_string(number_in(plan, "flash_bytes_per_day_max") / 1'000'000) + " MB a day",
-                    {2, 4}));
+  append(lines, wrap_words("flash: at most " +
+                               std::to_string(megabytes_of(number_in(plan, "flash_bytes_per_day_max"))) +
+                               " MB a day",
+                           {2, 4}));
   for (const auto& one : array_in(plan, "upstreams")) append(lines, plan_block(as_object(one)));
   return Rendered{join(lines), attention};
 }

@@ -181,7 +181,7 @@ std::vector<Flusher::Settled> Flusher::park_foreign(
     auto& one = out.emplace_back(Settled{group[i].sequence, group[i].record, false, false, {}, {}, {}});
     if (deps_.target.vendor->made(requests[i])) continue;
     one.sent = true;
-    one.decision.step = Step::park;
+    one.decision.step = one.record.resent() ? Step::hold : Step::park;  // one of that kind may have billed it
     one.outcome = "foreign";
     one.detail =
         "its request is one of another kind of upstream: give the [[upstream]] its kind again, or withdraw "
@@ -227,6 +227,8 @@ asio::awaitable<std::vector<Flusher::Settled>> Flusher::attempt(std::span<const 
                                          upstream::name_of(verdicts[i].outcome)});
     if (i > 0) one.decision.pause.reset();  // one request, one trouble
     if (one.decision.step == Step::settle) one.detail = verdicts[i].receipt;
+    if (one.decision.step == Step::hold && verdicts[i].outcome == upstream::Outcome::rejected)
+      one.detail = "refused when it was sent again, which says nothing of the first request: " + one.detail;
     if (one.decision.step == Step::look_up) co_await look_up(one, usages[i], verdicts[i], input);
   }
   co_return out;

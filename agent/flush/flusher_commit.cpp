@@ -110,14 +110,13 @@ Status Flusher::settle(journal::WriteTransaction& txn, const Settled& one, const
   return supersede(txn, one, now);
 }
 
-// Nobody can tell whether the upstream has it. A declared policy sends it again once, and never for ever: an
-// answer that is never understood would bill it each time.
+// Nobody can tell whether the upstream has it. A declared policy decides of a usage once: an answer that is
+// never understood would bill it each time, and one that was sent again may be there twice.
 Status Flusher::hold(journal::WriteTransaction& txn, std::uint64_t sequence,
                      const journal::UsageRecord& record, const std::string& seen, const journal::Due& again,
                      const journal::Moment& now, std::size_t& decided) const {
   const auto policy = deps_.target.in_doubt;
-  if (policy == InDoubt::hold || (policy == InDoubt::resend && record.resent()))
-    return txn.hold_in_doubt(sequence, seen);
+  if (policy == InDoubt::hold || record.resent()) return txn.hold_in_doubt(sequence, seen);
   ++decided;
   const auto what = std::string("in_doubt = \"") + name_of(policy) + "\": " + seen;
   return policy == InDoubt::resend ? txn.resend(sequence, again, what) : txn.deliver(sequence, what, now);

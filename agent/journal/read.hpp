@@ -81,8 +81,8 @@ Result<std::optional<SubscriptionId>> read_next_subscription(const Journal& jour
                                                              const UpstreamName& upstream,
                                                              const SubscriptionId& after);
 
-// How many usages of the upstream each subscription has had, ever: of all subscriptions, the number and the
-// `at_most` that had the most.
+// How many usages of the upstream each subscription has had, ever: of all subscriptions, the number and those
+// that had the most.
 struct Lifetimes {
   struct Row {
     SubscriptionId subscription;
@@ -91,7 +91,12 @@ struct Lifetimes {
   std::uint64_t subscriptions = 0;
   std::vector<Row> most;  // falling
 };
-Result<Lifetimes> read_lifetimes(const Journal& journal, const UpstreamName& upstream, std::size_t at_most);
+// Adds a part of them to `lifetimes`: those behind `after`, at most kLifetimesAtOnce, keeping the `shown`
+// that had the most. The last one that was read; nullopt: there is no more.
+inline constexpr std::size_t kLifetimesAtOnce = 5'000;
+Result<std::optional<SubscriptionId>> read_lifetimes(const Journal& journal, const UpstreamName& upstream,
+                                                     const SubscriptionId& after, std::size_t shown,
+                                                     Lifetimes& lifetimes);
 
 // What the journal knows of a usage that somebody else names.
 struct NamedUsage {

@@ -61,25 +61,36 @@ Result<std::optional<SubscriptionId>> read_next_subscription(const Journal& jour
   return next;
 }
 
-Result<Lifetimes> read_lifetimes(const Journal& journal, const UpstreamName& upstream, std::size_t at_most) {
+Result<std::optional<SubscriptionId>> read_lifetimes(const Journal& journal, const UpstreamName& upstream,
+                                                     const SubscriptionId& after, std::size_t shown,
+                                                     Lifetimes& lifetimes) {
   auto txn = journal.begin_read();
   if (!txn) return txn.error();
   const auto walked = subscription_prefix(upstream);
-  Lifetimes out;
+  const auto from = after.empty() ? std::string() : subscription_key(upstream, after);
+  auto& most = lifetimes.most;
   const auto more = [](const Lifetimes::Row& a, const Lifetimes::Row& b) { return a.usages > b.usages; };
-  auto scanned = txn->scan(walked, "", [&](std::string_view key, std::string_view value) {
-    ++out.subscriptions;
+  std::size_t read = 0;
+  std::optional<SubscriptionId> last;
+  auto scanned = txn->scan(walked, from, [&](std::string_view key, std::string_view value) {
+    if (key == from) return true;
+    ++lifetimes.subscriptions;
+    const SubscriptionId subscription(key.substr(walked.size() + 1));  // length, text
     const auto payload = unwrap(key, value);
     v0::Subscription known;
     // A damaged one is set aside, and shown, where it is next written.
-    if (!payload || !known.ParseFromArray(payload->data(), static_cast<int>(payload->size()))) return true;
-    const Lifetimes::Row row{SubscriptionId(key.substr(walked.size() + 1)), known.usages()};
-    out.most.insert(std::upper_bound(out.most.begin(), out.most.end(), row, more), row);
-    if (out.most.size() > at_most) out.most.pop_back();
-    return true;
+    if (payload && known.ParseFromArray(payload->data(), static_cast<int>(payload->size())) &&
+        (most.size() < shown || known.usages() > most.back().usages)) {
+      const Lifetimes::Row row{subscription, known.usages()};
+      most.insert(std::upper_bound(most.begin(), most.end(), row, more), row);
+      if (most.size() > shown) most.pop_back();
+    }
+    if (++read < kLifetimesAtOnce) return true;
+    last = subscription;
+    return false;
   });
   if (!scanned) return scanned.error();
-  return out;
+  return last;
 }
 
 Result<std::vector<KnownUsage>> read_known(const Journal& journal, const std::vector<NamedUsage>& named) {

@@ -70,33 +70,37 @@ Diagnosis diagnose_lost(const TransportError& lost) {
   const auto seen = std::string(name_of(lost.stage)) + ": " + lost.detail;
   switch (lost.stage) {
     case Stage::resolve:
-      return {Finding::no_route, seen, "let the device reach a name server, or correct the host in `url`"};
+      return {Finding::no_route, seen, "let the device reach a name server, or correct the host in `url`",
+              false};
     case Stage::connect:
       return {Finding::no_route, seen,
-              "check the device's network, its firewall, and the host and port in `url`"};
+              "check the device's network, its firewall, and the host and port in `url`", false};
     case Stage::tls:
       if (lost.is_of_certificate_time)
         return {Finding::tls_time, seen,
-                "compare the device's clock with the right time; if it is right, the certificate is not"};
+                "compare the device's clock with the right time; if it is right, the certificate is not",
+                false};
       return {
           Finding::no_tls, seen,
-          "check the host in `url` and the package ca-certificates; a proxy in between may answer instead"};
+          "check the host in `url` and the package ca-certificates; a proxy in between may answer instead",
+          false};
     case Stage::send:
     case Stage::receive:
       break;
   }
-  return {Finding::unavailable, seen, "ask again later; if it stays, check what is between: proxy, MTU"};
+  return {Finding::unavailable, seen, "ask again later; if it stays, check what is between: proxy, MTU",
+          false};
 }
 
 Diagnosis diagnose_foreign(const HttpResponse& response) {
   const auto status = std::to_string(response.status);
   if (response.status == 429 || response.status >= 500)
     return {Diagnosis::Finding::unavailable, status + " without the vendor's error",
-            "nothing to do: it goes on trying"};
+            "nothing to do: it goes on trying", false};
   const auto* type = response.header("content-type");
   return {Diagnosis::Finding::foreign,
           status + " without the vendor's form" + (type == nullptr ? "" : " (" + one_line(*type, 60) + ")"),
-          "something else answers: a captive portal or a proxy in between, or a wrong `url`"};
+          "something else answers: a captive portal or a proxy in between, or a wrong `url`", false};
 }
 
 }  // namespace meterd::upstream

@@ -98,8 +98,9 @@ struct Diagnosis {
     unavailable,    // throttled or failing: ask later
   };
   Finding finding = Finding::unavailable;
-  std::string detail;  // one line: what was seen
-  std::string advice;  // empty if it is fine
+  std::string detail;     // one line: what was seen
+  std::string advice;     // empty if it is fine
+  bool is_vendor = true;  // false: nobody answered, or something that may be another's
 };
 
 std::string_view name_of(Diagnosis::Finding finding);

@@ -194,15 +194,15 @@ Result<Change> remove(WriteTransaction& txn, const Deletion& deletion, const Ide
   if (!held) return held.error();
   const bool sent_by_original = *held && txn.needs_reconciling(stored);  // it may be
   const auto target = rules.context->targets.find(UpstreamName(stored.record.upstream()));
-  // Where a request's intent is in doubt itself, what waits is proven not to be there; unless a policy has
-  // it sent again, for all that was not known.
-  const bool asked_once =
-      target != rules.context->targets.end() && !target->second.vendor->traits().idempotent;
-  const bool resent = asked_once && state == UsageState::waiting && stored.record.resent();
-  if (resent)
+  // A policy has it sent again, for all that was not known: whatever kind the upstream is now.
+  const bool is_open = state == UsageState::waiting || state == UsageState::parked;
+  if (is_open && stored.record.resent())
     return refused(Why::in_doubt, "id",
                    "it was in doubt and is sent again, as in_doubt declares: the upstream may have it from "
                    "before; wait until it is delivered, or in doubt again, and resolve it then");
+  // Where a request's intent is in doubt itself, what waits is proven not to be there.
+  const bool asked_once =
+      target != rules.context->targets.end() && !target->second.vendor->traits().idempotent;
   const bool never_sent =
       state == UsageState::waiting && (stored.record.attempts() == 0 || asked_once) && !sent_by_original;
   if (never_sent || state == UsageState::parked) {

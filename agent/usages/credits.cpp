@@ -123,6 +123,12 @@ Result<Change> credit(journal::WriteTransaction& txn, const Credit& wanted, cons
   if (!before) return before.error();
   if (before->has_value()) return std::move(**before);
   if (const auto why = objection(of.record, around.rules); !why.empty()) return refused("of", why);
+  auto held = txn.is_held(UpstreamName(of.record.upstream()));
+  if (!held) return held.error();
+  if (*held)
+    return refused("of",
+                   "this journal is a copy, and what was credited since is not in it: run meterctl "
+                   "reconcile first, and see with Twilio what was given back");
   auto more = too_much(of.record, wanted.quantity);
   if (!more) return more.error();
   if (!more->empty()) return refused("quantity", *more);

@@ -29,7 +29,7 @@ std::vector<std::string> keys_of(const json::value& object) {
 TEST(StatusJson, ParsesBackWithTheKeysOfTheContract) {
   auto s = healthy_status();
   s.ingest.refuse(Refusal::full, 3);
-  s.attention.push_back({"what \"quoted\"", "how\nto"});
+  s.attention.push_back({"journal", "what \"quoted\"", "how\nto"});
   const auto value = json::parse(to_json(s));
   EXPECT_THAT(keys_of(value),
               UnorderedElementsAre("version", "device", "state", "uptime_seconds", "process", "clock",

@@ -58,6 +58,25 @@ TEST(Doctor, ShowsWhatTheStatusShowsWhereItBelongs) {
     EXPECT_FALSE(only(findings, check).is_fine) << check;
 }
 
+TEST(Doctor, KnowsUpstreamsWhoseNamesHoldOthersAndWords) {
+  auto status = test::healthy_status();
+  const auto named = [&](const std::string& name, std::uint64_t parked) {
+    auto one = status.upstreams.at(0);
+    one.name = name;
+    one.state.set_parked(parked);
+    return one;
+  };
+  status.upstreams = {named("journal", 0), named("marketplace", 0), named("old-marketplace", 1)};
+  status.overview.set_aside = 1;
+  status.attention = find_attention(status);
+  auto marketplace = billing();
+  marketplace.name = "marketplace";
+  const auto findings = diagnose(status, {marketplace});
+  EXPECT_TRUE(only(findings, "marketplace").is_fine);
+  EXPECT_FALSE(only(findings, "old-marketplace").is_fine);
+  EXPECT_FALSE(only(findings, "journal").is_fine);
+}
+
 TEST(Doctor, ComparesTheClockWithTheUpstreams) {
   auto late = billing();
   late.clock_ahead = -Milliseconds(7'200'000);

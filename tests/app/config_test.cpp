@@ -291,7 +291,7 @@ TEST_F(ConfigLoad, SaysWhatItComesToInComments) {
   const auto config = load(std::string(kExample) + kTwilio);
   ASSERT_TRUE(config) << config.error().message;
   const auto plan = describe_plan(*config);
-  EXPECT_THAT(plan, ::testing::HasSubstr("flash: at most 176 MB a day at commit_interval \"10s\""));
+  EXPECT_THAT(plan, ::testing::HasSubstr("flash: at most 177 MB a day at commit_interval \"10s\""));
   EXPECT_THAT(plan, ::testing::HasSubstr("billing: for each subscription up to "));
   EXPECT_THAT(plan, ::testing::HasSubstr("after 30m: the upstream forgets a request's key"));
   EXPECT_THAT(plan, ::testing::HasSubstr("at once: a usage whose answer is lost is in doubt"));

@@ -63,9 +63,9 @@ class Marketplace(programs.Meterd):
         """(usages a second, processor microseconds of each, the most RssAnon meanwhile in MB)."""
         self._wait_with_all()
         with self._upstream() as sandbox:
-            cpu, (rate, most_mb) = programs.cpu_of(self, self._leave)
+            cpu, (usages, rate, most_mb) = programs.cpu_of(self, self._leave)
             check(sandbox)
-        return rate, cpu / USAGES * 1e6, most_mb
+        return rate, cpu / usages * 1e6, most_mb
 
     def flush_barely(self):
         """Usages a second of a client with all requests ready and one connection: what the upstream can take."""
@@ -104,7 +104,8 @@ class Marketplace(programs.Meterd):
         return self.status()["upstreams"][0]["waiting"]
 
     def _leave(self):
-        """(usages a second, the most RssAnon meanwhile in MB). Some may have found the upstream before it began."""
+        """(usages, how many of them a second, the most RssAnon meanwhile in MB). Some may have found the upstream before
+        it began, and are not among them."""
         usages, most_mb = self._waiting(), 0.0
 
         def gone():
@@ -117,7 +118,7 @@ class Marketplace(programs.Meterd):
         began = time.monotonic()
         self.commit()  # which ends the waiting for an upstream that was away
         wait_until("all usages have left", gone, DRAIN_SECONDS, every=POLL_SECONDS)
-        return usages / (time.monotonic() - began), most_mb
+        return usages, usages / (time.monotonic() - began), most_mb
 
 
 def path_of(number):

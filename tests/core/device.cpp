@@ -72,6 +72,7 @@ upstream::Exchange Billing::answer(const upstream::HttpRequest& request) {
     for (const auto& [name, value] : request.headers)
       if (name == "chargebee-idempotency-key") deletes.push_back(value + " " + request.body);
   if (is_create) bodies.push_back(request.body);
+  if (!is_create && !is_delete) asked.push_back(request.target);
   if (!script.empty()) {
     auto first = std::move(script.front());
     script.pop_front();
@@ -306,8 +307,8 @@ Result<flush::Compared> Device::compare(std::uint64_t run, Milliseconds at_most)
   return std::move(*compared);
 }
 
-Result<std::vector<api::ExaminedUpstream>> Device::examine() {
-  auto examined = run_now(*this, wrapped(core->inquiries().examine()));
+Result<std::vector<api::ExaminedUpstream>> Device::examine(Milliseconds at_most) {
+  auto examined = run_now(*this, wrapped(core->inquiries().examine(at_most)));
   return std::move(*examined);
 }
 

@@ -31,6 +31,7 @@ struct Billing {
   };
   std::map<std::string, Record> records;
   std::vector<std::string> bodies;        // of creates, as they arrived
+  std::vector<std::string> asked;         // the targets of everything that creates and deletes nothing
   std::vector<std::string> deletes;       // the idempotency key and the body of each, as they arrived
   std::deque<upstream::Exchange> script;  // answers that come first, in order; nothing is applied for them
   std::string poisoned;                   // creates of this subscription give a 500
@@ -78,7 +79,8 @@ class Device {
   Status date(std::uint32_t boot, UsageDay day);  // as an operator
   // meterctl reconcile: what became of the one upstream.
   Result<flush::Reconciled> reconcile();
-  Result<std::vector<api::ExaminedUpstream>> examine();       // meterctl doctor
+  Result<std::vector<api::ExaminedUpstream>> examine(
+      Milliseconds at_most = Milliseconds(1'000));            // meterctl doctor
   Result<std::string> statement(const std::string& invoice);  // meterctl statement --upstream
   // meterctl reconcile's second half, for as long as given.
   Result<flush::Compared> compare(std::uint64_t run = 0, Milliseconds at_most = Milliseconds(3'000));

@@ -42,7 +42,7 @@ TEST(RenderDoctor, PutsWhatToDoBelowWhatIsWrong) {
             "           -> give a key\n"
             "\n"
             "What this configuration comes to:\n"
-            "  flash: at most 176 MB a day\n"
+            "  flash: at most 177 MB a day\n"
             "  billing: for each subscription up to 192 usages in 192 requests a day, 0 s\n"
             "    after each interval of 15 min\n"
             "    after 30 min: the key is forgotten\n"

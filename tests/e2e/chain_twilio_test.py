@@ -254,6 +254,7 @@ def main():
     parser.add_argument("--in-doubt", default="hold", help="resend is a control, which must fail")
     options = parser.parse_args()
     charges.self_test()
+    doubts = 0
     for name, make in (("V1 and Preview", direct_chain), ("Preview moved to V1", MovedChain)):
         directory = pathlib.Path(tempfile.mkdtemp(prefix="meterd-chain-"))
         chain = make(options, directory)
@@ -263,9 +264,13 @@ def main():
             print(f"{name} FAILED (--seed {options.seed}, files in {directory}): {failure}", file=sys.stderr)
             return 1
         shutil.rmtree(directory)
+        doubts += len(chain.doubts)
         acknowledged, unknown = len(chain.calls("acknowledged")), len(chain.calls("unknown"))
         print(f"{name}: {options.kills} kills of each; {acknowledged} calls acknowledged, {unknown} without an answer; "
               f"{len(chain.doubts)} usages in doubt, {chain.applied} of them charged")
+    if not doubts and options.in_doubt == "hold":
+        print(f"FAILED (--seed {options.seed}): nothing was ever in doubt, so nothing was shown", file=sys.stderr)
+        return 1
     return 0
 
 

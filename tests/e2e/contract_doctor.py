@@ -10,6 +10,11 @@ from harness import free_port
 EXIT_FINE, EXIT_ATTENTION = 0, 4
 
 
+def kind_of(finding):
+    """What its text begins with, or "fine"."""
+    return finding["what"].split(":")[0] if finding["result"] != "fine" else "fine"
+
+
 class Doctor(ContractTest):
     def examine(self):
         """(exit code, {check: (result, what, do)} of the last finding of each, the plan)."""
@@ -24,7 +29,7 @@ class Doctor(ContractTest):
         finding = findings[self.upstream]
         self.assertEqual(code, EXIT_FINE if finding["result"] == "fine" else EXIT_ATTENTION)
         self.assertEqual(bool(finding["do"]), finding["result"] != "fine")
-        return finding["what"].split(":")[0] if finding["result"] != "fine" else "fine"
+        return kind_of(finding)
 
 
 class DoctorOfChargebee(Doctor):
@@ -105,7 +110,7 @@ subjectAltName = DNS:localhost
         self.device.start({"SSL_CERT_FILE": str(certificate if trusted else "/dev/null"), "SSL_CERT_DIR": "/nowhere"})
         _, findings, _ = self.examine()
         self.device.stop()
-        return findings["billing"]["what"].split(":")[0] if findings["billing"]["result"] != "fine" else "fine"
+        return kind_of(findings["billing"])
 
     def test_shows_what_the_configuration_comes_to_and_how_much_of_a_lifetime_is_used(self):
         self.start(upstream_port=self.sandbox.port, seal="15m")
@@ -132,7 +137,7 @@ class DoctorOfTwilio(AtTwilio, Doctor):
         self.count(1)
         self.flush()
         self.device.drain(20)
-        charged = self.charged()
+        charged, delivered = self.charged(), len(self.requests())
         cases = {
             None: "fine",
             "error_401": "bad_key",
@@ -148,7 +153,8 @@ class DoctorOfTwilio(AtTwilio, Doctor):
                 self.assertEqual(self.found(fault), finding)
         self.assertEqual(self.charged(), charged, "asking charges nothing")
         self.assertEqual(self.outbox(), [], "and nothing is in doubt")
-        self.assertIn(FIRST, {request["path"].split("/")[-2] for request in self.requests()})
+        asked = [request["path"].split("/")[-2] for request in self.requests()[delivered:]]
+        self.assertEqual(asked, [FIRST] * len(cases), "it asks of the installation that it knows")
 
 
 class DoctorOfTwilioPreview(DoctorOfTwilio):

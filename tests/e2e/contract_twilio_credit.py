@@ -83,8 +83,13 @@ class TwilioCredit(Crediting):
     def test_what_cannot_be_credited_says_what_to_do_instead(self):
         self.begin()
         usage = self.delivered(10)
-        for quantity in ("0", "-1", "1e3", "x", "0." + "0" * 37 + "1"):
-            self.assertIn("decimal above zero", self.credit(usage, f"--quantity={quantity}")[1], quantity)
+        for quantity in ("0", "0.0", "-1", "1e3", "x", "0." + "0" * 37 + "1", "9" * 40):
+            code, text = self.credit(usage, quantity)
+            self.assertEqual(code, EXIT_FAILED, quantity)
+            self.assertIn("quantity is a decimal above zero of at most 39 characters", text, quantity)
+        code, text = self.credit(usage, "9" * 39)
+        self.assertEqual(code, EXIT_FAILED)
+        self.assertIn(f"{usage} charged 10, of which 0 is credited: 10 is left, and {'9' * 39} is more", text)
         self.assertIn("there is no usage nobody", self.credit("nobody", "1")[1])
         self.assertEqual(self.device.ctl("credit", usage, "--quantity", "1")[0], 2, "without a reason")
         self.sandbox.set_faults({"script": ["error_403"]})

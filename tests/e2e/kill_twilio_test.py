@@ -7,10 +7,12 @@ Each event counts for both upstreams: as money with a carry and many items a req
 each usage in doubt by what the sandbox's ledger says, while the daemon is killed again, and at the end everything that
 was acknowledged is charged exactly once.
 
-`--in-doubt resend` is a control: what was lost on the way is sent again, so the verdict must fail.
+`--control resend` and `--control assume-delivered` run with the policies that decide without a look. They pass only if
+the verdict says what each does: a charge that came twice, and what is booked as delivered and was never charged.
 """
 
 import datetime
+import re
 import sys
 from decimal import Decimal
 
@@ -27,6 +29,11 @@ PRICE, DECIMALS, BATCH = Decimal("0.0075"), 6, 20
 FAULTS = {"rate": 0.25, "kinds": ["all", "-error_429_bare"], "retry_after": "1", "delay_seconds": 0.05}
 MARKETPLACE, OLD = "marketplace", "old-marketplace"
 KILL_EVERY = 12  # usages that an operator resolves
+# What the verdict must name under a policy other than hold.
+CONTROLS = {
+    "resend": re.compile(r": \S+ was charged [2-9] times$"),
+    "assume-delivered": re.compile(r", in doubt and not applied 0: \d\S* is nowhere$"),
+}
 
 
 class TwilioPlan(Plan):
@@ -149,7 +156,10 @@ class Run(KillRun):
 
     def judge(self):
         self.print_table()
-        return [f"{name}: {line}" for name, lines in self.problems.items() for line in lines]
+        problems = [f"{name}: {line}" for name, lines in self.problems.items() for line in lines]
+        if self.options.in_doubt == "hold" and not 0 < self.applied < len(self.held):
+            problems.append(f"{len(self.held)} usages were in doubt, {self.applied} of them charged: both kinds must be there")
+        return problems
 
     def print_table(self):
         row = "{:12} {:>7} {:>12} {:>10}".format
@@ -170,12 +180,33 @@ class Run(KillRun):
         print(f"{len(self.held)} usages in doubt, {self.applied} of them charged; {self.resolved} resolved")
 
 
+class Control(Run):
+    """The verdict itself is judged: it must name what the policy did to the charges, while the device's own books, which
+    believe the policy, are in order."""
+
+    def judge(self):
+        found = super().judge()
+        named = [line for line in found if CONTROLS[self.options.control].search(line)]
+        print(f"control {self.options.control}: the verdict has {len(found)} lines, {len(named)} of them name it")
+        print("\n".join(named))
+        problems = [line for line in found if "books: " in line]
+        if not named:
+            problems += [f"the verdict does not name what {self.options.control} must do:", *found]
+        return problems
+
+
 def main():
-    more = [("in-doubt", "hold", "the upstreams' policy; resend is a control, which must fail")]
+    more = [("in-doubt", "hold", "the upstreams' policy; the verdict fails with any other"),
+            ("control", "", f"passes if the verdict fails as it must with this policy: {' or '.join(CONTROLS)}")]
     options = parse_arguments(__doc__, events=8_000, kills=20, more=more)
+    if options.control and options.control not in CONTROLS:
+        sys.exit(f"--control is {' or '.join(CONTROLS)}")
     verdict.self_test()
     charges.self_test()
-    return run_to_the_verdict(Run, options)
+    if not options.control:
+        return run_to_the_verdict(Run, options)
+    options.in_doubt = options.control
+    return run_to_the_verdict(Control, options)
 
 
 if __name__ == "__main__":

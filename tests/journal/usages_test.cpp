@@ -65,16 +65,22 @@ TEST_F(CallerUsages, HoldTheirSecondAgainstTheSealer) {
 TEST_F(CallerUsages, AreCountedForALifetimeWithTheMostFirst) {
   create("u1", kMidnight + 1);
   for (int i = 0; i < 3; ++i) create("v" + std::to_string(i), kMidnight + 2 + i, {.subscription = "sub_2"});
-  const auto lifetimes = must(read_lifetimes(*journal_, UpstreamName("billing"), 2));
+  const auto read = [&](const char* upstream, std::size_t shown, const char* after = "") {
+    Lifetimes out;
+    EXPECT_FALSE(must(read_lifetimes(*journal_, UpstreamName(upstream), SubscriptionId(after), shown, out)));
+    return out;
+  };
+  const auto lifetimes = read("billing", 2);
   EXPECT_EQ(lifetimes.subscriptions, 2U);
   ASSERT_EQ(lifetimes.most.size(), 2U);
   EXPECT_EQ(lifetimes.most[0].subscription, SubscriptionId("sub_2"));
   EXPECT_EQ(lifetimes.most[0].usages, 3U);
   EXPECT_EQ(lifetimes.most[1].usages, 1U);
-  const auto first = must(read_lifetimes(*journal_, UpstreamName("billing"), 1));
-  EXPECT_EQ(first.subscriptions, 2U);
-  EXPECT_EQ(first.most.size(), 1U);
-  EXPECT_EQ(must(read_lifetimes(*journal_, UpstreamName("other"), 2)).subscriptions, 0U);
+  EXPECT_EQ(read("billing", 1).subscriptions, 2U);
+  EXPECT_EQ(read("billing", 1).most.size(), 1U);
+  EXPECT_EQ(read("billing", 2, "sub_1").most.at(0).subscription, SubscriptionId("sub_2"));
+  EXPECT_EQ(read("billing", 2, "sub_2").subscriptions, 0U);
+  EXPECT_EQ(read("other", 2).subscriptions, 0U);
 }
 
 TEST_F(CallerUsages, ComeBackAsTheyWereGiven) {

@@ -10,9 +10,6 @@ namespace {
 // The vendor's documented limit of usages in the life of a subscription; its support may raise it.
 constexpr std::uint32_t kLifetimeLimit = 5'000;
 
-// How long the vendor remembers an idempotency key (apidocs.chargebee.com, idempotency).
-constexpr Seconds kKeyWindow{30 * 60};
-
 // application/x-www-form-urlencoded: percent-encoding with a space as "+". "%20" can only stem from a space.
 std::string form_value(std::string_view text) {
   std::string out = percent_encode(text);

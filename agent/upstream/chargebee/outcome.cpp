@@ -65,7 +65,7 @@ struct CodeRule {
 // The idempotency key was used for another request (path, body or headers), and is known for 30 minutes
 // (apidocs.chargebee.com, idempotency). A look by id tells whether ours arrived all the same.
 constexpr std::string_view kKeyReused = "unable_to_process_request";
-constexpr Milliseconds kKeyForgotten{31 * 60'000};
+constexpr Milliseconds kKeyForgotten = kKeyWindow + Seconds(60);
 
 // Codes that mean the same whatever the status. Chargebee does not document the code of a second usage on one
 // date or of a used id; duplicate_entry fits, and a look by id settles what it was.

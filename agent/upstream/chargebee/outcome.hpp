@@ -7,6 +7,9 @@
 
 namespace meterd::upstream::chargebee {
 
+// How long the vendor remembers an idempotency key (apidocs.chargebee.com, idempotency).
+inline constexpr Seconds kKeyWindow{30 * 60};
+
 Verdict judge_create(const meter::Usage& usage, const Exchange& exchange);
 Verdict judge_delete(const meter::Usage& usage, const Exchange& exchange);
 ReadBack judge_retrieve(const meter::Usage& usage, const Exchange& exchange);

@@ -1,5 +1,6 @@
 // Whether an account knows us and has what usage reporting needs: a create without anything to charge. It is
 // refused for what is missing, or accepted as nothing; what is checked before that is what is asked for here.
+#include "agent/base/exact_json.hpp"
 #include "agent/upstream/twilio/outcome.hpp"
 
 namespace meterd::upstream::twilio {
@@ -25,7 +26,9 @@ Diagnosis judge_refusal(unsigned status, const std::string& detail) {
     case 415:
       return {Finding::wrong_address, detail, "correct `url` or `kind`: V1 and Preview are two addresses"};
     default:
-      return {Finding::unavailable, detail, "nothing to do: it goes on trying"};
+      if (status == 429 || status >= 500)
+        return {Finding::unavailable, detail, "nothing to do: it goes on trying"};
+      return {Finding::unavailable, detail, "show this answer to Twilio's support"};
   }
 }
 
@@ -34,7 +37,12 @@ Diagnosis judge_refusal(unsigned status, const std::string& detail) {
 Diagnosis judge_probe(const SubscriptionId& installation, const Exchange& exchange) {
   if (const auto* lost = std::get_if<TransportError>(&exchange)) return diagnose_lost(*lost);
   const auto& response = std::get<HttpResponse>(exchange);
-  if (response.status == kAccepted) return judge_refusal(400, {});
+  if (response.status == kAccepted) {
+    auto taken = judge_refusal(400, {});
+    const auto root = ExactJson::parse(response.body);
+    taken.is_vendor = root && root->member("billable_items") != nullptr;  // Preview's body is not documented
+    return taken;
+  }
   const auto detail = vendor_error_in(response);
   if (detail && response.status == 404 && installation.empty())
     return {
