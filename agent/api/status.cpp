@@ -167,14 +167,21 @@ std::vector<Attention> find_attention(const Status& s) {
       out.push_back({u.name,
                      count(u.open_buckets, "buckets are open for ") + u.name + ", which is not configured",
                      "give an [[upstream]] this name again"});
+    if (u.unpriced_buckets > 0)
+      out.push_back(
+          {u.name,
+           count(u.unpriced_buckets, "open buckets cannot be sealed for ") + u.name +
+               ": no [[meter]] has a unit_price for their item price any more",
+           "give one to a [[meter]] of it and reload meterd, then run meterctl flush --now; the item "
+           "prices are in meterctl buckets"});
     if (u.configured && u.held)
       out.push_back({u.name,
                      "this journal is a copy (restored, cloned or put back): nothing is sent to " + u.name +
                          " before it was asked what it has",
                      "run meterctl reconcile; counting goes on"});
     if (u.state.unauthorised())
-      out.push_back({u.name, u.name + " refuses our key",
-                     "correct the key or the site and reload meterd; nothing is lost meanwhile"});
+      out.push_back({u.name, u.name + " refuses our credentials: " + u.state.last_error(),
+                     "see meterctl doctor; correct them and reload meterd; nothing is lost meanwhile"});
     if (u.state.failures() >= kFailuresToShow && u.state.waiting() > 0 && !u.state.unauthorised())
       out.push_back({u.name, u.name + " has failed " + count(u.state.failures(), "times in a row"),
                      "see its last error in meterctl outbox; it goes on trying"});

@@ -41,6 +41,8 @@ struct UpstreamStatus {
   bool held = false;  // this journal is a copy: nothing is sent until it is reconciled
   std::string in_doubt_policy =
       {};  // as declared; empty: nothing is ever in doubt there for want of an answer
+  // Open buckets for which no meter says how much they cost, though the upstream bills money.
+  std::uint64_t unpriced_buckets = 0;
 };
 
 struct Attention {

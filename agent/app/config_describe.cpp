@@ -96,8 +96,10 @@ void describe_upstream(const UpstreamConfig& upstream, TomlWriter& out) {
   if (upstream.kind == UpstreamKind::chargebee) return;
   out.text_if("account", upstream.account);
   out.secret("token", upstream.token);
-  out.raw("batch", std::to_string(upstream.batch));
-  out.raw("decimals", std::to_string(upstream.decimals));
+  if (upstream.kind == UpstreamKind::twilio_v1) {
+    out.raw("batch", std::to_string(upstream.batch));
+    out.raw("decimals", std::to_string(upstream.decimals));
+  }
   out.text("in_doubt", upstream.in_doubt);
 }
 

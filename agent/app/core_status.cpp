@@ -77,6 +77,11 @@ asio::awaitable<Result<api::Status>> Core::status() {
   for (const auto& [name, open] : overview->open_by_upstream)
     upstreams.try_emplace(name, api::UpstreamStatus{name.value(), "-", false, {}, 0, {}, {}})
         .first->second.open_buckets = open;
+  for (const auto& [priced, open] : overview->open_by_item_price) {
+    const auto target = context_->targets.find(priced.first);
+    if (target == context_->targets.end() || !target->second.vendor->traits().bills_money) continue;
+    if (!target->second.prices.contains(priced.second)) upstreams[priced.first].unpriced_buckets += open;
+  }
   for (const auto& [name, now] : count_sending()) sending[name] = std::max(sending[name], now);
   for (auto& [name, one] : upstreams) {
     const auto under_way = std::min<std::uint64_t>(sending[name], one.state.in_doubt());

@@ -147,7 +147,7 @@ Result<Rendered> render_withdrawn(const json::value& answer) {
   if (text_or_empty(usage, "id").empty()) return misshapen("usage");
   return Rendered{join(wrap_words("given up: " + text_in(usage, "id") + ", " + text_in(usage, "quantity") +
                                       " of " + text_in(usage, "item_price_id") +
-                                      "; where the upstream has it, it is deleted there",
+                                      "; where the upstream has it and gives it back, it is deleted there",
                                   {0, 2})),
                   false};
 }

@@ -16,6 +16,7 @@ namespace {
 constexpr Milliseconds kLongestWait{24 * 3'600'000};
 constexpr Milliseconds kUnreadableRetry{60'000};
 constexpr Milliseconds kJournalRetry{1'000};
+constexpr const char* kLeftUnanswered = "sent; meterd ended before an answer was known";
 constexpr std::size_t kDecidedAtOnce = 32;
 constexpr Milliseconds kResendAfter{60'000};
 
@@ -127,27 +128,32 @@ asio::awaitable<Result<std::vector<journal::StoredUsage>>> Flusher::begin(std::u
   co_return std::move(*intents);
 }
 
-// What an earlier run left without an answer: as the operator declared.
+// What an earlier run left without an answer: as the operator has declared by now. What is held then is the
+// operator's, whatever is declared later.
 asio::awaitable<void> Flusher::decide_leftovers() {
   std::uint64_t after = 0;
+  std::uint64_t in_doubt = 0;
   std::size_t at_once = kDecidedAtOnce;
-  for (bool more = deps_.target.in_doubt != InDoubt::hold; more && !stopping_;) {
+  for (bool more = !deps_.target.vendor->traits().idempotent; more && !stopping_;) {
     const auto last = std::make_shared<std::uint64_t>(0);
-    journal::Operation operation = [this, after, last, at_once,
+    const auto left = std::make_shared<std::uint64_t>(0);
+    journal::Operation operation = [this, after, last, left, at_once,
                                     at = now()](journal::WriteTransaction& txn) -> Status {
       *last = 0;
+      *left = 0;
       auto held = txn.is_held(name());
       if (!held) return held.error();
       if (*held) return {};  // what came with a copy is not ours to decide
       auto doubted = txn.in_doubt(name(), after, at_once);
       if (!doubted) return doubted.error();
-      std::size_t decided = 0;
+      Decided decided;
       for (const auto& stored : *doubted) {
         *last = stored.sequence;
         if (stored.record.last_error() != journal::kNoAnswerKnown) continue;
         const journal::Due due{at.boot.boot_number, at.boot.since_boot_ms + kResendAfter.count()};
-        if (auto s = hold(txn, stored.sequence, stored.record, journal::kNoAnswerKnown, due, at, decided); !s)
+        if (auto s = hold(txn, stored.sequence, stored.record, kLeftUnanswered, due, at, decided); !s)
           return s;
+        ++*left;
       }
       return note_decisions(txn, decided, at);
     };
@@ -155,15 +161,20 @@ asio::awaitable<void> Flusher::decide_leftovers() {
     if (committed) {
       more = *last != 0;
       after = *last;
+      in_doubt += *left;
       continue;
     }
-    if (committed.error().code == Code::corrupt)
-      co_return;  // they stay in doubt, where an operator sees them
+    if (committed.error().code == Code::corrupt) break;  // they stay in doubt, where an operator sees them
     if (at_once > 1)
       at_once /= 2;
     else
       co_await journal_alarm_->wait_for(kJournalRetry);
   }
+  if (in_doubt > 0)
+    deps_.log.error("usages_in_doubt", {{"upstream", name().value()},
+                                        {"usages", std::to_string(in_doubt)},
+                                        {"outcome", "left by the run before"},
+                                        {"do", "see meterctl outbox --in-doubt, or meterctl audit"}});
 }
 
 asio::awaitable<upstream::Exchange> Flusher::exchange(const upstream::HttpRequest& request, bool idempotent) {

@@ -60,6 +60,11 @@ class Flusher {
 
  private:
   // What one usage's exchange came to, ready to be committed.
+  // What a declared policy decided in one transaction, for the audit.
+  struct Decided {
+    std::size_t usages = 0;
+    std::string which;  // the first of them
+  };
   struct Settled {
     std::uint64_t sequence = 0;
     journal::UsageRecord record;
@@ -78,8 +83,8 @@ class Flusher {
   boost::asio::awaitable<void> decide_leftovers();
   Status hold(journal::WriteTransaction& txn, std::uint64_t sequence, const journal::UsageRecord& record,
               const std::string& seen, const journal::Due& again, const journal::Moment& now,
-              std::size_t& decided) const;
-  Status note_decisions(journal::WriteTransaction& txn, std::size_t decided,
+              Decided& decided) const;
+  Status note_decisions(journal::WriteTransaction& txn, const Decided& decided,
                         const journal::Moment& now) const;
   std::vector<Settled> park_foreign(std::span<const journal::StoredUsage> group,
                                     const std::vector<upstream::HttpRequest>& requests) const;
@@ -92,7 +97,7 @@ class Flusher {
   Settled judge_deletion(const journal::StoredUsage& stored, const upstream::Exchange& answer,
                          const PolicyInput& input) const;
   Status settle(journal::WriteTransaction& txn, const Settled& one, const journal::Moment& now,
-                std::size_t& decided) const;
+                Decided& decided) const;
   Status supersede(journal::WriteTransaction& txn, const Settled& one, const journal::Moment& now) const;
   Status note_upstream(journal::WriteTransaction& txn, const std::vector<Settled>& settled,
                        const journal::Moment& now) const;

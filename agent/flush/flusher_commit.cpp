@@ -11,6 +11,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr Milliseconds kJournalRetry{1'000};
+constexpr std::size_t kDecidedNamed = 20;          // in one entry of the audit
 constexpr Milliseconds kUntilDatable{5 * 60'000};  // and a create and a look each time
 
 journal::Due due_in(Milliseconds wait, const journal::Moment& now) {
@@ -76,7 +77,7 @@ asio::awaitable<void> Flusher::repair(Settled& one) {
 asio::awaitable<Status> Flusher::commit(std::vector<Settled> settled) {
   auto shared = std::make_shared<std::vector<Settled>>(std::move(settled));
   journal::Operation operation = [this, shared, at = now()](journal::WriteTransaction& txn) -> Status {
-    std::size_t decided = 0;
+    Decided decided;
     for (const auto& one : *shared)
       if (auto s = settle(txn, one, at, decided); !s) return s;
     if (auto s = note_decisions(txn, decided, at); !s) return s;
@@ -87,7 +88,7 @@ asio::awaitable<Status> Flusher::commit(std::vector<Settled> settled) {
 
 // Journal thread: reads only what never changes after the constructor.
 Status Flusher::settle(journal::WriteTransaction& txn, const Settled& one, const journal::Moment& now,
-                       std::size_t& decided) const {
+                       Decided& decided) const {
   if (!one.sent) return txn.unsend(one.sequence);
   switch (one.decision.step) {
     case Step::settle:
@@ -114,21 +115,28 @@ Status Flusher::settle(journal::WriteTransaction& txn, const Settled& one, const
 // never understood would bill it each time, and one that was sent again may be there twice.
 Status Flusher::hold(journal::WriteTransaction& txn, std::uint64_t sequence,
                      const journal::UsageRecord& record, const std::string& seen, const journal::Due& again,
-                     const journal::Moment& now, std::size_t& decided) const {
+                     const journal::Moment& now, Decided& decided) const {
   const auto policy = deps_.target.in_doubt;
   if (policy == InDoubt::hold || record.resent()) return txn.hold_in_doubt(sequence, seen);
-  ++decided;
+  if (decided.usages++ < kDecidedNamed)
+    decided.which += (decided.which.empty() ? "" : ", ") + record.id() + " (" +
+                     journal::usage_of(record).quantity.text() +
+                     (record.amount().empty() ? "" : ", amount " + record.amount()) + ")";
   const auto what = std::string("in_doubt = \"") + name_of(policy) + "\": " + seen;
   return policy == InDoubt::resend ? txn.resend(sequence, again, what) : txn.deliver(sequence, what, now);
 }
 
-Status Flusher::note_decisions(journal::WriteTransaction& txn, std::size_t decided,
+Status Flusher::note_decisions(journal::WriteTransaction& txn, const Decided& decided,
                                const journal::Moment& now) const {
-  if (decided == 0) return {};
-  return txn.put_audit({"the policy", "resolve",
-                        std::to_string(decided) + " in doubt at " + name().value() + ": in_doubt = \"" +
-                            name_of(deps_.target.in_doubt) + "\""},
-                       now);
+  if (decided.usages == 0) return {};
+  const auto more = decided.usages > kDecidedNamed
+                        ? " and " + std::to_string(decided.usages - kDecidedNamed) + " more"
+                        : std::string();
+  return txn.put_audit(
+      {"the policy", "resolve",
+       std::to_string(decided.usages) + " in doubt at " + name().value() + ": in_doubt = \"" +
+           name_of(deps_.target.in_doubt) + "\": " + decided.which + more},
+      now);
 }
 
 // The next revision gets a date of its own: that takes a clock that is trusted, and a day that has room.

@@ -44,6 +44,7 @@ Result<Overview> read_overview(const Journal& journal) {
     if (!fields) return true;
     if (out.open_buckets == 1) out.next_seal_s = fields->due_s;
     ++out.open_by_upstream[fields->bucket.series.upstream];
+    ++out.open_by_item_price[{fields->bucket.series.upstream, fields->bucket.series.item_price}];
     return true;
   });
   if (!s) return s.error();

@@ -43,6 +43,7 @@ struct BalanceRow {
 struct Overview {
   std::uint64_t open_buckets = 0;
   std::map<UpstreamName, std::uint64_t> open_by_upstream;
+  std::map<std::pair<UpstreamName, ItemPriceId>, std::uint64_t> open_by_item_price = {};
   std::optional<std::int64_t> next_seal_s;  // wall-clock seconds
   std::vector<UpstreamRow> upstreams;
   std::uint64_t set_aside = 0;

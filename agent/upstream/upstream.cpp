@@ -94,9 +94,10 @@ Diagnosis diagnose_lost(const TransportError& lost) {
 
 Diagnosis diagnose_foreign(const HttpResponse& response) {
   const auto status = std::to_string(response.status);
-  if (response.status == 429 || response.status >= 500)
+  const bool is_portal = response.status == 511;  // Network Authentication Required
+  if (response.status == 429 || (response.status >= 500 && !is_portal))
     return {Diagnosis::Finding::unavailable, status + " without the vendor's error",
-            "nothing to do: it goes on trying", false};
+            "ask again later; if it stays, see who answers: a proxy in between, or the vendor", false};
   const auto* type = response.header("content-type");
   return {Diagnosis::Finding::foreign,
           status + " without the vendor's form" + (type == nullptr ? "" : " (" + one_line(*type, 60) + ")"),

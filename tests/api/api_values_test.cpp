@@ -144,7 +144,7 @@ TEST(Attention, NamesEachThingThatNeedsAPerson) {
             "0 of them");
   EXPECT_THAT(only([](Status& s) { s.overview.set_aside = 2; }), HasSubstr("2 journal records"));
   EXPECT_THAT(only([](Status& s) { s.upstreams[0].state.set_unauthorised(true); }),
-              HasSubstr("refuses our key"));
+              HasSubstr("refuses our credentials"));
   EXPECT_THAT(only([](Status& s) { s.upstreams[0].state.set_parked(4); }), HasSubstr("4 usages are parked"));
   EXPECT_THAT(only([](Status& s) { s.upstreams[0].state.set_in_doubt(5); }),
               HasSubstr("5 usages are in doubt"));

@@ -26,6 +26,7 @@ void count_much(Status& s) {
   s.sources = {"interface wwan0 -> data.bytes"};
   s.overview = {.open_buckets = 108,
                 .open_by_upstream = {},
+                .open_by_item_price = {},
                 .next_seal_s = 1'800'000'300,
                 .upstreams = {},
                 .set_aside = 109,

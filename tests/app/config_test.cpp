@@ -276,6 +276,16 @@ TEST_F(ConfigLoad, WarnsOfWhatIsAllowedAndDoubtful) {
       "unless it was listed before\n");
 }
 
+TEST_F(ConfigLoad, DescribesAPreviewUpstreamWithoutTheKeysOfV1) {
+  const auto config = load(
+      "[[upstream]]\nkind = \"twilio-preview\"\nurl = \"https://t.test\"\n"
+      "account = \"AC0123456789abcdef0123456789abcdef\"\ntoken = { credential = \"api-key\" }\n");
+  ASSERT_TRUE(config) << config.error().message;
+  const auto again = load(describe(*config));
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(describe(*again), describe(*config));
+}
+
 TEST_F(ConfigLoad, WarnsOfAnUpstreamThatLastsLessThanAYear) {
   const std::string hourly =
       "[[upstream]]\nkey = { credential = \"api-key\" }\nurl = \"https://a.b\"\nseal = \"1h\"\n";

@@ -158,7 +158,8 @@ TEST(RenderInvoice, SaysThatItsUsagesAreFreeOrStillCome) {
 TEST(RenderWithdrawn, SaysWhatWasGivenUpAndWhatTheUpstreamIsAsked) {
   const auto row = usage("waiting", "open");
   EXPECT_EQ(text_of(render_withdrawn(row)),
-            "given up: usage_1, 5 of sms-usd; where the upstream has it, it is deleted there\n");
+            "given up: usage_1, 5 of sms-usd; where the upstream has it and gives it back, it\n"
+            "  is deleted there\n");
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 twice, and what nobody can tell is shown to the last digit."""
 
 import json
+import signal
 from decimal import Decimal
 
 import twilio
@@ -170,9 +171,8 @@ class TwilioUsage(AtTwilio):
         self.sandbox.set_faults({"script": ["error_403"]})
         self.bill(400)
         (row,) = self.wait_for("waiting")
-        code, text = self.device.ctl("resolve", row["id"], "--delivered", "--reason", "r")
-        self.assertEqual(code, EXIT_FAILED)
-        self.assertIn("is waiting, not in doubt", words(text))
+        resolve = ("resolve", row["id"], "--delivered", "--reason", "r")  # "is being sent" until its answer is settled
+        wait_until("it is refused", lambda: "is waiting, not in doubt" in words(self.device.ctl(*resolve)[1]), 20)
         self.assertEqual(self.device.ctl("retry", row["id"])[0], EXIT_FAILED)
         self.assertEqual(self.charged(), 0)
 
@@ -184,10 +184,16 @@ class TwilioUsage(AtTwilio):
         self.device.kill()
         self.device.start()
         (row,) = self.wait_for("in_doubt")
-        self.assertIn("no answer is known", row["last_error"])
+        self.assertIn("before an answer was known", row["last_error"])
+        self.assertIn("event=usages_in_doubt", self.device.log_tail())
         code, text = self.device.ctl("status")
         self.assertEqual(code, EXIT_ATTENTION)
         self.assertIn("in doubt: hold, 1 now", words(text))
+        text = self.device.config_file.read_text().replace("[[meter]]", 'in_doubt = "resend"\n[[meter]]', 1)
+        self.device.config_file.write_text(text)
+        self.device.process.send_signal(signal.SIGHUP)
+        declared = "in doubt: resend, 1 now"  # it is the operator's, whatever is declared later
+        wait_until("it is reloaded", lambda: declared in words(self.device.ctl("status")[1]), 20)
         code, text = self.device.ctl("withdraw", row["id"], "--reason", "r")
         self.assertEqual(code, EXIT_FAILED)
         self.assertIn("resolve it first", words(text))
@@ -250,7 +256,8 @@ class TwilioUsage(AtTwilio):
                 self.bill(400)
                 self.device.drain(30)
                 self.assertEqual(self.charged() - before, charged)
-                self.assertIn(f'in_doubt = "{policy}"', words(self.device.ctl("audit")[1]))
+                audit = words(self.device.ctl("audit")[1])
+                self.assertRegex(audit, f'1 in doubt at marketplace: in_doubt = "{policy}": [a-z0-9-]+ .400, amount 3.')
                 self.terminate()
 
     def test_a_refusal_of_what_the_policy_sent_again_leaves_the_first_request_in_doubt(self):
@@ -273,6 +280,21 @@ class TwilioUsage(AtTwilio):
         self.assertEqual(self.charged(), 3)
         self.assertIn("1 in doubt at marketplace", words(self.device.ctl("audit")[1]))
         self.assert_sound()
+
+    def test_a_bucket_whose_price_a_reload_took_away_is_shown_until_it_has_one_again(self):
+        self.begin()
+        self.count(400)
+        text = self.device.config_file.read_text()
+        for config, unpriced in ((text.replace(billing_sid(0), billing_sid(1)), 1), (text, 0)):
+            self.device.config_file.write_text(config)
+            self.device.process.send_signal(signal.SIGHUP)
+            wait_until("it is reloaded", lambda unpriced=unpriced: len(self.attention()) == unpriced, 20)
+            self.assertEqual("no [[meter]] has a unit_price" in "".join(self.attention()), unpriced == 1)
+        self.device.drain(20)
+        self.assertEqual(self.charged(), 3)
+
+    def attention(self):
+        return [one["what"] for one in self.device.get("/status")["attention"]]
 
     def test_what_no_installation_has_is_refused(self):
         self.begin()

@@ -78,6 +78,8 @@ TEST(ProbeOfTwilio, TellsTheVendorsRefusalsApart) {
                                 {405, twilio_error(20004), Finding::wrong_address},
                                 {429, twilio_error(20429), Finding::unavailable},
                                 {500, twilio_error(20500), Finding::unavailable},
+                                {202, kPage, Finding::foreign},
+                                {511, kPage, Finding::foreign},
                                 {502, kPage, Finding::unavailable}};
   expect(*twilio::make_v1("", 100), cases);
   expect(*twilio::make_preview(""), cases);

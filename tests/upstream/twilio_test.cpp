@@ -135,6 +135,14 @@ TEST(TwilioPreview, SendsUnitsAndTakesTheStatusAsItsReceipt) {
   for (const char* body : {"202 Accepted", "", "{}"})
     EXPECT_EQ(api->judge_create(usage("10"), HttpResponse{202, {}, body}).outcome, Outcome::accepted);
   EXPECT_EQ(api->judge_create(usage("10"), HttpResponse{200, {}, "202 Accepted"}).outcome, Outcome::in_doubt);
+  const auto of_type = [&](const char* type, const char* body) {
+    return api->judge_create(usage("10"), HttpResponse{202, {{"content-type", type}}, body}).outcome;
+  };
+  EXPECT_EQ(of_type("text/html; charset=utf-8", "Sign in"), Outcome::in_doubt);
+  EXPECT_EQ(of_type("text/plain", " <html>"), Outcome::in_doubt);
+  EXPECT_EQ(of_type("application/json", "{\"total\":1,"), Outcome::in_doubt);
+  EXPECT_EQ(of_type("application/json", "{\"total\":1}"), Outcome::accepted);
+  EXPECT_EQ(of_type("application/json", ""), Outcome::accepted);
   EXPECT_TRUE(api->traits().takes_credits);
   EXPECT_FALSE(api->traits().idempotent || api->traits().bills_money);
 }

@@ -126,9 +126,24 @@ std::vector<Verdict> judge_items(const std::vector<meter::Usage>& usages, const 
 
 Verdict judge_quantity(const Exchange& exchange) {
   const auto* response = std::get_if<HttpResponse>(&exchange);
-  if (response != nullptr && response->status == kAccepted)
-    return {Outcome::accepted, std::nullopt, "202", "202"};  // its body is not documented
+  if (response != nullptr && response->status == kAccepted) {
+    if (!may_be_previews(*response))
+      return doubt("202 with a body that is not Twilio's: captive portal or proxy?");
+    return {Outcome::accepted, std::nullopt, "202", "202"};
+  }
   return judge_refusal(exchange);
+}
+
+// The body of Preview's 202 is not documented: anything but a page, and what calls itself JSON and is none.
+bool may_be_previews(const HttpResponse& response) {
+  const auto* type = response.header("content-type");
+  const auto first = response.body.find_first_not_of(" \t\r\n");
+  if (first == std::string::npos) return true;
+  if (response.body[first] == '<' || (type != nullptr && type->find("html") != std::string::npos))
+    return false;
+  const bool is_json =
+      response.body[first] == '{' || (type != nullptr && type->find("json") != std::string::npos);
+  return !is_json || ExactJson::parse(response.body).has_value();
 }
 
 HttpRequest NoReadBack::encode_retrieve(const meter::Usage&) const {

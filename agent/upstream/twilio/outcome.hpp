@@ -12,6 +12,8 @@ Verdict judge_refusal(const Exchange& exchange);
 std::vector<Verdict> judge_items(const std::vector<meter::Usage>& usages, const Exchange& exchange);
 Verdict judge_quantity(const Exchange& exchange);
 Diagnosis judge_probe(const SubscriptionId& installation, const Exchange& exchange);
+// Whether a 202 can be Preview's own.
+bool may_be_previews(const HttpResponse& response);
 // "403 20403: message", if the answer is an error in the vendor's shape.
 std::optional<std::string> vendor_error_in(const HttpResponse& response);
 

@@ -26,8 +26,10 @@ Diagnosis judge_refusal(unsigned status, const std::string& detail) {
     case 415:
       return {Finding::wrong_address, detail, "correct `url` or `kind`: V1 and Preview are two addresses"};
     default:
-      if (status == 429 || status >= 500)
-        return {Finding::unavailable, detail, "nothing to do: it goes on trying"};
+      if (status == 429) return {Finding::unavailable, detail, "nothing to do: it goes on trying"};
+      if (status >= 500)
+        return {Finding::unavailable, detail,
+                "ask again later; what is sent meanwhile may be in doubt: see meterctl outbox --in-doubt"};
       return {Finding::unavailable, detail, "show this answer to Twilio's support"};
   }
 }
@@ -38,6 +40,7 @@ Diagnosis judge_probe(const SubscriptionId& installation, const Exchange& exchan
   if (const auto* lost = std::get_if<TransportError>(&exchange)) return diagnose_lost(*lost);
   const auto& response = std::get<HttpResponse>(exchange);
   if (response.status == kAccepted) {
+    if (!may_be_previews(response)) return diagnose_foreign(response);
     auto taken = judge_refusal(400, {});
     const auto root = ExactJson::parse(response.body);
     taken.is_vendor = root && root->member("billable_items") != nullptr;  // Preview's body is not documented
