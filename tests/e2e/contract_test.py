@@ -25,6 +25,7 @@ from contract_slow_disk import SlowDisk  # noqa: F401
 from contract_statement import UpstreamStatement  # noqa: F401
 from contract_twilio import TwilioCalls, TwilioPreviewCalls, TwilioPreviewUsage, TwilioUsage  # noqa: F401
 from contract_twilio_credit import TwilioAudit, TwilioCredit, TwilioCreditAtV1  # noqa: F401
+from contract_twilio_price import Repricing  # noqa: F401
 from contract_upstream import Upstream  # noqa: F401
 
 
