@@ -241,7 +241,7 @@ int run(int argc, char** argv) {
   app.name("meterctl");
   app.footer(
       "Exit codes: 0 fine, 1 the request failed, 2 usage, 3 meterd is not reachable;\n"
-      "of status, outbox, verify, doctor, reconcile, restore and fsck also 4: look at it.");
+      "also 4, look at it: of status, outbox, verify, doctor, reconcile, restore, fsck.");
   app.set_version_flag("--version", "meterctl " METERD_VERSION);
   app.get_formatter()->column_width(24);  // of 80
   app.require_subcommand(1);
