@@ -49,6 +49,34 @@ std::string state_of(const UpstreamStatus& upstream) {
   return upstream.state.retry_after() ? "throttled" : "paused";
 }
 
+json::object gap_part(const journal::Gap& gap) {
+  return {{"from", gap.from_ms() == 0 ? json::value(nullptr) : time_or_null(gap.from_ms())},
+          {"until", time_or_null(gap.until_ms())},
+          {"trusted", gap.trusted()},
+          {"reason", gap.reason()},
+          {"what", gap.what()},
+          {"lost", gap.lost()},
+          {"lost_max", gap.lost_max().empty() ? json::value(nullptr) : json::value(gap.lost_max())}};
+}
+
+json::array sources_part(const std::vector<source::Report>& sources) {
+  json::array out;
+  for (const auto& one : sources) {
+    json::array recent;
+    for (const auto& gap : one.gaps.recent()) recent.push_back(gap_part(gap));
+    out.push_back({{"name", one.name},
+                   {"kind", one.kind},
+                   {"event", one.event},
+                   {"trouble", one.trouble},
+                   {"do", one.advice},
+                   {"blind_spots", json::array(one.blind_spots.begin(), one.blind_spots.end())},
+                   {"gaps", one.gaps.gaps()},
+                   {"lost", one.gaps.lost()},
+                   {"recent_gaps", std::move(recent)}});
+  }
+  return out;
+}
+
 json::object counting(const Status& s) {
   json::object refused;
   for (std::size_t i = 0; i < s.ingest.refused.size(); ++i)
@@ -64,7 +92,7 @@ json::object counting(const Status& s) {
           {"loss_window_ms", (s.commit_interval + s.stuck_for).count()},
           {"uncommitted", s.uncommitted},
           {"inputs", json::array(s.inputs.begin(), s.inputs.end())},
-          {"sources", json::array(s.sources.begin(), s.sources.end())},
+          {"sources", sources_part(s.sources)},
           {"producers_connected", s.producers.open}};
 }
 
@@ -192,6 +220,9 @@ std::vector<Attention> find_attention(const Status& s) {
       out.push_back(
           {u.name, u.name + ": " + count(u.state.in_doubt(), "usages are in doubt"), "see meterctl outbox"});
   }
+  for (const auto& one : s.sources)
+    if (!one.trouble.empty())
+      out.push_back({"counting", "the source " + one.name + " counts nothing: " + one.trouble, one.advice});
   if (s.ingest.datagrams_dropped > 0)
     out.push_back({"counting",
                    count(s.ingest.datagrams_dropped, "UDP datagrams were lost before they were read"),

@@ -13,6 +13,7 @@
 #include "agent/ingest/stats.hpp"
 #include "agent/journal/committer.hpp"
 #include "agent/journal/read.hpp"
+#include "agent/source/source.hpp"
 #include "platform/clock.hpp"
 #include "platform/process.hpp"
 
@@ -61,7 +62,8 @@ struct Status {
   Milliseconds stuck_for{};  // how long the journal has been refusing counts
   bool reserve_kept = true;  // of disk space beyond what the journal uses
   Milliseconds commit_interval{};
-  std::vector<std::string> inputs, sources;
+  std::vector<std::string> inputs;
+  std::vector<source::Report> sources;
   ConnectionStats producers, http;                 // of the ingest socket; of the API
   std::map<unsigned, std::uint64_t> http_answers;  // by status code
   std::string journal_directory, epoch;

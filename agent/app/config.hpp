@@ -13,6 +13,7 @@
 #include "agent/base/quantity.hpp"
 #include "agent/base/result.hpp"
 #include "agent/base/usage_day.hpp"
+#include "agent/source/rules.hpp"
 
 namespace meterd::app {
 
@@ -82,13 +83,6 @@ struct SubscriptionConfig {
   std::vector<ItemPriceId> not_metered;  // a part of it that takes no usage; none is in item_prices
 };
 
-struct InterfaceSourceConfig {
-  std::string interface_name;
-  EventName event;
-  SubscriptionId subscription;     // empty only where every meter of the event has a fixed one
-  std::string direction = "both";  // rx | tx | both
-};
-
 // What a call of Twilio's Preview API becomes when it is delivered to a V1 upstream.
 struct PreviewAs {
   ItemPriceId item_price;
@@ -130,7 +124,7 @@ struct Config {
   std::vector<UpstreamConfig> upstreams;
   std::vector<MeterConfig> meters;
   std::vector<SubscriptionConfig> subscriptions;
-  std::vector<InterfaceSourceConfig> interfaces;
+  std::vector<source::Rule> sources;
 
   // What is accepted but deserves a look, one line each, in the form of the errors. Not part of describe().
   std::vector<std::string> warnings;

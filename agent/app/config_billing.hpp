@@ -12,7 +12,7 @@ void load_upstreams(std::vector<Section> tables, Config& config, std::vector<Pro
 // `item_prices` receives the place of each meter's item price (by position), for check_not_metered.
 void load_meters(std::vector<Section> tables, Config& config, std::vector<Problems::Place>& item_prices);
 void load_subscriptions(std::vector<Section> tables, Problems& problems, Config& config);
-void load_interfaces(std::vector<Section> tables, Config& config);
+void load_sources(std::vector<Section> tables, Config& config);
 
 // Refuses an upstream that would use up its vendor's lifetime limit of usages before its `life` is over, and
 // warns of one without `life` that would within a year.
@@ -28,6 +28,11 @@ void load_time_zone(Section& section, std::string& out);
 
 // An account sid, in an [[upstream]] and in [api].
 void load_twilio_account(Section& section, const char* key, std::string& out);
+
+inline constexpr const char* kNoInstallation =
+    "Twilio bills an installation: expected its sid, \"XE\" and 32 hexadecimal digits";
+bool bills_installations(const UpstreamConfig& upstream);
+const UpstreamConfig* find_upstream(const Config& config, const UpstreamName& name);  // null: none
 
 // " (did you mean ...)" out of the configured upstreams.
 std::string similar_upstream(const Config& config, const std::string& name);

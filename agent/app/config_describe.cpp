@@ -4,42 +4,13 @@
 
 #include "agent/app/config.hpp"
 #include "agent/app/config_billing.hpp"
-#include "agent/app/config_toml.hpp"
+#include "agent/app/config_sources.hpp"
 #include "agent/app/config_values.hpp"
+#include "agent/app/toml_writer.hpp"
 #include "agent/meter/dating.hpp"
 
 namespace meterd::app {
 namespace {
-
-// Writes `key = value` lines. Optional values that are not set are left out: TOML has no null.
-class TomlWriter {
- public:
-  void header(std::string_view line) {
-    if (!out_.empty()) out_ += "\n";
-    out_.append(line).append("\n");
-  }
-  void raw(std::string_view key, std::string_view value) {
-    out_.append(key).append(" = ").append(value).append("\n");
-  }
-  void comment(const std::string& line) { out_.append("# ").append(line).append("\n"); }
-  void text(std::string_view key, const std::string& value) { raw(key, toml_quote(value)); }
-  void text_if(std::string_view key, const std::string& value) {
-    if (!value.empty()) text(key, value);
-  }
-  void duration(std::string_view key, Milliseconds value) { text(key, duration_text(value)); }
-  void secret(std::string_view key, const Secret& value) {
-    if (!value.source().empty()) raw(key, value.source());
-  }
-  void list(std::string_view key, const std::vector<std::string>& values) {
-    std::string out = "[";
-    for (const auto& value : values) out += (out.size() > 1 ? ", " : "") + toml_quote(value);
-    raw(key, out + "]");
-  }
-  std::string take() { return std::move(out_); }
-
- private:
-  std::string out_;
-};
 
 void describe_device(const Config& config, TomlWriter& out) {
   out.header("[device]");
@@ -141,15 +112,6 @@ void describe_subscription(const SubscriptionConfig& subscription, TomlWriter& o
   out.list("active", subscription.active_text);
 }
 
-void describe_interface(const InterfaceSourceConfig& source, TomlWriter& out) {
-  out.header("[[source]]");
-  out.text("kind", "interface");
-  out.text("name", source.interface_name);
-  out.text("event", source.event.value());
-  out.text_if("subscription", source.subscription.value());
-  out.text("direction", source.direction);
-}
-
 }  // namespace
 
 std::string describe(const Config& config) {
@@ -159,7 +121,7 @@ std::string describe(const Config& config) {
   for (const auto& upstream : config.upstreams) describe_upstream(upstream, out);
   for (const auto& meter : config.meters) describe_meter(meter, out);
   for (const auto& subscription : config.subscriptions) describe_subscription(subscription, out);
-  for (const auto& source : config.interfaces) describe_interface(source, out);
+  for (const auto& source : config.sources) describe_source(source, out);
   return out.take();
 }
 

@@ -225,7 +225,7 @@ Config load_sections(const TomlNode& document, Problems& problems, const ConfigS
   load_api(section("api"), out);
   load_meters(tables("meter"), out, item_prices);
   load_subscriptions(tables("subscription"), problems, out);
-  load_interfaces(tables("source"), out);
+  load_sources(tables("source"), out);
   check_lives(problems, out, lives);
   check_not_metered(problems, out, item_prices);
   root.finish();

@@ -9,21 +9,7 @@
 namespace meterd::app {
 namespace {
 
-constexpr std::size_t kInterfaceNameMax = 15;  // IFNAMSIZ without its terminator
 constexpr std::size_t kTimeZoneNameMax = 100;
-
-constexpr const char* kNoInstallation =
-    "Twilio bills an installation: expected its sid, \"XE\" and 32 hexadecimal digits";
-
-bool bills_installations(const UpstreamConfig& upstream) {
-  return upstream.kind == UpstreamKind::twilio_v1 || upstream.kind == UpstreamKind::twilio_preview;
-}
-
-const UpstreamConfig* find_upstream(const Config& config, const UpstreamName& name) {
-  const auto at = std::find_if(config.upstreams.begin(), config.upstreams.end(),
-                               [&](const UpstreamConfig& upstream) { return upstream.name == name; });
-  return at == config.upstreams.end() ? nullptr : &*at;
-}
 
 void load_upstream_of(Section& table, const Config& config, UpstreamName& out) {
   if (config.upstreams.empty()) out = UpstreamName(kLedger);
@@ -98,42 +84,17 @@ void check_against_others(Section& table, const Config& config, const MeterConfi
   }
 }
 
-void check_source(Section& table, const Config& config, const InterfaceSourceConfig& source) {
-  const bool known_event = !source.event.empty();
-  std::size_t meters = 0;
-  bool subscription_fixed = true;
-  std::vector<std::string> events;
-  for (const auto& meter : config.meters) {
-    events.push_back(meter.event.value());
-    if (meter.event != source.event) continue;
-    ++meters;
-    subscription_fixed = subscription_fixed && meter.subscription.has_value();
-  }
-  if (known_event && meters == 0)
-    table.error("event", "no [[meter]] counts \"" + source.event.value() + "\"" +
-                             did_you_mean(source.event.value(), events) +
-                             "; its bytes would never be billed");
-  const bool to_installation =
-      std::any_of(config.meters.begin(), config.meters.end(), [&](const auto& meter) {
-        const auto* upstream = find_upstream(config, meter.upstream);
-        return meter.event == source.event && !meter.subscription && upstream != nullptr &&
-               bills_installations(*upstream);
-      });
-  if (to_installation && table.has("subscription") &&
-      !meter::is_installation_sid(source.subscription.value()))
-    table.error("subscription", kNoInstallation);
-  if (meters > 0 && !subscription_fixed && !table.has("subscription"))
-    table.expected("subscription", "whom to bill, here or in every [[meter]] of the event");
-  for (const auto& other : config.interfaces) {
-    const bool overlaps =
-        other.direction == source.direction || other.direction == "both" || source.direction == "both";
-    if (overlaps && other.interface_name == source.interface_name && other.event == source.event)
-      table.error("name", "another [[source]] counts the same bytes of \"" + source.interface_name +
-                              "\" as \"" + source.event.value() + "\" already");
-  }
+}  // namespace
+
+bool bills_installations(const UpstreamConfig& upstream) {
+  return upstream.kind == UpstreamKind::twilio_v1 || upstream.kind == UpstreamKind::twilio_preview;
 }
 
-}  // namespace
+const UpstreamConfig* find_upstream(const Config& config, const UpstreamName& name) {
+  const auto at = std::find_if(config.upstreams.begin(), config.upstreams.end(),
+                               [&](const UpstreamConfig& upstream) { return upstream.name == name; });
+  return at == config.upstreams.end() ? nullptr : &*at;
+}
 
 void load_time_zone(Section& section, std::string& out) {
   std::string zone = out;
@@ -161,28 +122,6 @@ void load_meters(std::vector<Section> tables, Config& config, std::vector<Proble
     if (!meter.event.empty() && !meter.item_price.empty()) check_against_others(table, config, meter);
     item_prices.push_back(table.place("item_price"));
     config.meters.push_back(std::move(meter));
-  }
-}
-
-void load_interfaces(std::vector<Section> tables, Config& config) {
-  for (auto& table : tables) {
-    const auto* kind = table.text("kind", R"("interface")");
-    if (kind != nullptr && *kind != "interface")
-      table.error("kind", "kind " + toml_quote(*kind) +
-                              R"( is not available in this version of meterd; use "interface")");
-    InterfaceSourceConfig source;
-    table.require("name", "the network interface's name");
-    table.name("name", kInterfaceNameMax, source.interface_name);
-    const auto& name = source.interface_name;
-    if (name.find_first_of("/: ") != std::string::npos || name == "." || name == "..")
-      table.expected("name", R"(a network interface's name such as "wwan0")");
-    table.require("event", "the name of the event to report the bytes as");
-    table.name("event", limits::kEventNameMax, source.event);
-    table.subscription("subscription", source.subscription);
-    table.choice("direction", {"rx", "tx", "both"}, source.direction);
-    table.finish();
-    check_source(table, config, source);
-    config.interfaces.push_back(std::move(source));
   }
 }
 

@@ -1,8 +1,20 @@
 #include "agent/app/config_reload.hpp"
 
+#include <algorithm>
+#include <iterator>
 #include <tuple>
 
 namespace meterd::app {
+
+namespace {
+
+std::vector<source::Rule> listening_sources(const Config& config) {
+  std::vector<source::Rule> out;
+  std::copy_if(config.sources.begin(), config.sources.end(), std::back_inserter(out), source::listens);
+  return out;
+}
+
+}  // namespace
 
 Status may_reload(const Config& running, const Config& next) {
   std::string fixed;
@@ -19,6 +31,7 @@ Status may_reload(const Config& running, const Config& next) {
   compare("ingest.statsd", running.statsd, next.statsd);
   compare("access.groups", running.access_groups, next.access_groups);
   compare("api.listen", running.api_listen, next.api_listen);
+  compare("[[source]] that listens", listening_sources(running), listening_sources(next));
   if (fixed.empty()) return {};
   return Error{Code::rejected, "changed, but taken up by a restart only: " + fixed};
 }

@@ -50,9 +50,10 @@ Status Core::wire() {
   batcher_ = std::make_unique<ingest::Batcher>(
       ingest::Batcher::Dependencies{journal_, committer_, around_.clock, around_.log, config_.device_id},
       std::move(wiring->settings));
-  auto stored = stored_cursors(config_.interfaces);
-  if (!stored) return stored.error();
-  put_sources(*stored);
+  auto kept = journal::read_sources(journal_);
+  if (!kept) return kept.error();
+  sources_ = std::make_unique<Sources>(around_, *batcher_);
+  sources_->put(config_.sources, std::move(*kept));
   auto space = journal_.space();
   if (!space) return space.error();
   space_ = *space;
@@ -79,36 +80,6 @@ Status Core::wire() {
     if (space_is_quiet_ || batcher_->opened_places() >= look_again_at_) space_alarm_->notify();
   });
   return {};
-}
-
-Result<Core::Cursors> Core::stored_cursors(const std::vector<InterfaceSourceConfig>& sources) const {
-  Cursors out;
-  for (const auto& source : sources) {
-    const auto name = rule_of(source).cursor_name();
-    auto stored = journal::read_counter(journal_, name);
-    if (!stored) return stored.error();
-    if (stored->has_value()) out[name] = **stored;
-  }
-  return out;
-}
-
-// As config_ says. A source that was there before goes on where it is, whatever it counts for from now on.
-void Core::put_sources(const Cursors& stored) {
-  // What was counted last may not be in the journal yet, also of a source that went and comes back.
-  for (const auto& before : interfaces_)
-    if (before->cursor()) last_cursors_[before->rule().cursor_name()] = *before->cursor();
-  std::vector<std::shared_ptr<ingest::InterfaceSource>> sources;
-  for (const auto& source : config_.interfaces) {
-    auto rule = rule_of(source);
-    std::optional<journal::CounterCursor> cursor;
-    if (const auto found = stored.find(rule.cursor_name()); found != stored.end()) cursor = found->second;
-    if (const auto left = last_cursors_.find(rule.cursor_name()); left != last_cursors_.end())
-      cursor = left->second;
-    sources.push_back(std::make_shared<ingest::InterfaceSource>(std::move(rule), around_.links, around_.log,
-                                                                around_.clock.boot_id(), std::move(cursor)));
-  }
-  interfaces_ = std::move(sources);
-  batcher_->set_sources({interfaces_.begin(), interfaces_.end()});
 }
 
 // The ledger of a copied journal is the copy's own.
@@ -153,6 +124,7 @@ void Core::start() {
   remember_listed();
   if (around_.process != nullptr) written_before_ = around_.process->use().written_bytes.value_or(0);
   tasks_.spawn(batcher_->run());
+  sources_->start();
   tasks_.spawn(collection_->run());
   tasks_.spawn(sealer_->run());
   deliveries_.start(upstreams_of(config_), context_);
@@ -163,11 +135,11 @@ asio::awaitable<Status> Core::reload(Config next) {
   if (auto may = may_reload(config_, next); !may) co_return may;
   auto wiring = make_wiring(next, journal_, around_.clock);
   if (!wiring) co_return wiring.error();
-  const auto read = [this, sources = next.interfaces] { return stored_cursors(sources); };
-  auto stored = co_await platform::run_on(around_.reader, read);
-  if (!stored) co_return stored.error();
+  const auto read = [this] { return journal::read_sources(journal_); };
+  auto kept = co_await platform::run_on(around_.reader, read);
+  if (!kept) co_return kept.error();
   auto before = upstreams_of(config_);
-  const Status swapped = co_await swap(std::move(next), std::move(*wiring), std::move(*stored));
+  const Status swapped = co_await swap(std::move(next), std::move(*wiring), std::move(*kept));
   if (!swapped) co_return swapped;
   // Another key or address: what the old one's failures put off is tried at once.
   for (const auto& name : co_await deliveries_.replace(upstreams_of(config_), context_)) {
@@ -201,13 +173,13 @@ asio::awaitable<void> Core::warn_of_gone(std::vector<UpstreamConfig> before) {
 }
 
 // All at one moment, between two windows of the batcher.
-asio::awaitable<Status> Core::swap(Config next, Wiring wiring, Cursors stored) {
-  auto initiate = [this](auto handler, Config config, Wiring wired, Cursors cursors) {
+asio::awaitable<Status> Core::swap(Config next, Wiring wiring, journal::KeptOfSources kept) {
+  auto initiate = [this](auto handler, Config config, Wiring wired, journal::KeptOfSources cursors) {
     struct Shared {
       decltype(handler) done;
       Config config;
       Wiring wired;
-      Cursors cursors;
+      journal::KeptOfSources kept;
     };
     auto shared = std::make_shared<Shared>(
         Shared{std::move(handler), std::move(config), std::move(wired), std::move(cursors)});
@@ -216,7 +188,7 @@ asio::awaitable<Status> Core::swap(Config next, Wiring wiring, Cursors stored) {
         config_ = std::move(shared->config);
         context_ = shared->wired.context;
         batcher_->adopt(std::move(shared->wired.settings));
-        put_sources(shared->cursors);
+        sources_->put(config_.sources, std::move(shared->kept));
         sealer_->adopt(sealing_of(config_, context_));
         collection_->adopt(std::move(shared->wired.rules));
         remember_listed();
@@ -225,11 +197,12 @@ asio::awaitable<Status> Core::swap(Config next, Wiring wiring, Cursors stored) {
     });
   };
   co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(Status)>(
-      initiate, asio::use_awaitable, std::move(next), std::move(wiring), std::move(stored));
+      initiate, asio::use_awaitable, std::move(next), std::move(wiring), std::move(kept));
 }
 
 asio::awaitable<bool> Core::stop(Milliseconds at_most) {
   stopping_ = true;
+  sources_->stop();
   batcher_->stop();
   collection_->stop();
   sealer_->stop();

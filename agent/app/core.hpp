@@ -14,11 +14,11 @@
 #include "agent/app/config.hpp"
 #include "agent/app/deliveries.hpp"
 #include "agent/app/inquiries.hpp"
+#include "agent/app/sources.hpp"
 #include "agent/app/surroundings.hpp"
 #include "agent/app/wiring.hpp"
 #include "agent/flush/sealer.hpp"
 #include "agent/ingest/batcher.hpp"
-#include "agent/ingest/interface_source.hpp"
 #include "agent/journal/committer.hpp"
 #include "agent/journal/journal.hpp"
 #include "agent/usages/collection.hpp"
@@ -60,12 +60,8 @@ class Core {
 
  private:
   Core(const Config& config, journal::Journal& journal, const Surroundings& surroundings);
-  using Cursors = std::map<std::string, journal::CounterCursor>;  // by counter source
-
   Status wire();
-  Result<Cursors> stored_cursors(const std::vector<InterfaceSourceConfig>& sources) const;
-  void put_sources(const Cursors& stored);
-  boost::asio::awaitable<Status> swap(Config next, Wiring wiring, Cursors stored);
+  boost::asio::awaitable<Status> swap(Config next, Wiring wiring, journal::KeptOfSources kept);
   boost::asio::awaitable<void> warn_of_gone(std::vector<UpstreamConfig> before);
   // Keeps the reserve on the disk and ingest below the watermark.
   boost::asio::awaitable<void> watch_space();
@@ -84,12 +80,11 @@ class Core {
   journal::Committer committer_;
   std::shared_ptr<const flush::SealContext> context_;
   std::unique_ptr<ingest::Batcher> batcher_;
+  std::unique_ptr<Sources> sources_;
   std::unique_ptr<flush::Sealer> sealer_;
   std::unique_ptr<usages::Collection> collection_;
   Deliveries deliveries_;
   Inquiries inquiries_;
-  std::vector<std::shared_ptr<ingest::InterfaceSource>> interfaces_;
-  Cursors last_cursors_;  // of all sources since the start, as of the last reload
   std::unique_ptr<platform::Alarm> space_alarm_;
   platform::TaskGroup tasks_;
   BootTime started_;

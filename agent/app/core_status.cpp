@@ -47,8 +47,7 @@ asio::awaitable<Result<api::Status>> Core::status() {
   s.remembered_ids = batcher_->remembered_ids();
   s.uncommitted = batcher_->holds_uncommitted();
   s.commit_interval = config_.commit_interval;
-  for (const auto& source : config_.interfaces)
-    s.sources.push_back("interface " + source.interface_name + " -> " + source.event.value());
+  s.sources = sources_->reports();
   s.journal_directory = journal_.directory();
   s.epoch = journal_.epoch();
   s.space = *space;

@@ -84,11 +84,6 @@ std::vector<UpstreamConfig> upstreams_of(const Config& config) {
   return out;
 }
 
-ingest::InterfaceSourceRule rule_of(const InterfaceSourceConfig& source) {
-  return {source.interface_name, source.event, source.subscription, source.direction != "tx",
-          source.direction != "rx"};
-}
-
 flush::Sealer::Settings sealing_of(const Config& config,
                                    const std::shared_ptr<const flush::SealContext>& context) {
   flush::Sealer::Settings settings{context, config.retain_delivered, !config.upstreams.empty(), {}};

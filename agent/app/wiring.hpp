@@ -7,7 +7,6 @@
 #include "agent/app/config.hpp"
 #include "agent/flush/sealer.hpp"
 #include "agent/ingest/batcher.hpp"
-#include "agent/ingest/interface_source.hpp"
 #include "agent/journal/journal.hpp"
 #include "agent/usages/rules.hpp"
 #include "platform/clock.hpp"
@@ -26,7 +25,6 @@ Result<Wiring> make_wiring(const Config& config, const journal::Journal& journal
 
 // Those that are configured, and the ledger where something stays on the device.
 std::vector<UpstreamConfig> upstreams_of(const Config& config);
-ingest::InterfaceSourceRule rule_of(const InterfaceSourceConfig& source);
 flush::Sealer::Settings sealing_of(const Config& config,
                                    const std::shared_ptr<const flush::SealContext>& context);
 

@@ -114,6 +114,21 @@ std::string buckets_line(const json::object& buckets) {
   return text_in(buckets, "open") + " open" + (next.empty() ? "" : ", next seal " + next);
 }
 
+// "interface:wwan0:data.bytes (2 gaps)"; what a source that counts nothing needs is said below, as attention.
+std::string sources_text(const json::object& counting) {
+  std::string out;
+  const auto* sources = counting.if_contains("sources");
+  if (sources == nullptr || !sources->is_array()) return out;
+  for (const auto& one : sources->get_array()) {
+    if (!one.is_object()) continue;
+    const auto& source = one.get_object();
+    out += (out.empty() ? "" : ", ") + text_in(source, "name");
+    if (const auto gaps = number_in(source, "gaps"); gaps > 0)
+      out += " (" + std::to_string(gaps) + (gaps == 1 ? " gap)" : " gaps)");
+  }
+  return out;
+}
+
 Lines fixed_lines(const json::object& status) {
   const auto& counting = object_in(status, "counting");
   const auto& journal = object_in(status, "journal");
@@ -126,8 +141,8 @@ Lines fixed_lines(const json::object& status) {
   const auto inputs = list_in(counting, "inputs");
   for (auto& line : labelled_list("inputs", inputs.empty() ? "none" : inputs))
     lines.push_back(std::move(line));
-  if (const auto sources = list_in(counting, "sources"); !sources.empty())
-    lines.push_back(labelled("sources", sources));
+  if (const auto sources = sources_text(counting); !sources.empty())
+    for (auto& line : labelled_list("sources", sources)) lines.push_back(std::move(line));
   const auto window = milliseconds_text(number_in(counting, "loss_window_ms"));
   lines.push_back(
       labelled("loss", "a power cut loses at most " + window + " of received, no committed events"));

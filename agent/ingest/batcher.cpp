@@ -184,6 +184,12 @@ void Batcher::note_counter(const std::string& source, const journal::CounterCurs
   window_.counters[source] = cursor;
 }
 
+void Batcher::forget_counter(const std::string& source) { window_.counters[source] = std::nullopt; }
+
+void Batcher::note_gaps(const std::string& source, const journal::SourceGaps& gaps) {
+  window_.gaps[source] = gaps;
+}
+
 void Batcher::commit_soon(Done done) {
   if (ended_) {
     done(Error{Code::cancelled, "meterd is stopping; report it again to the next one"}, {});

@@ -44,10 +44,10 @@ inline constexpr std::size_t kSlicesPerCommit = 1'000;
 
 class Batcher;
 
-// A counter that is read, not told: asked before each window is closed.
-class CounterSource {
+// Counts by itself instead of being told: asked before each window is closed.
+class Harvested {
  public:
-  virtual ~CounterSource() = default;
+  virtual ~Harvested() = default;
   virtual void harvest(Batcher& batcher, const platform::WallReading& now) = 0;
 };
 
@@ -81,6 +81,8 @@ class Batcher {
   // Stored with this window's tallies.
   void note_producer(const std::string& producer, const journal::ProducerCursor& cursor);
   void note_counter(const std::string& source, const journal::CounterCursor& cursor);
+  void forget_counter(const std::string& source);
+  void note_gaps(const std::string& source, const journal::SourceGaps& gaps);
 
   // `done` gets the outcome of the window that is open now: after its commit, or with the error when it could
   // not be committed (it is kept and tried again; the answer is then "not yet, report it again with the same
@@ -88,7 +90,7 @@ class Batcher {
   using Done = std::function<void(const Status&, const WindowOutcome&)>;
   void commit_soon(Done done);
 
-  void set_sources(std::vector<std::shared_ptr<CounterSource>> sources) { sources_ = std::move(sources); }
+  void set_sources(std::vector<std::shared_ptr<Harvested>> sources) { sources_ = std::move(sources); }
 
   // Calls `turn` once, as soon as no event is counted that is not on its way to the journal: what came before
   // was counted by the present settings, what comes after by those that `turn` adopts. With an error, and
@@ -162,7 +164,7 @@ class Batcher {
   Dependencies deps_;
   Settings settings_;
   std::unique_ptr<platform::Alarm> alarm_;
-  std::vector<std::shared_ptr<CounterSource>> sources_;
+  std::vector<std::shared_ptr<Harvested>> sources_;
 
   RouteTable routes_;
   Window window_;

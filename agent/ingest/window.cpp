@@ -104,7 +104,9 @@ Status apply(const Window& window, const WindowContext& context, journal::WriteT
   }
   if (auto s = write_sums(by_place(window, tallies), context, txn, outcome); !s) return s;
   for (const auto& [source, cursor] : window.counters)
-    if (auto s = txn.put_counter(source, cursor); !s) return s;
+    if (auto s = cursor ? txn.put_counter(source, *cursor) : txn.forget_counter(source); !s) return s;
+  for (const auto& [source, gaps] : window.gaps)
+    if (auto s = txn.put_source_gaps(source, gaps); !s) return s;
   for (const auto& [producer, cursor] : window.producers)
     if (auto s = txn.put_producer(producer, cursor); !s) return s;
   if (context.note_trusted_time)

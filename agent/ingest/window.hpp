@@ -44,9 +44,11 @@ struct Window {
   std::vector<IdentifiedEvent> identified;
   std::vector<meter::EventHash> ids;  // of `identified`, in the same order
   std::map<std::string, journal::ProducerCursor> producers;
-  std::map<std::string, journal::CounterCursor> counters;  // source -> cursor
+  std::map<std::string, std::optional<journal::CounterCursor>>
+      counters;                                     // source -> cursor; nullopt: it goes
+  std::map<std::string, journal::SourceGaps> gaps;  // by source
   std::optional<WallTime> dated_at;  // by the clock that was trusted then, when its last dated sum was opened
-  bool empty() const { return sums.empty() && producers.empty() && counters.empty(); }
+  bool empty() const { return sums.empty() && producers.empty() && counters.empty() && gaps.empty(); }
 };
 
 // What apply() needs beside the window; fixed when the window is closed.

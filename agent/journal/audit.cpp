@@ -58,6 +58,8 @@ std::string describe_source(std::string_view key) {
   switch (static_cast<Kind>(key.front())) {
     case Kind::counter:
       return "cursor of the counter " + name;
+    case Kind::source_gaps:
+      return "gaps of the source " + name;
     case Kind::producer:
       return "cursor of the producer " + name;
     case Kind::upstream:
@@ -132,6 +134,7 @@ std::string describe_whole(std::string_view key) {
     case Kind::seal_due:
       return describe_bucket_key(key);
     case Kind::counter:
+    case Kind::source_gaps:
     case Kind::producer:
     case Kind::upstream:
       return describe_source(key);

@@ -116,6 +116,14 @@ Result<std::vector<KnownUsage>> read_known(const Journal& journal, const std::ve
 Result<ProducerCursor> read_producer(const Journal& journal, std::string_view producer);
 Result<std::optional<CounterCursor>> read_counter(const Journal& journal, std::string_view source);
 
+// What is kept of all sources, by name. What cannot be read is left out: the start has set it aside, and said
+// so.
+struct KeptOfSources {
+  std::map<std::string, CounterCursor> cursors;
+  std::map<std::string, SourceGaps> gaps;
+};
+Result<KeptOfSources> read_sources(const Journal& journal);
+
 // When the next seal is due (wall clock, seconds); nullopt: no open bucket.
 Result<std::optional<std::int64_t>> read_next_seal(const Journal& journal);
 

@@ -39,6 +39,7 @@ enum class Kind : char {
   by_subscription = 'V',
   carry = 'W',
   set_aside = 'X',
+  source_gaps = 'Y',
 };
 
 // Where in the outbox a usage stands.
@@ -97,6 +98,8 @@ std::string listed_key(const SubscriptionId& subscription, const ItemPriceId& it
 std::string upstream_key(const UpstreamName& upstream);
 std::string carry_key(const meter::SeriesKey& series);
 std::string counter_key(std::string_view source);
+std::string source_gaps_key(std::string_view source);
+Result<std::string> parse_source_key(std::string_view key);  // of either: the source
 std::string producer_key(std::string_view producer);
 std::string id_block_key(std::uint32_t number);
 std::string audit_key(std::uint64_t number);

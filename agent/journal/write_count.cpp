@@ -114,6 +114,12 @@ Status WriteTransaction::put_counter(std::string_view source, const CounterCurso
   return store(txn_, counter_key(source), cursor);
 }
 
+Status WriteTransaction::forget_counter(std::string_view source) { return txn_.erase(counter_key(source)); }
+
+Status WriteTransaction::put_source_gaps(std::string_view source, const SourceGaps& gaps) {
+  return store(txn_, source_gaps_key(source), gaps);
+}
+
 Status WriteTransaction::put_producer(std::string_view producer, const ProducerCursor& cursor) {
   return store(txn_, producer_key(producer), cursor);
 }

@@ -29,6 +29,8 @@ namespace meterd::journal {
 using UsageRecord = v0::Usage;
 using RequestRecord = v0::Request;
 using CounterCursor = v0::CounterCursor;
+using Gap = v0::Gap;
+using SourceGaps = v0::SourceGaps;
 using ProducerCursor = v0::ProducerCursor;
 using UpstreamState = v0::UpstreamState;
 using AuditRecord = v0::Audit;
@@ -89,6 +91,8 @@ class WriteTransaction {
   Status add_to_slice(const SliceFields& slice, const meter::Tally& tally, const std::string& zone);
 
   Status put_counter(std::string_view source, const CounterCursor& cursor);
+  Status forget_counter(std::string_view source);  // none: nothing to do
+  Status put_source_gaps(std::string_view source, const SourceGaps& gaps);
   Status put_producer(std::string_view producer, const ProducerCursor& cursor);
   // Partitions are days of arrival: ids are looked up in `oldest` and later ones and kept in `today`. One
   // that comes under an untrusted clock has no day yet: a partition of its own, which is always looked into.

@@ -23,7 +23,21 @@ void count_much(Status& s) {
   s.http_answers = {{200, 621}, {413, 622}};
   s.uncommitted = true;
   s.inputs = {"unix:/run/meterd/statsd.sock", "udp:127.0.0.1:8125"};
-  s.sources = {"interface wwan0 -> data.bytes"};
+  source::Report report{"interface:wwan0:data.bytes",
+                        "interface",
+                        "data.bytes",
+                        "it is down",
+                        "bring it up",
+                        {"flow offload"},
+                        {}};
+  report.gaps.set_gaps(112);
+  report.gaps.set_lost(113);
+  auto* gap = report.gaps.add_recent();
+  gap->set_from_ms(1'800'000'000'000);
+  gap->set_until_ms(1'800'000'001'000);
+  gap->set_reason("it began anew");
+  gap->set_lost(114);
+  s.sources = {std::move(report)};
   s.overview = {.open_buckets = 108,
                 .open_by_upstream = {},
                 .open_by_item_price = {},

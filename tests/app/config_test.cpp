@@ -118,9 +118,10 @@ TEST_F(ConfigLoad, AcceptsTheContractsExample) {
   EXPECT_EQ(config->meters[1].time_zone, "UTC");
   ASSERT_EQ(config->subscriptions.size(), 1U);
   EXPECT_EQ(config->subscriptions[0].item_prices.size(), 2U);
-  ASSERT_EQ(config->interfaces.size(), 1U);
-  EXPECT_EQ(config->interfaces[0].interface_name, "wwan0");
-  EXPECT_EQ(config->interfaces[0].direction, "both");
+  ASSERT_EQ(config->sources.size(), 1U);
+  const auto& interface = std::get<source::InterfaceRule>(config->sources[0]);
+  EXPECT_EQ(interface.interface_name, "wwan0");
+  EXPECT_EQ(interface.direction, "both");
 }
 
 TEST_F(ConfigLoad, TakesATwilioUpstreamWithItsPrice) {

@@ -45,7 +45,8 @@ TEST_F(CopyTest, ReconcilingIsAudited) {
 
 TEST_F(CopyTest, InterfaceBytesOfTheOriginalsTimeAreNotCountedAgain) {
   device.crash();
-  device.config.interfaces.push_back({"wwan0", EventName("data.bytes"), SubscriptionId("sub_1"), "both"});
+  device.config.sources.push_back(
+      source::InterfaceRule{"wwan0", EventName("data.bytes"), SubscriptionId("sub_1"), "both"});
   device.links.links["wwan0"] = {1, 100, 0};
   device.start();
   device.advance(Seconds(20));

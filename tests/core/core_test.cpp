@@ -258,7 +258,8 @@ TEST_F(CoreTest, WhatIsCountedUnderAnUntrustedClockIsDatedByTheTrustedOne) {
 
 TEST_F(CoreTest, InterfaceBytesCountOnceThroughACrash) {
   device.crash();
-  device.config.interfaces.push_back({"wwan0", EventName("data.bytes"), SubscriptionId("sub_1"), "both"});
+  device.config.sources.push_back(
+      source::InterfaceRule{"wwan0", EventName("data.bytes"), SubscriptionId("sub_1"), "both"});
   device.links.links["wwan0"] = {3, 1'000, 500};
   device.start();
   device.advance(Seconds(11));  // the first sight is the starting point

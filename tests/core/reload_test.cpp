@@ -197,24 +197,26 @@ TEST_F(ReloadTest, AFlushSealsForOthersWhatItCannotSealForAnUpstreamThatIsGone) 
 
 TEST_F(ReloadTest, GivesABytesSourceAnotherSubscriptionWithoutCountingAByteTwice) {
   auto next = device.config;
-  app::InterfaceSourceConfig source{"wwan0", EventName("data.bytes"), SubscriptionId("sub_1"), "both"};
-  next.interfaces = {source};
+  source::InterfaceRule source{"wwan0", EventName("data.bytes"), SubscriptionId("sub_1"), "both"};
+  next.sources = {source};
   device.links.links["wwan0"] = {7, 1'000, 0};
   ASSERT_TRUE(device.reload(next));
   device.advance(Seconds(11));
   device.links.links["wwan0"].rx_bytes += 50;  // not harvested yet
-  next.interfaces[0].subscription = SubscriptionId("sub_2");
+  source.subscription = SubscriptionId("sub_2");
+  next.sources = {source};
   ASSERT_TRUE(device.reload(next));
   device.links.links["wwan0"].rx_bytes += 8;
   device.advance(Seconds(11));
   EXPECT_EQ(accepted("sub_1", "data-usd"), "50");
   EXPECT_EQ(accepted("sub_2", "data-usd"), "8");
-  EXPECT_EQ(device.status().sources, std::vector<std::string>{"interface wwan0 -> data.bytes"});
+  ASSERT_EQ(device.status().sources.size(), 1U);
+  EXPECT_EQ(device.status().sources[0].name, "interface:wwan0:data.bytes");
 }
 
 TEST_F(ReloadTest, CountsBytesOnceOfASourceThatGoesAndComesBack) {
   auto with = device.config;
-  with.interfaces = {{"wwan0", EventName("data.bytes"), SubscriptionId("sub_1"), "both"}};
+  with.sources = {source::InterfaceRule{"wwan0", EventName("data.bytes"), SubscriptionId("sub_1"), "both"}};
   const auto without = device.config;
   device.links.links["wwan0"] = {7, 1'000, 0};
   ASSERT_TRUE(device.reload(with));

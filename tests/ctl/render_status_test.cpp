@@ -23,7 +23,7 @@ json::value quiet_status() {
     "clock":{"time":"2026-11-22T01:02:03Z","trusted":true,"undated_slices":0},
     "counting":{"events":123,"duplicates":0,"sequence_gaps":0,"datagrams":10,"refused":{},"loss_window_ms":10000,
       "uncommitted":false,"inputs":["unix:/run/meterd/statsd.sock","udp:127.0.0.1:8125","/run/meterd/ingest.sock"],
-      "sources":["interface wwan0 -> data.bytes"],"producers_connected":1},
+      "sources":[{"name":"interface:wwan0:data.bytes","trouble":"","gaps":2}],"producers_connected":1},
     "journal":{"directory":"/var/lib/meterd","epoch":"00ff","used_bytes":1048576,"map_bytes":67108864,
       "watermark_bytes":58720256,"above_watermark":false,"commits":5,"failed_commits":0,"disk_full":false,
       "flash_bytes_per_day_max":176947200,"set_aside":0,"conservation_error":0},
@@ -124,7 +124,8 @@ TEST(RenderStatus, FitsOneScreenWhateverTheDaemonHasToSay) {
                                          {"bad_quantity", 1}};
       counting["events"] = UINT64_MAX;
       counting["inputs"] = json::array(20, "unix:/run/meterd/a-long-directory/statsd.sock");
-      counting["sources"] = json::array(20, "interface wwan0 -> data.bytes");
+      counting["sources"] =
+          json::array(20, json::object{{"name", "interface:wwan0:data.bytes"}, {"trouble", ""}, {"gaps", 0}});
       status.at("journal").at("directory") = "/" + kLongId;
       auto upstream = status.at("upstreams").at(0);
       upstream.at("name") = kLongId;

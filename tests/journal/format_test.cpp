@@ -100,19 +100,31 @@ TEST(FormatDocument, ListsEveryKindOnce) {
   const std::string whole = document();
   const std::string text = whole.substr(0, whole.find("The messages are in"));
   std::size_t rows = 0;
-  for (const auto& row :
-       std::vector<Row>{{"stamp", Kind::stamp},       {"balance", Kind::balance},
-                        {"counter", Kind::counter},   {"seal_due", Kind::seal_due},
-                        {"id_block", Kind::id_block}, {"key_expiry", Kind::key_expiry},
-                        {"general", Kind::general},   {"history", Kind::history},
-                        {"usage_id", Kind::usage_id}, {"idempotency_key", Kind::idempotency_key},
-                        {"invoice", Kind::invoice},   {"invoiced", Kind::invoiced},
-                        {"audit", Kind::audit},       {"slice", Kind::slice},
-                        {"outbox", Kind::outbox},     {"producer", Kind::producer},
-                        {"listed", Kind::listed},     {"subscription", Kind::subscription},
-                        {"upstream", Kind::upstream}, {"taken_date", Kind::taken_date},
-                        {"usage", Kind::usage},       {"by_subscription", Kind::by_subscription},
-                        {"carry", Kind::carry},       {"set_aside", Kind::set_aside}}) {
+  for (const auto& row : std::vector<Row>{{"stamp", Kind::stamp},
+                                          {"balance", Kind::balance},
+                                          {"counter", Kind::counter},
+                                          {"seal_due", Kind::seal_due},
+                                          {"id_block", Kind::id_block},
+                                          {"key_expiry", Kind::key_expiry},
+                                          {"general", Kind::general},
+                                          {"history", Kind::history},
+                                          {"usage_id", Kind::usage_id},
+                                          {"idempotency_key", Kind::idempotency_key},
+                                          {"invoice", Kind::invoice},
+                                          {"invoiced", Kind::invoiced},
+                                          {"audit", Kind::audit},
+                                          {"slice", Kind::slice},
+                                          {"outbox", Kind::outbox},
+                                          {"producer", Kind::producer},
+                                          {"listed", Kind::listed},
+                                          {"subscription", Kind::subscription},
+                                          {"upstream", Kind::upstream},
+                                          {"taken_date", Kind::taken_date},
+                                          {"usage", Kind::usage},
+                                          {"by_subscription", Kind::by_subscription},
+                                          {"carry", Kind::carry},
+                                          {"set_aside", Kind::set_aside},
+                                          {"source_gaps", Kind::source_gaps}}) {
     std::string cell = std::string("| ") + row.name;
     cell.resize(18, ' ');
     EXPECT_THAT(text, HasSubstr(cell + "| `'" + static_cast<char>(row.kind) + "'"));

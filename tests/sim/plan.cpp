@@ -90,8 +90,8 @@ void plan_config(Plan& plan, const std::string& zone, Draws draws) {
   }
   plan.traffic = plan.series.size();
   plan.series.push_back({"sub_1", "data-usd", zone_of(zone)});
-  config.interfaces.push_back(
-      {Traffic::kInterface, EventName("data.bytes"), SubscriptionId("sub_1"), "both"});
+  config.sources.push_back(
+      source::InterfaceRule{Traffic::kInterface, EventName("data.bytes"), SubscriptionId("sub_1"), "both"});
 }
 
 void plan_reporters(Plan& plan, Draws draws) {

@@ -35,8 +35,10 @@ void rename(Plan& plan) {
     series.item_price = sid_of("BI", series.item_price);
   }
   for (auto& kind : plan.kinds) kind.subscription = sid_of("XE", kind.subscription);
-  for (auto& source : plan.config.interfaces)
-    source.subscription = SubscriptionId(sid_of("XE", source.subscription.value()));
+  for (auto& source : plan.config.sources)
+    std::visit(
+        [](auto& rule) { rule.subscription = SubscriptionId(sid_of("XE", rule.subscription.value())); },
+        source);
 }
 
 void set_upstream(Plan& plan, Vendor vendor, Draws draws) {

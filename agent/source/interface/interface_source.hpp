@@ -9,20 +9,12 @@
 #include <memory>
 #include <string>
 
-#include "agent/ingest/batcher.hpp"
+#include "agent/source/gaps.hpp"
+#include "agent/source/interface/rule.hpp"
+#include "agent/source/source.hpp"
 #include "platform/links.hpp"
 
-namespace meterd::ingest {
-
-struct InterfaceSourceRule {
-  std::string interface_name;
-  EventName event;
-  SubscriptionId subscription;
-  bool rx = true;
-  bool tx = true;
-  // What the journal keeps its cursor under.
-  std::string cursor_name() const { return "interface:" + interface_name + ":" + event.value(); }
-};
+namespace meterd::source {
 
 // Pure: what the step from cursor to sample counts.
 struct CounterStep {
@@ -33,22 +25,26 @@ struct CounterStep {
 CounterStep counter_step(const std::optional<journal::CounterCursor>& cursor,
                          const platform::LinkSample& sample, const std::string& boot_id);
 
-class InterfaceSource final : public CounterSource {
+class InterfaceSource final : public Source {
  public:
-  InterfaceSource(InterfaceSourceRule rule, platform::Links& links, Log& log, std::string boot_id,
-                  std::optional<journal::CounterCursor> stored);
-  void harvest(Batcher& batcher, const platform::WallReading& now) override;
-  const InterfaceSourceRule& rule() const { return rule_; }
-  // What was counted last, which may not be committed yet.
-  const std::optional<journal::CounterCursor>& cursor() const { return cursor_; }
+  InterfaceSource(InterfaceRule rule, const Dependencies& dependencies, Stored stored);
+  std::string name() const override { return rule_.name(); }
+  void harvest(ingest::Batcher& batcher, const platform::WallReading& now) override;
+  Report report() const override;
+  Stored stored() const override;
 
  private:
-  InterfaceSourceRule rule_;
+  void note_reset(ingest::Batcher& batcher, std::optional<WallTime> read_before,
+                  const platform::WallReading& now);
+
+  InterfaceRule rule_;
   platform::Links& links_;
   Log& log_;
   std::string boot_id_;
   std::optional<journal::CounterCursor> cursor_;
-  bool missing_ = false;
+  Gaps gaps_;
+  std::optional<WallTime> read_at_;  // when it was last read; nullopt: not since the start
+  std::string trouble_;
 };
 
-}  // namespace meterd::ingest
+}  // namespace meterd::source

@@ -1,10 +1,10 @@
 // Interface byte counters: every byte once, through resets, reboots, a full journal and an interface that
 // goes away.
-#include "agent/ingest/interface_source.hpp"
+#include "agent/source/interface/interface_source.hpp"
 
-#include "tests/ingest/bench.hpp"
+#include "tests/source/support.hpp"
 
-namespace meterd::ingest {
+namespace meterd::source {
 namespace {
 
 using platform::LinkSample;
@@ -78,11 +78,11 @@ class FakeLinks final : public platform::Links {
 
 class InterfaceSourceTest : public ::testing::Test {
  protected:
-  InterfaceSourceTest() { attach(); }
+  void SetUp() override { attach(); }
   void attach() {
-    auto stored = test::must(journal::read_counter(bench_.journal(), kSource));
-    bench_.batcher().set_sources(
-        {std::make_shared<InterfaceSource>(rule_, links_, bench_.log, bench_.clock().boot_id(), stored)});
+    source_ = std::make_shared<InterfaceSource>(rule_, test::dependencies_of(bench_, links_),
+                                                test::stored_of(bench_, kSource));
+    bench_.batcher().set_sources({source_});
   }
   void interval() { bench_.advance(Milliseconds(10'000)); }
   void traffic(std::uint64_t rx, std::uint64_t tx) {
@@ -96,9 +96,10 @@ class InterfaceSourceTest : public ::testing::Test {
   }
 
   static constexpr const char* kSource = "interface:wwan0:data.bytes";
-  InterfaceSourceRule rule_{"wwan0", EventName("data.bytes"), SubscriptionId("sub_1")};
+  InterfaceRule rule_{"wwan0", EventName("data.bytes"), SubscriptionId("sub_1")};
   FakeLinks links_;
   Bench bench_;
+  std::shared_ptr<InterfaceSource> source_;
 };
 
 TEST_F(InterfaceSourceTest, StoresItsStartingPointAndCountsNothing) {
@@ -138,6 +139,11 @@ TEST_F(InterfaceSourceTest, CountsFromZeroAfterAReboot) {
   interval();
   EXPECT_THAT(bench_.open(), ElementsAre(Pair("2027-01-15 sub_1 data-usd", "77")));
   EXPECT_EQ(bench_.batcher().stats().counter_resets, 1U);
+  const auto gaps = test::stored_of(bench_, kSource).gaps;
+  ASSERT_EQ(gaps.recent_size(), 1);
+  EXPECT_EQ(gaps.recent(0).reason(), "the device was started again");
+  EXPECT_GT(gaps.recent(0).from_ms(), 0) << "the last reading that was committed";
+  EXPECT_GT(gaps.recent(0).until_ms(), gaps.recent(0).from_ms());
 }
 
 TEST_F(InterfaceSourceTest, WritesNothingWhenNothingPassed) {
@@ -168,6 +174,7 @@ TEST_F(InterfaceSourceTest, CountsANewInterfaceOfItsNameFromZero) {
   links_.now = LinkSample{9, 40, 2};
   interval();
   EXPECT_THAT(bench_.open(), ElementsAre(Pair("2027-01-15 sub_1 data-usd", "42")));
+  EXPECT_EQ(source_->report().gaps.gaps(), 1U) << "what passed since the last reading is in no counter";
 }
 
 TEST_F(InterfaceSourceTest, IsNotRefusedAboveTheWatermarkSinceNobodyReportsItsBytesAgain) {
@@ -191,9 +198,9 @@ TEST_F(InterfaceSourceTest, CountsTheLastBytesWhenTheDaemonStops) {
 TEST(InterfaceSourceDirection, CountsOnlyTheConfiguredOne) {
   Bench bench;
   FakeLinks links;
-  InterfaceSourceRule rule{"wwan0", EventName("data.bytes"), SubscriptionId("rx"), true, false};
+  const InterfaceRule rule{"wwan0", EventName("data.bytes"), SubscriptionId("rx"), "rx"};
   bench.batcher().set_sources(
-      {std::make_shared<InterfaceSource>(rule, links, bench.log, "boot-1", std::nullopt)});
+      {std::make_shared<InterfaceSource>(rule, test::dependencies_of(bench, links), Stored{})});
   bench.advance(Milliseconds(10'000));
   links.now->rx_bytes += 3;
   links.now->tx_bytes += 1'000;
@@ -202,4 +209,4 @@ TEST(InterfaceSourceDirection, CountsOnlyTheConfiguredOne) {
 }
 
 }  // namespace
-}  // namespace meterd::ingest
+}  // namespace meterd::source

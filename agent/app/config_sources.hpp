@@ -1,0 +1,28 @@
+// The registration of the kinds of sources with the configuration: each loads its [[source]] table and writes
+// it back. A kind's two functions are in config_source_KIND.cpp.
+#pragma once
+
+#include "agent/app/config_reader.hpp"
+#include "agent/app/toml_writer.hpp"
+#include "agent/source/rules.hpp"
+
+namespace meterd::app {
+
+// What the table says besides `kind`, `event` and `subscription`, which are in `common`.
+struct SourceTable {
+  Section& section;
+  const Config& config;  // meters and the sources before this one
+  EventName event;
+  SubscriptionId subscription;
+};
+struct LoadedSource {
+  source::Rule rule;
+  bool names_subscriptions = false;  // by itself: it needs no `subscription`, and no meter that fixes one
+};
+
+LoadedSource load_interface(const SourceTable& table);
+void describe(const source::InterfaceRule& rule, TomlWriter& out);
+
+void describe_source(const source::Rule& rule, TomlWriter& out);
+
+}  // namespace meterd::app

@@ -1,0 +1,81 @@
+#include "agent/app/sources.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/source/interface/interface_source.hpp"
+
+namespace meterd::app {
+namespace {
+
+// The registration of the kinds of sources: one overload each.
+std::shared_ptr<source::Source> make_source(const source::InterfaceRule& rule,
+                                            const source::Dependencies& dependencies, source::Stored stored) {
+  return std::make_shared<source::InterfaceSource>(rule, dependencies, std::move(stored));
+}
+
+}  // namespace
+
+Sources::Sources(const Surroundings& surroundings, ingest::Batcher& batcher)
+    : around_(surroundings), batcher_(batcher), tasks_(surroundings.loop, surroundings.clock) {}
+
+// What was counted last may not be in the journal yet, also of a source that went and comes back.
+source::Stored Sources::stored_of(const std::string& name, const journal::KeptOfSources& kept) const {
+  if (const auto left = left_.find(name); left != left_.end()) return left->second;
+  source::Stored out;
+  if (const auto gaps = kept.gaps.find(name); gaps != kept.gaps.end()) out.gaps = gaps->second;
+  for (auto at = kept.cursors.lower_bound(name); at != kept.cursors.end() && at->first.starts_with(name);
+       ++at)
+    if (at->first.size() == name.size() || at->first[name.size()] == '/') out.cursors.insert(*at);
+  return out;
+}
+
+void Sources::put(const std::vector<source::Rule>& rules, journal::KeptOfSources kept) {
+  const source::Dependencies dependencies{around_.loop,  around_.reader, batcher_,
+                                          around_.clock, around_.log,    around_.links};
+  auto before = std::exchange(sources_, {});
+  for (const auto& rule : rules) {
+    const auto same =
+        std::find_if(before.begin(), before.end(), [&](const One& one) { return one.rule == rule; });
+    if (same == before.end()) continue;
+    sources_.push_back(std::move(*same));
+    before.erase(same);
+  }
+  for (const auto& one : before) {
+    one.source->stop();
+    left_.insert_or_assign(one.source->name(), one.source->stored());
+  }
+  for (const auto& rule : rules) {
+    if (std::any_of(sources_.begin(), sources_.end(), [&](const One& one) { return one.rule == rule; }))
+      continue;
+    auto stored = stored_of(source::name_of(rule), kept);
+    auto made =
+        std::visit([&](const auto& one) { return make_source(one, dependencies, std::move(stored)); }, rule);
+    if (started_) tasks_.spawn(made->run());
+    sources_.push_back({rule, std::move(made)});
+  }
+  std::vector<std::shared_ptr<ingest::Harvested>> harvested;
+  for (const auto& one : sources_) harvested.push_back(one.source);
+  batcher_.set_sources(std::move(harvested));
+}
+
+void Sources::start() {
+  started_ = true;
+  for (const auto& one : sources_) tasks_.spawn(one.source->run());
+}
+
+void Sources::stop() {
+  started_ = false;
+  for (const auto& one : sources_) one.source->stop();
+}
+
+boost::asio::awaitable<bool> Sources::join(Milliseconds at_most) { return tasks_.join(at_most); }
+
+std::vector<source::Report> Sources::reports() const {
+  std::vector<source::Report> out;
+  out.reserve(sources_.size());
+  for (const auto& one : sources_) out.push_back(one.source->report());
+  return out;
+}
+
+}  // namespace meterd::app

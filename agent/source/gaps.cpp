@@ -1,0 +1,18 @@
+#include "agent/source/gaps.hpp"
+
+namespace meterd::source {
+
+namespace {
+constexpr int kRecentMax = 16;
+}  // namespace
+
+void Gaps::note(ingest::Batcher& batcher, journal::Gap gap) {
+  totals_.set_gaps(totals_.gaps() + 1);
+  totals_.set_lost(totals_.lost() + gap.lost());
+  auto* recent = totals_.mutable_recent();
+  if (recent->size() >= kRecentMax) recent->DeleteSubrange(0, recent->size() - kRecentMax + 1);
+  *recent->Add() = std::move(gap);
+  batcher.note_gaps(source_, totals_);
+}
+
+}  // namespace meterd::source
