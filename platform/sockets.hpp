@@ -8,15 +8,19 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "agent/base/result.hpp"
+#include "platform/peer.hpp"
 
 namespace meterd::platform {
 
-// Who may connect to a unix socket, by file mode and by credentials: root, our own user, and these groups.
+// Who may reach a unix socket by its file's mode: our own user and the first of these groups that there is,
+// or anybody, where credentials decide.
 struct SocketAccess {
   std::vector<std::string> groups;
+  bool anybody = false;
 };
 
 // An open, non-blocking socket; closes itself.
@@ -34,6 +38,21 @@ class Socket {
   int fd_ = -1;
 };
 
+// Sockets that the service manager bound before we started, and keeps while we do not run (sd_listen_fds(3)).
+// Each is taken once; one without a descriptor: it has none of that address.
+class InheritedSockets {
+ public:
+  InheritedSockets() = default;
+  static InheritedSockets of_this_process();
+  Socket take_unix(const std::string& path, bool datagrams);
+  Socket take_inet(const std::string& host, std::uint16_t port, bool datagrams);
+  std::size_t left() const { return sockets_.size(); }  // that nobody took
+
+ private:
+  Socket take(const void* address, std::size_t size, int type);
+  std::vector<Socket> sockets_;
+};
+
 // A stale socket file is replaced; one that answers is not (Code::rejected "already in use"). The directory
 // is made.
 Result<Socket> listen_unix(const std::string& path, const SocketAccess& access);
@@ -42,14 +61,33 @@ Result<Socket> bind_unix_datagram(const std::string& path, const SocketAccess& a
 Result<Socket> bind_udp(const std::string& host, std::uint16_t port, int receive_bytes);
 Result<Socket> listen_tcp(const std::string& host, std::uint16_t port);
 
-// Whether the process at the other end of a connected unix socket may speak to us.
-bool peer_allowed(int fd, const SocketAccess& access);
+// The sockets that the service manager keeps for us, or else our own.
+class SocketBinder {
+ public:
+  SocketBinder(SocketAccess access, InheritedSockets inherited)
+      : access_(std::move(access)), inherited_(std::move(inherited)) {}
+  Result<Socket> listen_unix(const std::string& path);
+  Result<Socket> bind_unix_datagram(const std::string& path, int receive_bytes);
+  Result<Socket> bind_udp(const std::string& host, std::uint16_t port, int receive_bytes);
+  Result<Socket> listen_tcp(const std::string& host, std::uint16_t port);
+  std::size_t left() const { return inherited_.left(); }
 
-// Which user's process is at the other end of a connected unix socket; nullopt: the kernel does not say.
-std::optional<std::uint32_t> peer_user(int fd);
+ private:
+  SocketAccess access_;
+  InheritedSockets inherited_;
+};
 
-// Receives up to many datagrams without waiting (recvmmsg). `visit(bytes, truncated)`. Returns how many came;
-// 0 when none waits.
+// The kernel is to say with each datagram who sent it; by bind_unix_datagram for its own.
+void pass_credentials(int fd);
+
+struct Datagram {
+  std::string_view bytes;
+  bool truncated = false;
+  std::optional<Sender> sender;  // of a unix socket
+};
+
+// Receives up to many datagrams without waiting (recvmmsg). `visit(datagram)`. Returns how many came; 0 when
+// none waits.
 class DatagramReader {
  public:
   DatagramReader(std::size_t count, std::size_t bytes_each);
@@ -58,18 +96,11 @@ class DatagramReader {
   Result<std::size_t> drain(int fd, Visit&& visit) {
     auto got = receive(fd);
     if (!got) return got;
-    for (std::size_t i = 0; i < *got; ++i) {
-      const auto datagram = at(i);
-      visit(datagram.bytes, datagram.truncated);
-    }
+    for (std::size_t i = 0; i < *got; ++i) visit(at(i));
     return got;
   }
 
  private:
-  struct Datagram {
-    std::string_view bytes;
-    bool truncated = false;
-  };
   struct Messages;  // what recvmmsg fills: made once
   Result<std::size_t> receive(int fd);
   Datagram at(std::size_t index) const;

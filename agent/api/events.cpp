@@ -127,7 +127,9 @@ std::optional<Response> Events::take(const Request& request, bool received, Take
   const auto now = batcher_.now();
   if (!received) taken.identified.reserve(reader_.events().size());
   for (const auto& event : reader_.events()) {
-    const auto result = batcher_.count(event.view(), now);
+    auto view = event.view();
+    view.permit = request.only.get();
+    const auto result = batcher_.count(view, now);
     if (result.refusal) {
       taken.errors.push_back({*result.refusal, std::string(meter::advice_for(*result.refusal)),
                               event.position,

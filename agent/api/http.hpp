@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "agent/meter/permit.hpp"
+
 namespace meterd::api {
 
 class BodyStream;
@@ -25,8 +27,10 @@ struct Request {
   std::vector<std::pair<std::string, std::string>> headers;
   bool admitted = false;  // its header was, before its body came
   bool over_tcp = false;
-  // Over the unix socket, from a peer that [access] allows: operators' verbs exist only there.
+  // Over the unix socket, from a peer to whom [access] allows everything: operators' verbs exist only there.
   bool local = false;
+  // Where [access] allows its peer, or its input over TCP, some events and nothing else: which.
+  std::shared_ptr<const meter::Permit> only;
   std::string peer;  // who that is, for the audit: "user 0"
 
   std::optional<std::string> parameter(std::string_view name) const {

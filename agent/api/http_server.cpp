@@ -44,10 +44,12 @@ constexpr std::size_t kOneBufferMax = 16 * 1024;  // a longer body is not copied
 }  // namespace
 
 struct HttpServer::Connection {
-  Connection(Stream s, bool over_unix, bool allowed, BodyBudget& bodies)
+  Connection(Stream s, bool over_unix, ingest::PermitPtr permit, BodyBudget& bodies)
       : socket(std::move(s)), is_unix(over_unix), reader(bodies) {
     reader.request().over_tcp = !over_unix;
-    reader.request().local = allowed;
+    const bool everything = permit != nullptr && permit->everything;
+    reader.request().local = over_unix && everything;
+    if (!everything) reader.request().only = std::move(permit);
   }
   Stream socket;
   bool is_unix;
@@ -68,9 +70,12 @@ struct HttpServer::Connection {
 struct HttpServer::Shared : std::enable_shared_from_this<HttpServer::Shared> {
   struct Door {
     Door(const asio::any_io_executor& loop, Listener listener)
-        : descriptor(loop, listener.socket.release()), is_unix(listener.is_unix) {}
+        : descriptor(loop, listener.socket.release()),
+          is_unix(listener.is_unix),
+          permit(listener.is_unix ? nullptr : std::move(listener.permit)) {}
     asio::posix::stream_descriptor descriptor;
     bool is_unix;
+    ingest::PermitPtr permit;
   };
   using Connections = std::list<std::shared_ptr<Connection>>;
 
@@ -87,7 +92,7 @@ struct HttpServer::Shared : std::enable_shared_from_this<HttpServer::Shared> {
   void begin(Connections::iterator place, Phase phase);
   bool has_place(bool is_unix);
   void turn_away(Connection& connection, Response why);
-  void adopt(int fd, bool is_unix);
+  void adopt(int fd, const Door& door);
   // Deadlines are counted from the last sweep: at most a second early, so they get a second more.
   void within(Connection& connection, Milliseconds time) {
     connection.deadline = now + time + kSweepInterval;
@@ -160,12 +165,14 @@ asio::awaitable<void> HttpServer::Shared::accept(Door& door) {
         co_await breath->wait_for(kAcceptBreath);
       continue;
     }
-    adopt(fd, door.is_unix);
+    adopt(fd, door);
   }
 }
 
-void HttpServer::Shared::adopt(int fd, bool is_unix) {
-  const bool local = is_unix && platform::peer_allowed(fd, deps.access);
+void HttpServer::Shared::adopt(int fd, const Door& door) {
+  const bool is_unix = door.is_unix;
+  const auto peer = is_unix ? platform::peer_of(fd) : std::nullopt;
+  auto permit = peer ? deps.access.of(*peer) : door.permit;
   const int family = is_unix ? AF_UNIX : AF_INET;
   const int on = 1;  // an answer is one write: nothing is gained by holding it back
   if (!is_unix) (void)::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -177,9 +184,8 @@ void HttpServer::Shared::adopt(int fd, bool is_unix) {
     now = deps.clock.boot();
     sweep_alarm->notify();
   }
-  connections.push_back(std::make_shared<Connection>(std::move(stream), is_unix, local, bodies));
-  if (const auto user = is_unix ? platform::peer_user(fd) : std::nullopt)
-    connections.back()->reader.request().peer = "user " + std::to_string(*user);
+  connections.push_back(std::make_shared<Connection>(std::move(stream), is_unix, std::move(permit), bodies));
+  if (peer) connections.back()->reader.request().peer = "user " + std::to_string(peer->user);
   ++stats.accepted;
   tcp_connections += is_unix ? 0 : 1;
   within(*connections.back(), kIdle);

@@ -17,6 +17,7 @@
 #include "agent/api/http.hpp"
 #include "agent/base/connections.hpp"
 #include "agent/base/log.hpp"
+#include "agent/ingest/access.hpp"
 #include "platform/sockets.hpp"
 #include "platform/task_group.hpp"
 
@@ -34,12 +35,13 @@ class HttpServer {
   struct Listener {
     platform::Socket socket;
     bool is_unix = false;
+    ingest::PermitPtr permit = {};  // over TCP: what it may report
   };
   struct Dependencies {
     boost::asio::any_io_executor loop;
     platform::Clock& clock;
     Log& log;
-    platform::SocketAccess access;
+    const ingest::Access& access;
     Admission admission;
     Handler handler;
     Shape shape;

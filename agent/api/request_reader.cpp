@@ -166,6 +166,8 @@ void RequestReader::next() {
     Request fresh;
     fresh.over_tcp = request_.over_tcp;
     fresh.local = request_.local;
+    fresh.only = request_.only;
+    fresh.peer = request_.peer;
     std::swap(request_, fresh);
     std::string().swap(target_);
   }

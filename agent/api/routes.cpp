@@ -82,8 +82,11 @@ Response unauthorised_over_tcp(const BasicAuth& key) {
 
 }  // namespace
 
+// Events are allowed one by one; the vendors' APIs change and list usages of every subscription, and go to
+// those alone who may do everything.
 bool Routes::may_report(const Request& request) const {
-  if (!request.over_tcp) return request.local;
+  if (request.only != nullptr && request.path != "/events") return false;
+  if (!request.over_tcp) return request.local || request.only != nullptr;
   const auto& key = twilio::is_api_path(request.path) ? deps_.twilio_key : deps_.tcp_key;
   return is_loopback_host(request.host) && key.allows(request.authorization);
 }
@@ -100,9 +103,12 @@ std::optional<Response> Routes::refusal(const Request& request) const {
   const bool for_twilio = twilio::is_api_path(request.path);
   const bool for_usages = for_twilio || chargebee::is_api_path(request.path);
   const bool for_reporters = request.path == "/events" || for_usages;
+  if (request.only != nullptr && (for_operators || for_usages))
+    return error_response(403, "not_allowed",
+                          "[access] allows events here and nothing else: POST /events, or ask the operator.");
   if (for_reporters && request.over_tcp && !may_report(request))
     return for_twilio ? unauthorised_by_twilio(deps_.twilio_key) : unauthorised_over_tcp(deps_.tcp_key);
-  if ((for_operators || (for_reporters && !request.over_tcp)) && !request.local)
+  if ((for_operators && !request.local) || (for_reporters && !request.over_tcp && !may_report(request)))
     return unauthorised_locally();
   if (for_usages) return std::nullopt;  // it knows its own paths
   const auto method = method_of(request.path);

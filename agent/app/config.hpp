@@ -13,6 +13,7 @@
 #include "agent/base/quantity.hpp"
 #include "agent/base/result.hpp"
 #include "agent/base/usage_day.hpp"
+#include "agent/ingest/access.hpp"
 #include "agent/source/rules.hpp"
 
 namespace meterd::app {
@@ -107,7 +108,7 @@ struct Config {
   Seconds accept_past{400 * 86'400};
   Seconds accept_future{300};
 
-  std::vector<std::string> access_groups{"meterd"};
+  ingest::AccessRules access;
   std::vector<std::string> api_listen{"unix:/run/meterd/api.sock", "127.0.0.1:8480"};
   std::string public_url = "http://127.0.0.1:8480";  // without a trailing slash
   Secret chargebee_key;                              // empty: TCP answers 401

@@ -7,6 +7,8 @@
 
 namespace meterd::app {
 
+// After [ingest] and [api]: a rule may name one of their inputs.
+void load_access(Section section, Problems& problems, const ConfigSources& sources, Config& config);
 // `lives` receives the place of each upstream's `life` (by position), for check_lives.
 void load_upstreams(std::vector<Section> tables, Config& config, std::vector<Problems::Place>& lives);
 // `item_prices` receives the place of each meter's item price (by position), for check_not_metered.

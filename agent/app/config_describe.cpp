@@ -32,7 +32,18 @@ void describe_device(const Config& config, TomlWriter& out) {
   out.duration("accept_past", config.accept_past);
   out.duration("accept_future", config.accept_future);
   out.header("[access]");
-  out.list("groups", config.access_groups);
+  out.list("groups", config.access.groups);
+  for (const auto& rule : config.access.allow) {
+    out.header("[[access.allow]]");
+    out.text_if("user", rule.user);
+    out.text_if("group", rule.group);
+    out.text_if("unit", rule.unit);
+    out.text_if("input", rule.input);
+    const auto& [events, subscriptions] = rule.permit;
+    if (!events.any()) out.list("events", {events.only().begin(), events.only().end()});
+    if (!subscriptions.any())
+      out.list("subscriptions", {subscriptions.only().begin(), subscriptions.only().end()});
+  }
 }
 
 void describe_api(const Config& config, TomlWriter& out) {

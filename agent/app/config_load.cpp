@@ -16,7 +16,6 @@ namespace meterd::app {
 namespace {
 
 constexpr std::size_t kFileMax = 1 << 20;
-constexpr std::size_t kGroupNameMax = 32;
 constexpr std::uint64_t kJournalMin = 1ULL << 20;
 // One seal or one receipt rewrites about ten pages, and LMDB frees them two commits later.
 constexpr std::uint64_t kReserveMin = 256ULL << 10;
@@ -126,14 +125,6 @@ void load_ingest(Section section, Config& out) {
   section.finish();
 }
 
-void load_access(Section section, Config& out) {
-  section.strings("groups", "each the name of a group", out.access_groups);
-  for (const auto& group : out.access_groups)
-    if (!is_clean_text(group, kGroupNameMax) || group.find_first_of(": /") != std::string::npos)
-      section.error("groups", "expected the names of groups; found " + toml_quote(group));
-  section.finish();
-}
-
 // Calls to one of the device's own APIs go to the one upstream of that kind, or to the one that is named, and
 // stay in the ledger where there is none.
 void load_api_upstream(Section& section, const char* key, UpstreamKind kind, const Config& config,
@@ -220,9 +211,9 @@ Config load_sections(const TomlNode& document, Problems& problems, const ConfigS
   load_clock(section("clock"), out);
   load_journal(section("journal"), out);
   load_ingest(section("ingest"), out);
-  load_access(section("access"), out);
   load_upstreams(tables("upstream"), out, lives);
   load_api(section("api"), out);
+  load_access(section("access"), problems, sources, out);
   load_meters(tables("meter"), out, item_prices);
   load_subscriptions(tables("subscription"), problems, out);
   load_sources(tables("source"), out);

@@ -79,6 +79,9 @@ class Daemon {
       : config_(std::move(config)),
         start_(start),
         log_(log),
+        access_(config_.access),
+        sockets_({config_.access.groups, access_.names_others()},
+                 platform::InheritedSockets::of_this_process()),
         journal_thread_(1),
         reader_thread_(1),
         random_(platform::make_random()),
@@ -91,6 +94,10 @@ class Daemon {
     if (const int failed = open_journal(); failed != 0) return failed;
     if (const int failed = make_core(); failed != 0) return failed;
     if (const int failed = bind_sockets(); failed != 0) return failed;
+    if (sockets_.left() > 0)
+      log_.warning(
+          "inherited_sockets_unused",
+          {{"count", sockets_.left()}, {"do", "let meterd.socket and meterd.toml name the same sockets"}});
     core_->start();
     for (auto& input : datagrams_) tasks_->spawn(input->run());
     tasks_->spawn(framed_->run());
@@ -165,44 +172,44 @@ class Daemon {
   }
 
   int bind_sockets() {
-    const platform::SocketAccess access{config_.access_groups};
     bool unix_datagrams = false;
     for (const auto& address : config_.statsd) {
       auto parsed = parse_socket(address);
       if (!parsed) return refuse("not_started", parsed.error(), kExitConfiguration);
       const bool is_unix = parsed->kind == SocketAddress::Kind::unix_path;
       unix_datagrams |= is_unix;
-      auto socket = is_unix ? platform::bind_unix_datagram(parsed->path, access, kReceiveBufferBytes)
-                            : platform::bind_udp(parsed->host, parsed->port, kReceiveBufferBytes);
+      auto socket = is_unix ? sockets_.bind_unix_datagram(parsed->path, kReceiveBufferBytes)
+                            : sockets_.bind_udp(parsed->host, parsed->port, kReceiveBufferBytes);
       if (!socket) return refuse_socket(address, socket.error());
+      const ingest::DatagramAccess allowed{&access_, is_unix, access_.of_input(address)};
       datagrams_.push_back(std::make_unique<ingest::DatagramInput>(loop_.get_executor(), std::move(*socket),
-                                                                   core_->batcher()));
+                                                                   core_->batcher(), allowed));
       inputs_.push_back(address);
     }
     if (unix_datagrams && platform::unix_datagram_queue_length() == kKernelDefaultQueue)
       log_.warning("short_datagram_queue",
                    {{"net.unix.max_dgram_qlen", kKernelDefaultQueue},
                     {"do", "set it to 512 before meterd starts: senders block or lose lines"}});
-    auto framed = platform::listen_unix(config_.ingest_socket, access);
+    auto framed = sockets_.listen_unix(config_.ingest_socket);
     if (!framed) return refuse_socket("unix:" + config_.ingest_socket, framed.error());
     framed_ = std::make_unique<ingest::FramedServer>(
         ingest::FramedServer::Dependencies{loop_.get_executor(), reader_thread_.get_executor(), *journal_,
-                                           core_->batcher(), *clock_, log_, access},
+                                           core_->batcher(), *clock_, log_, access_},
         std::move(*framed));
     inputs_.push_back("unix:" + config_.ingest_socket);
-    return bind_api(access);
+    return bind_api();
   }
 
-  int bind_api(const platform::SocketAccess& access) {
+  int bind_api() {
     std::vector<api::HttpServer::Listener> listeners;
     for (const auto& address : config_.api_listen) {
       auto parsed = parse_socket(address);
       if (!parsed) return refuse("not_started", parsed.error(), kExitConfiguration);
       const bool is_unix = parsed->kind == SocketAddress::Kind::unix_path;
-      auto socket = is_unix ? platform::listen_unix(parsed->path, access)
-                            : platform::listen_tcp(parsed->host, parsed->port);
+      auto socket =
+          is_unix ? sockets_.listen_unix(parsed->path) : sockets_.listen_tcp(parsed->host, parsed->port);
       if (!socket) return refuse_socket(address, socket.error());
-      listeners.push_back({std::move(*socket), is_unix});
+      listeners.push_back({std::move(*socket), is_unix, access_.of_input(address)});
     }
     set_keys();
     backups_ = std::make_unique<api::Backups>(api::Backups::Dependencies{
@@ -220,7 +227,7 @@ class Daemon {
     routes_ = std::make_unique<api::Routes>(std::move(dependencies), core_->collection());
     http_ = std::make_unique<api::HttpServer>(
         api::HttpServer::Dependencies{
-            loop_.get_executor(), *clock_, log_, access,
+            loop_.get_executor(), *clock_, log_, access_,
             [this](const api::Request& request) { return routes_->admit(request); },
             [this](const api::Request& request) { return routes_->answer(request); }, api::Routes::shape},
         std::move(listeners));
@@ -345,6 +352,8 @@ class Daemon {
   Config config_;  // in force
   const Start& start_;
   Log& log_;
+  const ingest::Access access_;
+  platform::SocketBinder sockets_;
   asio::io_context loop_{1};
   // From here on a signal waits for its turn: none ends the process while it starts.
   asio::signal_set signals_{loop_, SIGTERM, SIGINT, SIGHUP};

@@ -38,6 +38,7 @@ bool passes(Refusal refusal) { return refusal != Refusal::full && refusal != Ref
 // One batch on its way through the batcher.
 struct Counting {
   const v1::Batch& batch;
+  const meter::Permit* permit;
   Batcher& batcher;
   platform::WallReading now;
   journal::ProducerCursor* cursor = nullptr;  // of a sequenced batch
@@ -55,6 +56,7 @@ struct Counting {
       return refusal;
     }
     meter::EventView event;
+    event.permit = permit;
     auto refusal = read_event(batch.events(position), batch.producer(), event);
     if (refusal) {
       batcher.stats().refuse(*refusal);
@@ -83,8 +85,9 @@ std::optional<BatchRefusal> refuse_batch(const v1::Batch& batch) {
   return std::nullopt;
 }
 
-PendingAck count_batch(const v1::Batch& batch, Batcher& batcher, ProducerTable& producers) {
-  Counting counting{batch, batcher, batcher.now(), nullptr, 0, {}, 0, 0};
+PendingAck count_batch(const v1::Batch& batch, Batcher& batcher, ProducerTable& producers,
+                       const meter::Permit* permit) {
+  Counting counting{batch, permit, batcher, batcher.now(), nullptr, 0, {}, 0, 0};
   auto& out = counting.out;
   out.needs_commit = batch.ack() != v1::RECEIVED;  // an unknown level gets the stronger promise
   out.ack.set_level(batch.ack());

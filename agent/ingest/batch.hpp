@@ -25,8 +25,9 @@ struct BatchRefusal {
 };
 std::optional<BatchRefusal> refuse_batch(const v1::Batch& batch);
 
-// Counts the batch. For a sequenced one the table must know the producer.
-PendingAck count_batch(const v1::Batch& batch, Batcher& batcher, ProducerTable& producers);
+// Counts what of the batch its reporter may report. For a sequenced one the table must know the producer.
+PendingAck count_batch(const v1::Batch& batch, Batcher& batcher, ProducerTable& producers,
+                       const meter::Permit* permit = nullptr);
 
 // Completes the ack with what the commit found.
 void settle_ack(PendingAck& pending, const Status& committed, const WindowOutcome& outcome);

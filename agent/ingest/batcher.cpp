@@ -37,11 +37,16 @@ Batcher::Counted Batcher::count(const meter::EventView& event, const platform::W
   std::optional<Refusal> refusal;
   Route* route = find_route(event, refusal);
   if (route == nullptr) return refused(*refusal);
-  if (!fits_places(*route, event.quantity)) return refused(Refusal::bad_quantity);
-  const auto full = [&] {
+  const auto dropped = [&](Refusal why) {
     if (routes_.size() > known_routes) routes_.drop_last();  // it was made for this event
-    return refused(Refusal::full);
+    return refused(why);
   };
+  if (event.permit != nullptr && !allows(*event.permit, *route)) {
+    note_not_allowed(event.permit->who);
+    return dropped(Refusal::not_allowed);
+  }
+  if (!fits_places(*route, event.quantity)) return refused(Refusal::bad_quantity);
+  const auto full = [&] { return dropped(Refusal::full); };
   const bool identified = !event.id.empty();
   if (identified &&
       (above_watermark_ || opened_places_ >= opened_places_max_ ||
@@ -60,6 +65,12 @@ Batcher::Counted Batcher::count(const meter::EventView& event, const platform::W
   window_.identified.push_back({route->sum, event.quantity});
   window_.ids.push_back(hash_(event.producer, event.id));
   return {std::nullopt, window_.identified.size() - 1};
+}
+
+bool Batcher::allows(const meter::Permit& permit, const Route& route) {
+  return std::all_of(route.legs.begin(), route.legs.end(), [&](const auto& leg) {
+    return permit.allows(route.event, leg.series.subscription.value());
+  });
 }
 
 bool Batcher::fits_places(const Route& route, const Quantity& quantity) const {

@@ -70,6 +70,7 @@ class Batcher {
   Batcher(const Dependencies& dependencies, Settings settings);
 
   platform::WallReading now() const { return deps_.clock.wall(); }
+  BootTime boot() const { return deps_.clock.boot(); }
 
   // Counts one event into the open window. `identified`: its position there, to ask the outcome for.
   struct Counted {
@@ -77,6 +78,9 @@ class Batcher {
     std::optional<std::size_t> identified;
   };
   Counted count(const meter::EventView& event, const platform::WallReading& now);
+
+  // What somebody reports who may report nothing at all.
+  void refuse_reporter(const std::string& who);
 
   // Stored with this window's tallies.
   void note_producer(const std::string& producer, const journal::ProducerCursor& cursor);
@@ -140,6 +144,7 @@ class Batcher {
     std::uint64_t opened_places = 0;  // so far, when it was closed
   };
 
+  static bool allows(const meter::Permit& permit, const Route& route);
   bool fits_places(const Route& route, const Quantity& quantity) const;
   static std::optional<meter::Refusal> judge_content(const meter::EventView& event);
   std::optional<meter::Refusal> judge(const meter::EventView& event, const platform::WallReading& now,
@@ -159,7 +164,9 @@ class Batcher {
   void note_dated(const Status& dated);
   Status may_date(std::uint32_t boot, UsageDay day) const;
   void take_turns();
+  void note_not_allowed(const std::string& who);
   void summarise_refusals();
+  void audit_not_allowed();
 
   Dependencies deps_;
   Settings settings_;
@@ -198,6 +205,12 @@ class Batcher {
   std::uint64_t opened_places_max_ = UINT64_MAX;
   std::uint64_t seal_generation_ = 1;
   IngestStats stats_;
+  // Reporters that tried what [access] does not allow: how often since the audit was told, and when it was.
+  struct NotAllowed {
+    std::uint64_t events = 0;
+    std::optional<BootTime> audited_at;
+  };
+  std::map<std::string, NotAllowed> not_allowed_;
   IngestStats summarised_;
   BootTime summarised_at_;
 };

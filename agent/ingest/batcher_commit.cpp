@@ -19,6 +19,8 @@ constexpr Milliseconds kTrustedTimeStep{3'600'000};
 constexpr Milliseconds kGatherFor{1};
 constexpr Milliseconds kSummaryInterval{60'000};
 constexpr std::int64_t kDaySeconds = 86'400;
+constexpr std::size_t kNotAllowedMax = 64;
+constexpr Milliseconds kAuditInterval{3'600'000};
 constexpr std::size_t kRoutesKept = 32'768;  // from one window to the next
 }  // namespace
 
@@ -191,8 +193,40 @@ void Batcher::summarise_refusals() {
     deps_.log.warning(
         "datagrams_dropped",
         {{"count", dropped}, {"do", "report slower, or over the unix socket, where senders wait"}});
+  audit_not_allowed();
   summarised_ = stats_;
   summarised_at_ = deps_.clock.boot();
+}
+
+void Batcher::refuse_reporter(const std::string& who) {
+  stats_.refuse(meter::Refusal::not_allowed);
+  note_not_allowed(who);
+}
+
+void Batcher::note_not_allowed(const std::string& who) {
+  if (not_allowed_.size() >= kNotAllowedMax && !not_allowed_.contains(who))
+    ++not_allowed_["others"].events;
+  else
+    ++not_allowed_[who].events;
+}
+
+// An entry an hour and reporter: who goes on trying must not fill the flash.
+void Batcher::audit_not_allowed() {
+  const auto now = deps_.clock.boot();
+  for (auto& [who, tried] : not_allowed_) {
+    if (tried.events == 0 || (tried.audited_at && now - *tried.audited_at < kAuditInterval)) continue;
+    const journal::WriteTransaction::Act act{
+        who, "refused",
+        std::to_string(std::exchange(tried.events, 0)) + " events that [access] does not allow"};
+    tried.audited_at = now;
+    const auto at = journal::moment_of(deps_.clock, deps_.journal.boot_number());
+    journal::Operation operation = [act, at](journal::WriteTransaction& txn) {
+      return txn.put_audit(act, at);
+    };
+    deps_.committer.submit(std::move(operation), [this](const Status& audited) {
+      if (!audited) deps_.log.warning("refusals_not_audited", {{"error", audited.error().message}});
+    });
+  }
 }
 
 }  // namespace meterd::ingest

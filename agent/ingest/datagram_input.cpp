@@ -20,17 +20,24 @@ constexpr int kTurnsAtStop = 64;
 }  // namespace
 
 struct DatagramInput::Impl {
-  Impl(const asio::any_io_executor& loop, platform::Socket socket, Batcher& b)
-      : descriptor(loop, socket.release()), reader(kDatagramsPerCall, kDatagramBytes), batcher(b) {}
+  Impl(const asio::any_io_executor& loop, platform::Socket socket, Batcher& b, const DatagramAccess& a)
+      : descriptor(loop, socket.release()),
+        reader(kDatagramsPerCall, kDatagramBytes),
+        batcher(b),
+        access(a),
+        senders(*a.access) {}
   asio::posix::stream_descriptor descriptor;
   platform::DatagramReader reader;
   Batcher& batcher;
+  DatagramAccess access;
+  SenderAccess senders;
   bool stopping = false;
   std::uint32_t dropped = 0;  // as last seen: the kernel's count runs on
 };
 
-DatagramInput::DatagramInput(asio::any_io_executor loop, platform::Socket socket, Batcher& batcher)
-    : impl_(std::make_unique<Impl>(loop, std::move(socket), batcher)) {}
+DatagramInput::DatagramInput(asio::any_io_executor loop, platform::Socket socket, Batcher& batcher,
+                             const DatagramAccess& access)
+    : impl_(std::make_unique<Impl>(loop, std::move(socket), batcher, access)) {}
 
 DatagramInput::~DatagramInput() = default;
 
@@ -61,9 +68,8 @@ void DatagramInput::count_dropped() {
 bool DatagramInput::drain_turn() {
   for (int call = 0; call < kCallsPerTurn; ++call) {
     const auto now = impl_->batcher.now();
-    auto got = impl_->reader.drain(
-        impl_->descriptor.native_handle(),
-        [&](std::string_view bytes, bool truncated) { take_datagram(bytes, truncated, now); });
+    auto got = impl_->reader.drain(impl_->descriptor.native_handle(),
+                                   [&](const platform::Datagram& datagram) { take_datagram(datagram, now); });
     if (!got || *got < kDatagramsPerCall) {
       count_dropped();  // nothing is thrown away but before a full buffer, which is read afterwards: here
       return false;
@@ -72,13 +78,21 @@ bool DatagramInput::drain_turn() {
   return true;
 }
 
-void DatagramInput::take_datagram(std::string_view bytes, bool truncated, const platform::WallReading& now) {
+void DatagramInput::take_datagram(const platform::Datagram& datagram, const platform::WallReading& now) {
   auto& stats = impl_->batcher.stats();
   ++stats.datagrams;
-  if (truncated) {
+  const auto* permit = impl_->access.by_sender ? impl_->senders.of(datagram.sender, impl_->batcher.boot())
+                                               : impl_->access.permit.get();
+  if (permit == nullptr) {
+    impl_->batcher.refuse_reporter(datagram.sender ? "user " + std::to_string(datagram.sender->user)
+                                                   : "nobody");
+    return;
+  }
+  if (datagram.truncated) {
     stats.refuse(meter::Refusal::too_large);
     return;
   }
+  auto bytes = datagram.bytes;
   while (!bytes.empty()) {
     const auto end = bytes.find('\n');
     auto line = bytes.substr(0, end);
@@ -86,6 +100,7 @@ void DatagramInput::take_datagram(std::string_view bytes, bool truncated, const 
     if (line.ends_with('\r')) line.remove_suffix(1);
     if (line.empty()) continue;
     meter::EventView event;
+    event.permit = permit->everything ? nullptr : permit;
     if (const auto refusal = parse_statsd_line(line, event))
       stats.refuse(*refusal);
     else

@@ -7,14 +7,23 @@
 #include <memory>
 #include <string>
 
+#include "agent/ingest/access.hpp"
 #include "agent/ingest/batcher.hpp"
 #include "platform/sockets.hpp"
 
 namespace meterd::ingest {
 
+// Whose datagrams count: of a unix socket each sender for itself, of another what is allowed to the input.
+struct DatagramAccess {
+  const Access* access = nullptr;  // lives longer
+  bool by_sender = true;
+  PermitPtr permit = {};
+};
+
 class DatagramInput {
  public:
-  DatagramInput(boost::asio::any_io_executor loop, platform::Socket socket, Batcher& batcher);
+  DatagramInput(boost::asio::any_io_executor loop, platform::Socket socket, Batcher& batcher,
+                const DatagramAccess& access);
   ~DatagramInput();
 
   boost::asio::awaitable<void> run();  // until stop(); then once more through what waits in the socket
@@ -24,7 +33,7 @@ class DatagramInput {
 
  private:
   bool drain_turn();
-  void take_datagram(std::string_view bytes, bool truncated, const platform::WallReading& now);
+  void take_datagram(const platform::Datagram& datagram, const platform::WallReading& now);
 
   struct Impl;
   std::unique_ptr<Impl> impl_;

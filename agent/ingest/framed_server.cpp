@@ -29,8 +29,11 @@ constexpr Milliseconds kWriteDeadline{30'000};  // a client that does not read i
 }  // namespace
 
 struct FramedServer::Connection : std::enable_shared_from_this<FramedServer::Connection> {
-  Connection(Stream::socket s, platform::Clock& clock)
-      : socket(std::move(s)), room(clock.make_alarm()), to_write(clock.make_alarm()) {}
+  Connection(Stream::socket s, PermitPtr allowed, platform::Clock& clock)
+      : socket(std::move(s)),
+        permit(std::move(allowed)),
+        room(clock.make_alarm()),
+        to_write(clock.make_alarm()) {}
 
   struct Slot {  // one batch's place in the order of acks
     bool ready = false;
@@ -38,6 +41,7 @@ struct FramedServer::Connection : std::enable_shared_from_this<FramedServer::Con
   };
 
   Stream::socket socket;
+  PermitPtr permit;  // the reporter's
   std::string buffer;
   std::deque<std::shared_ptr<Slot>> acks;
   std::unique_ptr<platform::Alarm> room, to_write;
@@ -105,17 +109,18 @@ asio::awaitable<void> FramedServer::run() {
       co_await shared->tick->wait_for(Milliseconds(100));
       continue;
     }
-    if (!platform::peer_allowed(socket.native_handle(), shared->deps.access)) {
+    auto permit = shared->deps.access.of_socket(socket.native_handle());
+    if (permit == nullptr) {
       ++shared->stats.refused_peer;
       shared->deps.log.warning("ingest_peer_refused",
-                               {{"do", "add the reporter's group to [access] groups"}});
+                               {{"do", "add the reporter's group to [access] groups, or allow it there"}});
       continue;
     }
     if (shared->connections.size() >= limits::kProducerConnectionsMax && !shared->make_room()) continue;
     boost::system::error_code failed;
     socket.non_blocking(true, failed);
     if (failed) continue;
-    auto connection = std::make_shared<Connection>(std::move(socket), shared->deps.clock);
+    auto connection = std::make_shared<Connection>(std::move(socket), std::move(permit), shared->deps.clock);
     shared->connections.insert(connection);
     ++shared->stats.accepted;
     asio::co_spawn(shared->deps.loop, shared->read_frames(connection), asio::detached);
@@ -273,7 +278,8 @@ asio::awaitable<bool> FramedServer::Shared::take_frame(std::shared_ptr<Connectio
     }
     producers.learn(batch.producer(), *stored);  // keeps what another connection learnt meanwhile
   }
-  auto pending = std::make_shared<PendingAck>(count_batch(batch, deps.batcher, producers));
+  auto pending = std::make_shared<PendingAck>(count_batch(
+      batch, deps.batcher, producers, connection->permit->everything ? nullptr : connection->permit.get()));
   if (!pending->needs_commit) {
     connection->put(slot, pending->ack);
     co_return true;

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "agent/base/connections.hpp"
+#include "agent/ingest/access.hpp"
 #include "agent/ingest/batch.hpp"
 #include "platform/sockets.hpp"
 
@@ -21,7 +22,7 @@ class FramedServer {
     Batcher& batcher;
     platform::Clock& clock;
     Log& log;
-    platform::SocketAccess access;
+    const Access& access;
   };
   FramedServer(Dependencies dependencies, platform::Socket socket);
   ~FramedServer();

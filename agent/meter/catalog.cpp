@@ -29,6 +29,8 @@ std::string_view name_of(Refusal refusal) {
       return "full";
     case Refusal::too_large:
       return "too_large";
+    case Refusal::not_allowed:
+      return "not_allowed";
     case Refusal::kCount:
       break;
   }
@@ -62,6 +64,9 @@ std::string_view advice_for(Refusal refusal) {
       return "A limit is reached and nothing was counted; report the event again later.";
     case Refusal::too_large:
       return "The frame or datagram is above its limit; send smaller batches.";
+    case Refusal::not_allowed:
+      return "This reporter may not report this event for this subscription; allow it in [access] of "
+             "meterd.toml.";
     case Refusal::kCount:
       break;
   }

@@ -7,6 +7,7 @@
 
 #include "agent/base/quantity.hpp"
 #include "agent/base/usage_day.hpp"
+#include "agent/meter/permit.hpp"
 
 namespace meterd::meter {
 
@@ -20,6 +21,7 @@ struct EventView {
   std::string_view id;           // empty: not de-duplicated
   // The reading of a counter: nobody reports it again, so it is not refused for want of room. There are few.
   bool is_reading = false;
+  const Permit* permit = nullptr;  // the reporter's; null: everything
 };
 
 enum class Refusal : std::uint8_t {
@@ -34,6 +36,7 @@ enum class Refusal : std::uint8_t {
   clock_untrusted,       // carries its own time, which cannot be judged yet: report it again later
   full,                  // a declared limit is reached: report it again later
   too_large,             // a frame or datagram above its limit
+  not_allowed,           // [access] does not let this reporter report it
   kCount,
 };
 

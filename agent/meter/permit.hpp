@@ -1,10 +1,13 @@
 // What a reporter may report: which events, for which subscriptions. Immutable; any thread.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace meterd::meter {
 
@@ -14,17 +17,28 @@ class Names {
   Names() = default;
   explicit Names(std::set<std::string, std::less<>> only) : any_(false), only_(std::move(only)) {}
   bool contain(std::string_view name) const { return any_ || only_.contains(name); }
+  bool any() const { return any_; }
+  const std::set<std::string, std::less<>>& only() const { return only_; }  // unless any
+  bool operator==(const Names&) const = default;
 
  private:
   bool any_ = true;
   std::set<std::string, std::less<>> only_;
 };
 
-// One rule of [access]: both must fit.
 struct Permit {
-  Names events, subscriptions;
+  struct Rule {
+    Names events, subscriptions;
+    bool operator==(const Rule&) const = default;
+  };
+  std::string who;          // for the audit: "user 1001"
+  std::vector<Rule> rules;  // one of them must fit, event and subscription
+  bool everything = false;
+
   bool allows(std::string_view event, std::string_view subscription) const {
-    return events.contain(event) && subscriptions.contain(subscription);
+    return everything || std::any_of(rules.begin(), rules.end(), [&](const Rule& rule) {
+             return rule.events.contain(event) && rule.subscriptions.contain(subscription);
+           });
   }
 };
 

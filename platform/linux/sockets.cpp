@@ -1,6 +1,5 @@
 #include "platform/sockets.hpp"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/sock_diag.h>
@@ -18,6 +17,8 @@
 #include <fstream>
 #include <utility>
 
+#include "platform/linux/address.hpp"
+
 namespace meterd::platform {
 namespace {
 
@@ -31,24 +32,9 @@ Error failed(const std::string& what) {
   return {code, what + ": " + std::strerror(errno)};
 }
 
-struct UnixAddress {
-  sockaddr_un address{};
-  socklen_t size = 0;
-};
-
-Result<UnixAddress> unix_address(const std::string& path) {
-  UnixAddress out;
-  if (path.size() >= sizeof out.address.sun_path)
-    return Error{Code::invalid, path + ": a socket path has at most 107 characters"};
-  out.address.sun_family = AF_UNIX;
-  std::memcpy(out.address.sun_path, path.c_str(), path.size() + 1);
-  out.size = sizeof out.address;
-  return out;
-}
-
 // Mode 0660 and the first configured group that exists, so that its members may connect.
 void open_to_groups(const std::string& path, const SocketAccess& access) {
-  (void)chmod(path.c_str(), 0660);
+  (void)chmod(path.c_str(), access.anybody ? 0666 : 0660);
   for (const auto& name : access.groups)
     if (const group* found = getgrnam(name.c_str()); found != nullptr)
       if (chown(path.c_str(), static_cast<uid_t>(-1), found->gr_gid) == 0) return;
@@ -71,6 +57,7 @@ Result<Socket> bind_unix(const std::string& path, int type, const SocketAccess& 
       return Error{Code::rejected, path + " exists and is not a socket; move it away"};
     unlink(path.c_str());
   }
+  if (type == SOCK_DGRAM) pass_credentials(socket_fd.fd());  // before anybody can send
   if (bind(socket_fd.fd(), raw, address->size) != 0) return failed(path);
   open_to_groups(path, access);
   return socket_fd;
@@ -80,30 +67,6 @@ void grow_receive_buffer(int fd, int bytes) {
   // FORCE needs CAP_NET_ADMIN; without it the kernel clips to net.core.rmem_max.
   if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) != 0)
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
-}
-
-struct InetAddress {
-  sockaddr_storage address{};
-  socklen_t size = 0;
-};
-
-Result<InetAddress> inet_address(const std::string& host, std::uint16_t port) {
-  InetAddress out;
-  auto* v4 = reinterpret_cast<sockaddr_in*>(&out.address);
-  auto* v6 = reinterpret_cast<sockaddr_in6*>(&out.address);
-  if (inet_pton(AF_INET, host.c_str(), &v4->sin_addr) == 1) {
-    v4->sin_family = AF_INET;
-    v4->sin_port = htons(port);
-    out.size = sizeof *v4;
-    return out;
-  }
-  if (inet_pton(AF_INET6, host.c_str(), &v6->sin6_addr) == 1) {
-    v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons(port);
-    out.size = sizeof *v6;
-    return out;
-  }
-  return Error{Code::invalid, host + " is not an IP address"};
 }
 
 Result<Socket> bind_inet(const std::string& host, std::uint16_t port, int type) {
@@ -119,6 +82,36 @@ Result<Socket> bind_inet(const std::string& host, std::uint16_t port, int type) 
 }
 
 }  // namespace
+
+Result<Socket> SocketBinder::listen_unix(const std::string& path) {
+  if (auto kept = inherited_.take_unix(path, false); kept.fd() >= 0) return kept;
+  return platform::listen_unix(path, access_);
+}
+
+Result<Socket> SocketBinder::bind_unix_datagram(const std::string& path, int receive_bytes) {
+  auto kept = inherited_.take_unix(path, true);
+  if (kept.fd() < 0) return platform::bind_unix_datagram(path, access_, receive_bytes);
+  grow_receive_buffer(kept.fd(), receive_bytes);
+  return kept;
+}
+
+Result<Socket> SocketBinder::bind_udp(const std::string& host, std::uint16_t port, int receive_bytes) {
+  auto kept = inherited_.take_inet(host, port, true);
+  if (kept.fd() < 0) return platform::bind_udp(host, port, receive_bytes);
+  grow_receive_buffer(kept.fd(), receive_bytes);
+  return kept;
+}
+
+Result<Socket> SocketBinder::listen_tcp(const std::string& host, std::uint16_t port) {
+  if (auto kept = inherited_.take_inet(host, port, false); kept.fd() >= 0) return kept;
+  return platform::listen_tcp(host, port);
+}
+
+void pass_credentials(int fd) {
+  const int on = 1;
+  (void)setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on,
+                   sizeof on);  // without it a datagram has no sender: refused
+}
 
 Socket& Socket::operator=(Socket&& other) noexcept {
   if (this != &other) {
@@ -143,7 +136,8 @@ Result<Socket> listen_unix(const std::string& path, const SocketAccess& access) 
 
 Result<Socket> bind_unix_datagram(const std::string& path, const SocketAccess& access, int receive_bytes) {
   auto socket_fd = bind_unix(path, SOCK_DGRAM, access);
-  if (socket_fd) grow_receive_buffer(socket_fd->fd(), receive_bytes);
+  if (!socket_fd) return socket_fd;
+  grow_receive_buffer(socket_fd->fd(), receive_bytes);
   return socket_fd;
 }
 
@@ -160,43 +154,30 @@ Result<Socket> listen_tcp(const std::string& host, std::uint16_t port) {
   return socket_fd;
 }
 
-std::optional<std::uint32_t> peer_user(int fd) {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return std::nullopt;
-  return peer.uid;
-}
-
-bool peer_allowed(int fd, const SocketAccess& access) {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
-  if (peer.uid == 0 || peer.uid == geteuid()) return true;
-  std::vector<gid_t> groups(256);
-  socklen_t bytes = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
-  if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &bytes) != 0) bytes = 0;
-  groups.resize(bytes / sizeof(gid_t));
-  groups.push_back(peer.gid);
-  return std::any_of(access.groups.begin(), access.groups.end(), [&](const std::string& name) {
-    const group* allowed = getgrnam(name.c_str());
-    return allowed != nullptr && std::find(groups.begin(), groups.end(), allowed->gr_gid) != groups.end();
-  });
-}
-
 struct DatagramReader::Messages {
-  // No room for control messages: a unix sender could pass file descriptors, which would stay open here.
+  // Room for the sender's credentials alone, which the kernel writes first: a unix sender could pass file
+  // descriptors, which would stay open here.
+  struct alignas(cmsghdr) Control {
+    char bytes[CMSG_SPACE(sizeof(ucred))];
+  };
   Messages(std::size_t count, std::size_t each)
-      : buffer(count * (each + kApart)), parts(count), headers(count) {
+      : buffer(count * (each + kApart)), parts(count), controls(count), headers(count) {
     for (std::size_t i = 0; i < count; ++i) {
       parts[i] = {buffer.data() + i * (each + kApart), each};
       headers[i].msg_hdr.msg_iov = &parts[i];
       headers[i].msg_hdr.msg_iovlen = 1;
+      headers[i].msg_hdr.msg_control = controls[i].bytes;
     }
+  }
+  // The kernel writes how much of it was used.
+  void make_room() {
+    for (auto& header : headers) header.msg_hdr.msg_controllen = sizeof(Control::bytes);
   }
   // Buffers a power of two apart would all begin in the same set of the processor's cache.
   static constexpr std::size_t kApart = 64;
   std::vector<char> buffer;
   std::vector<iovec> parts;
+  std::vector<Control> controls;
   std::vector<mmsghdr> headers;
 };
 
@@ -204,14 +185,23 @@ DatagramReader::DatagramReader(std::size_t count, std::size_t bytes_each)
     : messages_(std::make_unique<Messages>(count, bytes_each)) {}
 DatagramReader::~DatagramReader() = default;
 
-DatagramReader::Datagram DatagramReader::at(std::size_t index) const {
+Datagram DatagramReader::at(std::size_t index) const {
   const auto& header = messages_->headers[index];
-  return {{static_cast<const char*>(messages_->parts[index].iov_base), header.msg_len},
-          (header.msg_hdr.msg_flags & MSG_TRUNC) != 0};
+  Datagram out{{static_cast<const char*>(messages_->parts[index].iov_base), header.msg_len},
+               (header.msg_hdr.msg_flags & MSG_TRUNC) != 0,
+               std::nullopt};
+  const auto* control = CMSG_FIRSTHDR(&header.msg_hdr);
+  if (control == nullptr || control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_CREDENTIALS)
+    return out;
+  ucred credentials{};
+  std::memcpy(&credentials, CMSG_DATA(control), sizeof credentials);
+  out.sender = Sender{credentials.uid, credentials.gid, credentials.pid};
+  return out;
 }
 
 Result<std::size_t> DatagramReader::receive(int fd) {
   auto& headers = messages_->headers;
+  messages_->make_room();
   const int got = recvmmsg(fd, headers.data(), static_cast<unsigned>(headers.size()), MSG_DONTWAIT, nullptr);
   if (got >= 0) return static_cast<std::size_t>(got);
   if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return std::size_t{0};

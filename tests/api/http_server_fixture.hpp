@@ -27,7 +27,7 @@ class HttpServerTest : public ::testing::Test {
     const HttpServer::Dependencies dependencies{loop_.get_executor(),
                                                 clock_,
                                                 log_,
-                                                platform::SocketAccess{},
+                                                access_,
                                                 [this](const Request& request) { return admission(request); },
                                                 [this](const Request& request) { return answer(request); },
                                                 shape};
@@ -117,6 +117,7 @@ class HttpServerTest : public ::testing::Test {
   }
 
   boost::asio::io_context loop_{1};
+  const ingest::Access access_{{}};
   platform::FakeClock clock_{loop_};
   test::RecordingLog log_;
   platform::TaskGroup tasks_{loop_.get_executor(), clock_};

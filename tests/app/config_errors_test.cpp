@@ -264,21 +264,24 @@ TEST_F(ConfigErrors, CheckWhatTwilioBills) {
 }
 
 TEST_F(ConfigErrors, CheckEachSubscriptionAndSource) {
-  const std::string source = "[[source]]\nname = \"wwan0\"\nevent = \"e\"\n";
+  const std::string kKinds = "\"interface\"";
+  const std::string source = "[[source]]\nkind = \"interface\"\nname = \"wwan0\"\nevent = \"e\"\n";
   expect({{"[[subscription]]\nid = \"s\"\n",
            "1: subscription.item_prices: expected the item prices that the subscription has, as an array of "
            "strings; "
            "it is missing"},
-          {source, "3: source.event: no [[meter]] counts \"e\"; its bytes would never be billed"},
+          {source, "4: source.event: no [[meter]] counts \"e\"; it would never be billed"},
           {source + meter(""),
            "1: source.subscription: expected whom to bill, here or in every [[meter]] of the "
            "event; it is missing"},
-          {source + "kind = \"modbus\"\n" + meter("subscription = \"s\""),
-           "4: source.kind: kind \"modbus\" is not available in this version of meterd; use \"interface\""},
+          {"[[source]]\nkind = \"modbus\"\nevent = \"e\"\n" + meter("subscription = \"s\""),
+           "2: source.kind: expected one of " + kKinds + "; found \"modbus\""},
+          {"[[source]]\nevent = \"e\"\n" + meter("subscription = \"s\""),
+           "1: source.kind: expected one of " + kKinds + "; it is missing"},
           {source + "direction = \"up\"\n" + meter("subscription = \"s\""),
-           "4: source.direction: expected \"rx\", \"tx\" or \"both\"; found \"up\""},
+           "5: source.direction: expected \"rx\", \"tx\" or \"both\"; found \"up\""},
           {source + source + "direction = \"rx\"\n" + meter("subscription = \"s\""),
-           "5: source.name: another [[source]] counts the same bytes of \"wwan0\" as \"e\" already"}});
+           "7: source.name: another [[source]] counts the same bytes of \"wwan0\" as \"e\" already"}});
   EXPECT_EQ(errors(source + "direction = \"tx\"\n" + source + "direction = \"rx\"\n" +
                    meter("subscription = \"s\"")),
             "");

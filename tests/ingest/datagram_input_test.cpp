@@ -35,8 +35,9 @@ class DatagramInputTest : public ::testing::Test {
   }
   void listen_unix() { start(test::must(platform::bind_unix_datagram(path_, {}, kReceiveBytes))); }
   void start(platform::Socket socket) {
-    input_ =
-        std::make_unique<DatagramInput>(bench_.loop().get_executor(), std::move(socket), bench_.batcher());
+    if (port_ != 0) allowed_ = {&access_, false, access_.of_input("udp:127.0.0.1:" + std::to_string(port_))};
+    input_ = std::make_unique<DatagramInput>(bench_.loop().get_executor(), std::move(socket),
+                                             bench_.batcher(), allowed_);
     const auto ended = [this](const std::exception_ptr&) { ended_ = true; };
     asio::co_spawn(bench_.loop(), input_->run(), ended);
   }
@@ -54,6 +55,8 @@ class DatagramInputTest : public ::testing::Test {
   }
 
   Bench bench_;
+  Access access_{{}};
+  DatagramAccess allowed_{&access_};
   journal::TempDirectory directory_;
   std::string path_ = directory_ / "statsd.sock";
   std::uint16_t port_ = 0;

@@ -27,7 +27,7 @@ class FramedTest : public ::testing::Test {
                                                   bench_.batcher(),
                                                   bench_.clock(),
                                                   bench_.log,
-                                                  platform::SocketAccess{}};
+                                                  access_};
     server_ = std::make_unique<FramedServer>(dependencies, test::must(platform::listen_unix(path_, {})));
     tasks_ = std::make_unique<platform::TaskGroup>(bench_.loop().get_executor(), bench_.clock());
     tasks_->spawn(server_->run());
@@ -90,6 +90,7 @@ class FramedTest : public ::testing::Test {
     return next_ack(peer);
   }
 
+  const Access access_{{}};
   bool time_passes_ = false;  // while an ack is waited for
   boost::asio::thread_pool reader_{1};
   test::Bench bench_;

@@ -1,0 +1,87 @@
+#include "platform/peer.hpp"
+
+#include <grp.h>
+#include <pwd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <fstream>
+#include <string_view>
+
+namespace meterd::platform {
+namespace {
+
+constexpr std::size_t kGroupsMax = 256;
+constexpr std::size_t kAccountBytes = 4'096;
+
+}  // namespace
+
+std::optional<Peer> peer_of(int fd) {
+  ucred credentials{};
+  socklen_t size = sizeof credentials;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return std::nullopt;
+  Peer out{credentials.uid, credentials.pid, std::vector<std::uint32_t>(kGroupsMax)};
+  auto bytes = static_cast<socklen_t>(out.groups.size() * sizeof(gid_t));
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, out.groups.data(), &bytes) != 0) bytes = 0;
+  out.groups.resize(bytes / sizeof(gid_t));
+  out.groups.push_back(credentials.gid);
+  return out;
+}
+
+Peer peer_of(const Sender& sender) {
+  Peer out{sender.user, sender.process, {sender.group}};
+  std::array<char, kAccountBytes> text{};
+  passwd account{};
+  passwd* found = nullptr;
+  if (getpwuid_r(sender.user, &account, text.data(), text.size(), &found) != 0 || found == nullptr)
+    return out;
+  std::array<gid_t, kGroupsMax> groups{};
+  int count = kGroupsMax;
+  if (getgrouplist(account.pw_name, account.pw_gid, groups.data(), &count) < 0) count = 0;
+  out.groups.insert(out.groups.end(), groups.begin(), groups.begin() + count);
+  return out;
+}
+
+std::uint32_t own_user() { return geteuid(); }
+
+std::optional<std::uint32_t> find_user(const std::string& name) {
+  std::array<char, kAccountBytes> text{};
+  passwd account{};
+  passwd* found = nullptr;
+  if (getpwnam_r(name.c_str(), &account, text.data(), text.size(), &found) != 0 || found == nullptr)
+    return std::nullopt;
+  return account.pw_uid;
+}
+
+std::optional<std::uint32_t> find_group(const std::string& name) {
+  std::array<char, 16 * kAccountBytes> text{};  // a group lists its members
+  group entry{};
+  group* found = nullptr;
+  if (getgrnam_r(name.c_str(), &entry, text.data(), text.size(), &found) != 0 || found == nullptr)
+    return std::nullopt;
+  return entry.gr_gid;
+}
+
+// "0::/system.slice/sms.service", or on a system with the old hierarchy "1:name=systemd:/...". The last part
+// that is a unit: a service may divide its own group further.
+std::string unit_of(std::int32_t process) {
+  if (process <= 0) return {};
+  std::ifstream file("/proc/" + std::to_string(process) + "/cgroup");
+  std::string unit;
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with("0::") && line.find(":name=systemd:") == std::string::npos) continue;
+    std::string_view rest =
+        std::string_view(line).substr(line.find('/') == std::string::npos ? 0 : line.find('/'));
+    while (!rest.empty()) {
+      rest.remove_prefix(1);
+      const auto part = rest.substr(0, rest.find('/'));
+      if (part.ends_with(".service") || part.ends_with(".scope")) unit = part;
+      rest.remove_prefix(part.size());
+    }
+    if (!unit.empty()) break;
+  }
+  return unit;
+}
+
+}  // namespace meterd::platform

@@ -1,0 +1,147 @@
+// [access]: everything for root, meterd's own user and the groups; for others what a rule names; else
+// nothing.
+#include "agent/ingest/access.hpp"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "platform/sockets.hpp"
+#include "tests/ingest/bench.hpp"
+
+namespace meterd::ingest {
+namespace {
+
+using meter::Names;
+using meter::Refusal;
+using platform::Peer;
+
+// Accounts that every Debian system has, with fixed numbers (base-passwd).
+constexpr std::uint32_t kDaemon = 1, kBin = 2, kMan = 6, kManGroup = 12, kNobody = 65'534;
+
+AccessRules rules() {
+  AccessRules out;
+  out.groups = {"man"};
+  out.allow.push_back({"daemon", "", "", "", {Names({"sms.sent"}), Names({"sub_1"})}});
+  out.allow.push_back({"daemon", "", "", "", {Names({"data.bytes"}), {}}});
+  out.allow.push_back({"", "bin", "", "", {{}, Names({"sub_2"})}});
+  out.allow.push_back({"", "", "", "udp:127.0.0.1:8125", {Names({"sms.sent"}), {}}});
+  return out;
+}
+
+struct Case {
+  const char* name;
+  Peer peer;
+  const char* event;
+  const char* subscription;
+  bool allowed;
+};
+
+class AccessTable : public ::testing::TestWithParam<Case> {};
+
+TEST_P(AccessTable, AllowsWhatIsNamedAndNothingElse) {
+  const auto& c = GetParam();
+  const auto permit = Access(rules()).of(c.peer);
+  EXPECT_EQ(permit != nullptr && permit->allows(c.event, c.subscription), c.allowed);
+}
+
+const Case kCases[] = {
+    {"root", {0, 1, {0}}, "any", "any", true},
+    {"own_user", {platform::own_user(), 1, {}}, "any", "any", true},
+    {"member_of_a_group", {kNobody, 1, {5, kManGroup}}, "any", "any", true},
+    {"user_of_the_groups_name_is_no_member", {kMan, 1, {}}, "any", "any", false},
+    {"rule_of_a_user", {kDaemon, 1, {}}, "sms.sent", "sub_1", true},
+    {"other_subscription", {kDaemon, 1, {}}, "sms.sent", "sub_2", false},
+    {"other_event", {kDaemon, 1, {}}, "api.call", "sub_1", false},
+    {"second_rule_any_subscription", {kDaemon, 1, {}}, "data.bytes", "sub_9", true},
+    {"rule_of_a_group", {kNobody, 1, {kBin}}, "any", "sub_2", true},
+    {"rule_of_a_group_other_subscription", {kNobody, 1, {kBin}}, "any", "sub_1", false},
+    {"nobody", {kNobody, 1, {kNobody}}, "sms.sent", "sub_1", false},
+};
+INSTANTIATE_TEST_SUITE_P(Table, AccessTable, ::testing::ValuesIn(kCases),
+                         [](const auto& one) { return one.param.name; });
+
+TEST(Access, GivesAnInputWithoutAPeerWhatARuleNamesOrElseEverything) {
+  const Access access(rules());
+  const auto named = access.of_input("udp:127.0.0.1:8125");
+  EXPECT_TRUE(named->allows("sms.sent", "sub_7"));
+  EXPECT_FALSE(named->allows("data.bytes", "sub_7"));
+  EXPECT_TRUE(access.of_input("udp:[::1]:8125")->everything);
+}
+
+TEST(Access, KnowsWhoConnectedASocket) {
+  int pair[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+  const platform::Socket one(pair[0]);
+  const platform::Socket other(pair[1]);
+  const auto peer = platform::peer_of(one.fd());
+  ASSERT_TRUE(peer.has_value());
+  EXPECT_EQ(peer->user, geteuid());
+  EXPECT_EQ(peer->process, getpid());
+  EXPECT_TRUE(Access({}).of_socket(one.fd())->everything);
+  EXPECT_EQ(Access({}).of_socket(-1), nullptr);
+}
+
+TEST(SenderAccess, KeepsAVerdictForAMinuteAndNoneForTheUnknown) {
+  const Access access(rules());
+  SenderAccess senders(access);
+  const platform::Sender daemon{kDaemon, kDaemon, 4711};
+  const auto* first = senders.of(daemon, BootTime{});
+  ASSERT_NE(first, nullptr);
+  EXPECT_TRUE(first->allows("sms.sent", "sub_1"));
+  EXPECT_EQ(senders.of(daemon, BootTime{Milliseconds(59'000)}), first);
+  EXPECT_EQ(senders.of(platform::Sender{kNobody, kNobody, 1}, BootTime{}), nullptr);
+  EXPECT_EQ(senders.of(std::nullopt, BootTime{}), nullptr);
+  for (std::uint32_t user = 10'000; user < 10'200; ++user)
+    EXPECT_EQ(senders.of(platform::Sender{user, user, 1}, BootTime{}), nullptr);
+  EXPECT_NE(senders.of(daemon, BootTime{Milliseconds(61'000)}), nullptr) << "looked up anew";
+}
+
+class PermitTest : public ::testing::Test {
+ protected:
+  Batcher::Counted count(std::string_view subscription) {
+    meter::EventView event;
+    event.name = "sms.sent";
+    event.subscription = subscription;
+    event.quantity = Quantity::of(1);
+    event.permit = &permit_;
+    return bench_.count(event);
+  }
+  meter::Permit permit_{"user 1", {{Names({"sms.sent"}), Names({"sub_1"})}}, false};
+  test::Bench bench_;
+};
+
+TEST_F(PermitTest, CountsWhatIsAllowedAndRefusesTheRest) {
+  EXPECT_EQ(count("sub_2").refusal, Refusal::not_allowed);
+  EXPECT_EQ(count("sub_1").refusal, std::nullopt);
+  ASSERT_TRUE(bench_.commit());
+  EXPECT_EQ(bench_.accepted(), test::q("1"));
+  EXPECT_EQ(bench_.refused(Refusal::not_allowed), 1U);
+}
+
+TEST_F(PermitTest, GoesByTheSubscriptionThatIsBilled) {
+  auto fixed = test::meter_of("sms.sent", "sms-usd");
+  fixed.subscription = SubscriptionId("sub_9");
+  test::BenchOptions options;
+  options.meters = {fixed};
+  test::Bench bench(options);
+  meter::EventView event;
+  event.name = "sms.sent";
+  event.quantity = Quantity::of(1);
+  event.permit = &permit_;
+  EXPECT_EQ(bench.count(event).refusal, Refusal::not_allowed);
+}
+
+TEST_F(PermitTest, IsAuditedOnceAnHourForEachReporter) {
+  const auto audited = [&] { return test::must(journal::read_audit(bench_.journal(), 100)).size(); };
+  for (int i = 0; i < 3; ++i) (void)count("sub_2");
+  bench_.advance(Milliseconds(70'000));
+  EXPECT_EQ(audited(), 1U);
+  (void)count("sub_2");
+  bench_.advance(Milliseconds(70'000));
+  EXPECT_EQ(audited(), 1U);
+  bench_.advance(Milliseconds(3'600'000));
+  EXPECT_EQ(audited(), 2U);
+}
+
+}  // namespace
+}  // namespace meterd::ingest
