@@ -34,5 +34,7 @@ std::optional<std::uint32_t> find_group(const std::string& name);
 
 // The systemd unit that a process runs in: "sms.service"; empty: none, or it has ended.
 std::string unit_of(std::int32_t process);
+// The same of what /proc/PID/cgroup says (cgroups(7)).
+std::string unit_in(const std::string& cgroups);
 
 }  // namespace meterd::platform

@@ -47,6 +47,7 @@ asio::awaitable<void> Batcher::run() {
     // After the commit: what this window held of untrusted time is dated with the rest.
     const auto then = deps_.clock.wall();
     if (then.trusted && slices_may_exist_ && !stuck_) co_await date_slices(then);
+    audit_not_allowed();
     summarise_refusals();
     // A stuck window was tried once more; the disk is still full.
     if (stopping_ && (stuck_ || (window_.empty() && waiting_.empty()))) break;
@@ -193,7 +194,6 @@ void Batcher::summarise_refusals() {
     deps_.log.warning(
         "datagrams_dropped",
         {{"count", dropped}, {"do", "report slower, or over the unix socket, where senders wait"}});
-  audit_not_allowed();
   summarised_ = stats_;
   summarised_at_ = deps_.clock.boot();
 }

@@ -7,7 +7,7 @@
 
 #include <array>
 #include <fstream>
-#include <string_view>
+#include <sstream>
 
 namespace meterd::platform {
 namespace {
@@ -65,23 +65,25 @@ std::optional<std::uint32_t> find_group(const std::string& name) {
 
 // "0::/system.slice/sms.service", or on a system with the old hierarchy "1:name=systemd:/...". The last part
 // that is a unit: a service may divide its own group further.
+std::string unit_in(const std::string& cgroups) {
+  std::istringstream lines(cgroups);
+  std::string unit;
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("0::/") && line.find(":name=systemd:/") == std::string::npos) continue;
+    std::istringstream parts(line.substr(line.find('/')));
+    for (std::string part; std::getline(parts, part, '/');)
+      if (part.ends_with(".service") || part.ends_with(".scope")) unit = part;
+    if (!unit.empty()) return unit;
+  }
+  return unit;
+}
+
 std::string unit_of(std::int32_t process) {
   if (process <= 0) return {};
   std::ifstream file("/proc/" + std::to_string(process) + "/cgroup");
-  std::string unit;
-  for (std::string line; std::getline(file, line);) {
-    if (!line.starts_with("0::") && line.find(":name=systemd:") == std::string::npos) continue;
-    std::string_view rest =
-        std::string_view(line).substr(line.find('/') == std::string::npos ? 0 : line.find('/'));
-    while (!rest.empty()) {
-      rest.remove_prefix(1);
-      const auto part = rest.substr(0, rest.find('/'));
-      if (part.ends_with(".service") || part.ends_with(".scope")) unit = part;
-      rest.remove_prefix(part.size());
-    }
-    if (!unit.empty()) break;
-  }
-  return unit;
+  std::ostringstream text;
+  text << file.rdbuf();
+  return unit_in(text.str());
 }
 
 }  // namespace meterd::platform

@@ -9,7 +9,8 @@ import pathlib
 import sys
 import unittest
 
-from contract_backup import Backup  # noqa: F401  (unittest.main collects them)
+from contract_access import Access, InheritedSockets  # noqa: F401  (unittest.main collects them)
+from contract_backup import Backup  # noqa: F401
 from contract_batches import TwilioBatches  # noqa: F401
 from contract_case import ContractTest
 from contract_disk import FullDisk  # noqa: F401

@@ -81,6 +81,17 @@ TEST(Access, KnowsWhoConnectedASocket) {
   EXPECT_EQ(Access({}).of_socket(-1), nullptr);
 }
 
+TEST(UnitOfAProcess, IsTheInnermostServiceOrScopeOfSystemdsHierarchy) {
+  EXPECT_EQ(platform::unit_in("0::/system.slice/sms.service\n"), "sms.service");
+  EXPECT_EQ(platform::unit_in("0::/user.slice/user-1.slice/user@1.service/app.slice/sms.service/worker\n"),
+            "sms.service");
+  EXPECT_EQ(platform::unit_in("4:memory:/x.service\n1:name=systemd:/system.slice/a.scope\n0::/\n"),
+            "a.scope");
+  EXPECT_EQ(platform::unit_in("0::/\n4:memory:/x.service\n"), "") << "other hierarchies are anybody's";
+  EXPECT_EQ(platform::unit_in("0::/sms.service.d/x\n"), "");
+  EXPECT_EQ(platform::unit_of(0), "");
+}
+
 TEST(SenderAccess, KeepsAVerdictForAMinuteAndNoneForTheUnknown) {
   const Access access(rules());
   SenderAccess senders(access);
