@@ -21,6 +21,7 @@ key = { credential = "key" }
 event      = "data.bytes"
 item_price = "data-usd"
 [[source]]
+kind         = "interface"
 name         = "wwan0"
 event        = "data.bytes"
 subscription = "sub_1"
@@ -31,7 +32,7 @@ def keys_of_file(text):
     """{(table, key): value} of systemd/meterd.toml, in which keys are commented out."""
     out, table = {}, None
     for line in text.split("\n"):
-        if found := re.fullmatch(r"#? ?\[{1,2}(\w+)\]{1,2}", line):
+        if found := re.fullmatch(r"#? ?\[{1,2}([\w.]+)\]{1,2}", line):
             table = found.group(1)
         elif found := re.fullmatch(r"#? ?(\w+) = (.+)", line):
             out[table, found.group(1)] = found.group(2)
@@ -78,7 +79,7 @@ def unknown_keys(page):
         tables.setdefault(table, []).append(f"{key} = {value}")
     text = ""
     for table, lines in tables.items():
-        many = table in ("upstream", "meter", "subscription", "source")
+        many = table in ("upstream", "meter", "subscription", "source", "access.allow")
         text += "\n".join([f"[[{table}]]" if many else f"[{table}]", *lines, ""])
     return [line for line in check(text).stderr.split("\n") if "unknown key" in line or "not TOML" in line]
 
