@@ -1,6 +1,7 @@
 // A kernel's tables that a test sets: counters that count, are reset and replaced, and come and go.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -18,6 +19,7 @@ class FakeNftTables final : public NftTables {
 
   Status read(const NftTarget& target, NftReading& into) override {
     ++reads;
+    if (while_reading) while_reading();
     asked = target;
     into.elements.clear();
     into.without_counter = without_counter;
@@ -50,6 +52,7 @@ class FakeNftTables final : public NftTables {
   std::optional<Error> refuses;
   std::vector<NftFlowtable> offloads;
   NftTarget asked;
+  std::function<void()> while_reading;  // a reading takes its time
   int reads = 0;
 };
 

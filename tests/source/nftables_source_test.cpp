@@ -91,6 +91,15 @@ TEST_F(NftablesSourceTest, CountsAReplacedTableFromZeroAndTellsTheGap) {
   EXPECT_EQ(at_.stored().gaps.gaps(), 1U);
 }
 
+TEST_F(NftablesSourceTest, TakesAGapFromTheBeginOfOneReadingToTheEndOfTheNext) {
+  at_.interval();
+  at_.kernel.while_reading = [this] { at_.bench.clock().pass(Milliseconds(2'000)); };
+  at_.kernel.replace_table();
+  at_.interval();
+  EXPECT_EQ(at_.last_gap().until_ms() - at_.last_gap().from_ms(), 12'000);
+  EXPECT_EQ(at_.last_gap().lost_max(), "12000");
+}
+
 TEST_F(NftablesSourceTest, TellsAReplacedSetAndAnotherNetworkNamespaceToo) {
   at_.interval();
   ++at_.kernel.object;
@@ -99,6 +108,10 @@ TEST_F(NftablesSourceTest, TellsAReplacedSetAndAnotherNetworkNamespaceToo) {
   ++at_.kernel.network;
   at_.interval();
   EXPECT_EQ(at_.gaps(), 2U);
+  at_.interval();
+  at_.restart();
+  at_.interval();
+  EXPECT_EQ(at_.gaps(), 2U) << "told once, also where no counter moved";
 }
 
 TEST_F(NftablesSourceTest, CountsFromZeroAfterAReboot) {
