@@ -14,7 +14,7 @@
 
 namespace {
 
-constexpr long kReadMaxMicroseconds = 50'000;
+constexpr long kReadMaxMicroseconds = 50'000;  // of the median: the slowest is others' doing
 constexpr long kGrowthMaxKilobytes = 256;
 
 long resident_kilobytes() {
