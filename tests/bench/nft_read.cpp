@@ -1,7 +1,7 @@
 // Times the reading of one nftables set, as the nftables source does it: nft_read FAMILY TABLE SET READS, as
 // root, in the network namespace of the set. Prints the slowest read, the median, and by how much the process
-// grew after the first tenth of the reads; exit 1 beyond the bounds. tests/e2e/nftables_read_test.py makes
-// the set.
+// grew after the first tenth of the reads; exit 1 beyond the bounds. tests/e2e/nftables_test.py makes the
+// set.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
