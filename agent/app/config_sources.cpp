@@ -16,6 +16,7 @@ struct Kind {
 };
 constexpr Kind kKinds[] = {
     {"interface", load_interface},
+    {"nftables", load_nftables},
 };
 
 std::string all_kinds() {

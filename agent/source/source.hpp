@@ -13,6 +13,7 @@
 #include "agent/ingest/batcher.hpp"
 #include "platform/clock.hpp"
 #include "platform/links.hpp"
+#include "platform/nft_tables.hpp"
 
 namespace meterd::source {
 
@@ -41,6 +42,7 @@ struct Dependencies {
   platform::Clock& clock;
   Log& log;
   platform::Links& links;
+  platform::NftTables* nft_tables = nullptr;  // reader thread
 };
 
 class Source : public ingest::Harvested {
