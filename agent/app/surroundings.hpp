@@ -5,9 +5,11 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "agent/app/config.hpp"
 #include "agent/base/log.hpp"
+#include "agent/source/source.hpp"
 #include "agent/upstream/upstream.hpp"
 #include "platform/clock.hpp"
 #include "platform/links.hpp"
@@ -30,6 +32,7 @@ struct Surroundings {
   // For a document at a place that an upstream names.
   std::function<std::unique_ptr<upstream::HttpClient>(const upstream::HttpClientOptions&)>
       make_download_client = {};
+  std::function<source::DatagramSocket(const std::string& path)> take_datagram_socket = {};  // for sources
 };
 
 }  // namespace meterd::app

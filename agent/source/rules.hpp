@@ -3,11 +3,12 @@
 
 #include <variant>
 
+#include "agent/source/access_log/rule.hpp"
 #include "agent/source/interface/rule.hpp"
 
 namespace meterd::source {
 
-using Rule = std::variant<InterfaceRule>;
+using Rule = std::variant<InterfaceRule, AccessLogRule>;
 
 inline const EventName& event_of(const Rule& rule) {
   return std::visit([](const auto& one) -> const EventName& { return one.event; }, rule);

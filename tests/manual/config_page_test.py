@@ -12,6 +12,7 @@ from case import CONFIG_PAGE, ROOT, ManualTest, difference, run
 
 # Of kinds of upstream that this version refuses; the file only names them.
 NOT_IN_THE_FILE = {("upstream", key) for key in ("account", "token", "batch", "decimals", "in_doubt")}
+OF_EVERY_SOURCE = ("kind", "event", "subscription")
 # The least in which every table has its defaults.
 LEAST = """
 [[upstream]]
@@ -29,13 +30,17 @@ subscription = "sub_1"
 
 
 def keys_of_file(text):
-    """{(table, key): value} of systemd/meterd.toml, in which keys are commented out."""
-    out, table = {}, None
+    """{(table, key): value} of systemd/meterd.toml, in which keys are commented out; as pages.config_keys()."""
+    out, table, kind = {}, None, ""
     for line in text.split("\n"):
         if found := re.fullmatch(r"#? ?\[{1,2}([\w.]+)\]{1,2}", line):
-            table = found.group(1)
+            table, kind = found.group(1), ""
         elif found := re.fullmatch(r"#? ?(\w+) = (.+)", line):
-            out[table, found.group(1)] = found.group(2)
+            key, value = found.groups()
+            if (table, key) == ("source", "kind"):
+                kind = value.strip('"')
+            of_kind = table == "source" and key not in OF_EVERY_SOURCE
+            out.setdefault((f"{table} {kind}" if of_kind else table, key), value)
     return out
 
 
@@ -65,8 +70,9 @@ def against_defaults(page, described):
     for (table, key), (value, body) in pages.config_keys(page).items():
         if re.search(r"\b(Required|Default|No default)\b", body) or (table, key) in NOT_IN_THE_FILE:
             continue
+        table, _, kind = table.partition(" ")
         found = described[table]
-        found = found[0] if isinstance(found, list) else found
+        found = found if isinstance(found, dict) else next(one for one in found if kind in ("", one.get("kind")))
         if key not in found or found[key] != tomllib.loads(f"x = {value}")["x"]:
             out.append(f"{table}.{key} is {value} in the page and {found.get(key)} in force")
     return out
@@ -78,7 +84,9 @@ def unknown_keys(page):
     for (table, key), (value, _) in pages.config_keys(page).items():
         tables.setdefault(table, []).append(f"{key} = {value}")
     text = ""
-    for table, lines in tables.items():
+    for name, lines in tables.items():
+        table, _, kind = name.partition(" ")
+        lines = [f'kind = "{kind}"', *lines] if kind else lines
         many = table in ("upstream", "meter", "subscription", "source", "access.allow")
         text += "\n".join([f"[[{table}]]" if many else f"[{table}]", *lines, ""])
     return [line for line in check(text).stderr.split("\n") if "unknown key" in line or "not TOML" in line]
