@@ -68,6 +68,7 @@ class SocketBinder {
       : access_(std::move(access)), inherited_(std::move(inherited)) {}
   Result<Socket> listen_unix(const std::string& path);
   Result<Socket> bind_unix_datagram(const std::string& path, int receive_bytes);
+  Result<Socket> bind_unix_datagram(const std::string& path, int receive_bytes, const SocketAccess& access);
   Result<Socket> bind_udp(const std::string& host, std::uint16_t port, int receive_bytes);
   Result<Socket> listen_tcp(const std::string& host, std::uint16_t port);
   std::size_t left() const { return inherited_.left(); }

@@ -17,6 +17,7 @@ struct Kind {
 constexpr Kind kKinds[] = {
     {"interface", load_interface},
     {"nftables", load_nftables},
+    {"access-log", load_access_log},
 };
 
 std::string all_kinds() {
@@ -73,7 +74,7 @@ void load_sources(std::vector<Section> tables, Config& config) {
     auto loaded = kind->load({table, config, event, subscription});
     table.finish();
     check_source(table, config, loaded);
-    config.sources.push_back(std::move(loaded.rule));
+    if (!join_source(table, loaded.rule, config.sources)) config.sources.push_back(std::move(loaded.rule));
   }
 }
 

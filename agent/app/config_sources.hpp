@@ -24,6 +24,11 @@ LoadedSource load_interface(const SourceTable& table);
 void describe(const source::InterfaceRule& rule, TomlWriter& out);
 LoadedSource load_nftables(const SourceTable& table);
 void describe(const source::NftablesRule& rule, TomlWriter& out);
+LoadedSource load_access_log(const SourceTable& table);
+void describe(const source::AccessLogRule& rule, TomlWriter& out);
+
+// Whether the table became part of one of `sources`, whose socket it shares.
+bool join_source(Section& section, const source::Rule& table, std::vector<source::Rule>& sources);
 
 void describe_source(const source::Rule& rule, TomlWriter& out);
 

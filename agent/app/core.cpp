@@ -203,6 +203,7 @@ asio::awaitable<Status> Core::swap(Config next, Wiring wiring, journal::KeptOfSo
 asio::awaitable<bool> Core::stop(Milliseconds at_most) {
   stopping_ = true;
   sources_->stop();
+  (void)co_await sources_->join(at_most);  // what they take in their last moment is still committed
   batcher_->stop();
   collection_->stop();
   sealer_->stop();

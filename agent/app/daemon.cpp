@@ -13,6 +13,7 @@
 #include "agent/api/backup.hpp"
 #include "agent/api/http_server.hpp"
 #include "agent/api/routes.hpp"
+#include "agent/app/access_log_sockets.hpp"
 #include "agent/app/config_values.hpp"
 #include "agent/app/core.hpp"
 #include "agent/app/version.hpp"
@@ -93,6 +94,8 @@ class Daemon {
 
   int run() {
     if (const int failed = open_journal(); failed != 0) return failed;
+    if (const auto refused = access_logs_.bind(config_, kReceiveBufferBytes))
+      return refuse_socket(refused->address, refused->error);
     if (const int failed = make_core(); failed != 0) return failed;
     if (const int failed = bind_sockets(); failed != 0) return failed;
     if (sockets_.left() > 0)
@@ -164,7 +167,8 @@ class Daemon {
         [this](const upstream::HttpClientOptions& options) {
           return upstream::make_http_client(loop_.get_executor(), options);
         },
-        nft_tables_.get()};
+        nft_tables_.get(),
+        [this](const std::string& path) { return access_logs_.take(path); }};
     auto core = Core::make(config_, *journal_, surroundings);
     if (!core)
       return refuse("not_started", core.error(),
@@ -174,7 +178,8 @@ class Daemon {
   }
 
   int bind_sockets() {
-    bool unix_datagrams = false;
+    inputs_ = access_logs_.addresses();
+    bool unix_datagrams = !inputs_.empty();
     for (const auto& address : config_.statsd) {
       auto parsed = parse_socket(address);
       if (!parsed) return refuse("not_started", parsed.error(), kExitConfiguration);
@@ -339,10 +344,9 @@ class Daemon {
   }
 
   int refuse_socket(const std::string& address, const Error& error) {
-    log_.error("socket_refused",
-               {{"socket", address},
-                {"error", error.message},
-                {"do", "end what holds it, or give another in [ingest] or [api] of meterd.toml"}});
+    log_.error("socket_refused", {{"socket", address},
+                                  {"error", error.message},
+                                  {"do", "end what holds it, or give another in meterd.toml"}});
     return kExitSocket;
   }
 
@@ -356,6 +360,7 @@ class Daemon {
   Log& log_;
   const ingest::Access access_;
   platform::SocketBinder sockets_;
+  AccessLogSockets access_logs_{sockets_, access_};
   asio::io_context loop_{1};
   // From here on a signal waits for its turn: none ends the process while it starts.
   asio::signal_set signals_{loop_, SIGTERM, SIGINT, SIGHUP};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/source/access_log/access_log_source.hpp"
 #include "agent/source/interface/interface_source.hpp"
 #include "agent/source/nftables/nftables_source.hpp"
 
@@ -13,6 +14,10 @@ namespace {
 std::shared_ptr<source::Source> make_source(const source::InterfaceRule& rule,
                                             const source::Dependencies& dependencies, source::Stored stored) {
   return std::make_shared<source::InterfaceSource>(rule, dependencies, std::move(stored));
+}
+std::shared_ptr<source::Source> make_source(const source::AccessLogRule& rule,
+                                            const source::Dependencies& dependencies, source::Stored stored) {
+  return std::make_shared<source::AccessLogSource>(rule, dependencies, std::move(stored));
 }
 std::shared_ptr<source::Source> make_source(const source::NftablesRule& rule,
                                             const source::Dependencies& dependencies, source::Stored stored) {
@@ -36,8 +41,14 @@ source::Stored Sources::stored_of(const std::string& name, const journal::KeptOf
 }
 
 void Sources::put(const std::vector<source::Rule>& rules, journal::KeptOfSources kept) {
-  const source::Dependencies dependencies{around_.loop, around_.reader, batcher_,          around_.clock,
-                                          around_.log,  around_.links,  around_.nft_tables};
+  const source::Dependencies dependencies{around_.loop,
+                                          around_.reader,
+                                          batcher_,
+                                          around_.clock,
+                                          around_.log,
+                                          around_.links,
+                                          around_.nft_tables,
+                                          around_.take_datagram_socket};
   auto before = std::exchange(sources_, {});
   for (const auto& rule : rules) {
     const auto same =

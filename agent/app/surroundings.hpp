@@ -5,9 +5,11 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "agent/app/config.hpp"
 #include "agent/base/log.hpp"
+#include "agent/source/source.hpp"
 #include "agent/upstream/upstream.hpp"
 #include "platform/clock.hpp"
 #include "platform/links.hpp"
@@ -32,6 +34,7 @@ struct Surroundings {
   std::function<std::unique_ptr<upstream::HttpClient>(const upstream::HttpClientOptions&)>
       make_download_client = {};
   platform::NftTables* nft_tables = nullptr;  // reader thread; without it a source that needs it says so
+  std::function<source::DatagramSocket(const std::string& path)> take_datagram_socket = {};  // for sources
 };
 
 }  // namespace meterd::app

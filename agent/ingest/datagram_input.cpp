@@ -17,27 +17,46 @@ constexpr std::size_t kDatagramsPerCall = 64;
 constexpr std::size_t kDatagramBytes = 8 * 1024;  // longer ones are refused whole: half a line must not count
 constexpr int kCallsPerTurn = 8;
 constexpr int kTurnsAtStop = 64;
+
+DatagramInput::TakeLine statsd_lines(Batcher& batcher) {
+  return [&batcher](std::string_view line, const meter::Permit* permit, const platform::WallReading& now) {
+    meter::EventView event;
+    event.permit = permit;
+    if (const auto refusal = parse_statsd_line(line, event))
+      batcher.stats().refuse(*refusal);
+    else
+      (void)batcher.count(event, now);  // a refusal is counted there
+  };
+}
+
 }  // namespace
 
 struct DatagramInput::Impl {
-  Impl(const asio::any_io_executor& loop, platform::Socket socket, Batcher& b, const DatagramAccess& a)
+  Impl(const asio::any_io_executor& loop, platform::Socket socket, Batcher& b, const DatagramAccess& a,
+       TakeLine take)
       : descriptor(loop, socket.release()),
         reader(kDatagramsPerCall, kDatagramBytes),
         batcher(b),
         access(a),
-        senders(*a.access) {}
+        senders(*a.access),
+        take_line(std::move(take)) {}
   asio::posix::stream_descriptor descriptor;
   platform::DatagramReader reader;
   Batcher& batcher;
   DatagramAccess access;
   SenderAccess senders;
+  TakeLine take_line;
   bool stopping = false;
   std::uint32_t dropped = 0;  // as last seen: the kernel's count runs on
 };
 
 DatagramInput::DatagramInput(asio::any_io_executor loop, platform::Socket socket, Batcher& batcher,
+                             const DatagramAccess& access, TakeLine take_line)
+    : impl_(std::make_unique<Impl>(loop, std::move(socket), batcher, access, std::move(take_line))) {}
+
+DatagramInput::DatagramInput(asio::any_io_executor loop, platform::Socket socket, Batcher& batcher,
                              const DatagramAccess& access)
-    : impl_(std::make_unique<Impl>(loop, std::move(socket), batcher, access)) {}
+    : DatagramInput(std::move(loop), std::move(socket), batcher, access, statsd_lines(batcher)) {}
 
 DatagramInput::~DatagramInput() = default;
 
@@ -98,13 +117,7 @@ void DatagramInput::take_datagram(const platform::Datagram& datagram, const plat
     auto line = bytes.substr(0, end);
     bytes = end == std::string_view::npos ? std::string_view{} : bytes.substr(end + 1);
     if (line.ends_with('\r')) line.remove_suffix(1);
-    if (line.empty()) continue;
-    meter::EventView event;
-    event.permit = permit->everything ? nullptr : permit;
-    if (const auto refusal = parse_statsd_line(line, event))
-      stats.refuse(*refusal);
-    else
-      (void)impl_->batcher.count(event, now);  // a refusal is counted there
+    if (!line.empty()) impl_->take_line(line, permit->everything ? nullptr : permit, now);
   }
 }
 

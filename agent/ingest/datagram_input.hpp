@@ -1,11 +1,13 @@
-// A datagram socket that carries statsd lines. Loop thread. Each wake-up drains what waits, in bounded turns,
-// so that a flood cannot keep other producers from being heard.
+// A datagram socket that carries lines, such as statsd's. Loop thread. Each wake-up drains what waits, in
+// bounded turns, so that a flood cannot keep other producers from being heard.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "agent/ingest/access.hpp"
 #include "agent/ingest/batcher.hpp"
@@ -22,6 +24,13 @@ struct DatagramAccess {
 
 class DatagramInput {
  public:
+  // Counts what the line says, or refuses it: a line without its end, not empty, of a datagram that came
+  // whole. `permit`: what its sender may report; null: everything.
+  using TakeLine = std::function<void(std::string_view line, const meter::Permit* permit,
+                                      const platform::WallReading& now)>;
+  DatagramInput(boost::asio::any_io_executor loop, platform::Socket socket, Batcher& batcher,
+                const DatagramAccess& access, TakeLine take_line);
+  // Of statsd lines.
   DatagramInput(boost::asio::any_io_executor loop, platform::Socket socket, Batcher& batcher,
                 const DatagramAccess& access);
   ~DatagramInput();

@@ -1,6 +1,7 @@
 // What a source missed, or may have: totals, and the last few one by one. Loop thread.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -15,6 +16,8 @@ class Gaps {
 
   // Stored with what the open window counts.
   void note(ingest::Batcher& batcher, journal::Gap gap);
+  // So many of what was noted as lost came after all.
+  void take_back(ingest::Batcher& batcher, std::uint64_t found);
   const journal::SourceGaps& totals() const { return totals_; }
 
  private:

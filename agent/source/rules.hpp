@@ -3,12 +3,13 @@
 
 #include <variant>
 
+#include "agent/source/access_log/rule.hpp"
 #include "agent/source/interface/rule.hpp"
 #include "agent/source/nftables/rule.hpp"
 
 namespace meterd::source {
 
-using Rule = std::variant<InterfaceRule, NftablesRule>;
+using Rule = std::variant<AccessLogRule, InterfaceRule, NftablesRule>;
 
 inline const EventName& event_of(const Rule& rule) {
   return std::visit([](const auto& one) -> const EventName& { return one.event; }, rule);

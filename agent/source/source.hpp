@@ -5,15 +5,18 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "agent/base/log.hpp"
 #include "agent/ingest/batcher.hpp"
+#include "agent/ingest/datagram_input.hpp"
 #include "platform/clock.hpp"
 #include "platform/links.hpp"
 #include "platform/nft_tables.hpp"
+#include "platform/sockets.hpp"
 
 namespace meterd::source {
 
@@ -34,6 +37,12 @@ struct Stored {
   journal::SourceGaps gaps;
 };
 
+// Bound, or without a descriptor; and who may send there.
+struct DatagramSocket {
+  platform::Socket socket;
+  ingest::DatagramAccess access;
+};
+
 // Seams that only some kinds need may be null: what needs one that is missing says so in its report.
 struct Dependencies {
   boost::asio::any_io_executor loop;
@@ -43,6 +52,7 @@ struct Dependencies {
   Log& log;
   platform::Links& links;
   platform::NftTables* nft_tables = nullptr;  // reader thread
+  std::function<DatagramSocket(const std::string& path)> take_datagram_socket = {};  // once for each path
 };
 
 class Source : public ingest::Harvested {

@@ -89,8 +89,13 @@ Result<Socket> SocketBinder::listen_unix(const std::string& path) {
 }
 
 Result<Socket> SocketBinder::bind_unix_datagram(const std::string& path, int receive_bytes) {
+  return bind_unix_datagram(path, receive_bytes, access_);
+}
+
+Result<Socket> SocketBinder::bind_unix_datagram(const std::string& path, int receive_bytes,
+                                                const SocketAccess& access) {
   auto kept = inherited_.take_unix(path, true);
-  if (kept.fd() < 0) return platform::bind_unix_datagram(path, access_, receive_bytes);
+  if (kept.fd() < 0) return platform::bind_unix_datagram(path, access, receive_bytes);
   grow_receive_buffer(kept.fd(), receive_bytes);
   return kept;
 }

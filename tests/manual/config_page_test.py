@@ -12,6 +12,7 @@ from case import CONFIG_PAGE, ROOT, ManualTest, difference, run
 
 # Of kinds of upstream that this version refuses; the file only names them.
 NOT_IN_THE_FILE = {("upstream", key) for key in ("account", "token", "batch", "decimals", "in_doubt")}
+OF_EVERY_SOURCE = ("kind", "event", "subscription")
 # The least in which every table has its defaults.
 LEAST = """
 [[upstream]]
@@ -40,7 +41,7 @@ def keys_of_file(text):
     out, table = {}, None
     for line in text.split("\n"):
         if found := re.fullmatch(r"#? ?\[{1,2}([\w.]+)\]{1,2}", line):
-            table = found.group(1)
+            table, kind = found.group(1), ""
         elif found := re.fullmatch(r"#? ?(\w+) = (.+)", line):
             if table == "source" and found.group(1) == "kind" and ("source", "kind") in out:
                 table += " " + found.group(2).strip('"')

@@ -1,0 +1,105 @@
+#include "agent/source/access_log/access_log_source.hpp"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+namespace meterd::source {
+
+namespace asio = boost::asio;
+using meter::Refusal;
+
+AccessLogSource::AccessLogSource(AccessLogRule rule, const Dependencies& dependencies, Stored stored)
+    : rule_(std::move(rule)),
+      batcher_(dependencies.batcher),
+      calls_(rule_),
+      gaps_(name(), std::move(stored.gaps)) {
+  if (const auto found = stored.cursors.find(name()); found != stored.cursors.end()) {
+    cursor_ = std::move(found->second);
+    sequences_ = Sequences(cursor_.access_log());
+  }
+  if (!dependencies.take_datagram_socket) return;
+  auto taken = dependencies.take_datagram_socket(rule_.socket);
+  if (taken.socket.fd() < 0) return;
+  input_ = std::make_unique<ingest::DatagramInput>(
+      dependencies.loop, std::move(taken.socket), batcher_, taken.access,
+      [this](std::string_view line, const meter::Permit* permit, const platform::WallReading& now) {
+        take_line(line, permit, now);
+      });
+}
+
+asio::awaitable<void> AccessLogSource::run() {
+  if (input_) co_await input_->run();
+}
+
+void AccessLogSource::stop() {
+  if (input_) input_->stop();
+}
+
+void AccessLogSource::take_line(std::string_view line, const meter::Permit* permit,
+                                const platform::WallReading& now) {
+  const bool is_read = calls_.read(line);
+  const auto sender = is_read && calls_.has_sequence() ? calls_.sender() : std::nullopt;
+  if (!is_read || (calls_.has_sequence() && !sender)) return batcher_.stats().refuse(Refusal::malformed);
+  bool is_full = false;
+  for (std::size_t i = 0; i < calls_.calls().size(); ++i) {
+    auto call = calls_.judge(i);
+    if (call.verdict == CallReader::Verdict::refused) batcher_.stats().refuse(call.refusal);
+    if (call.verdict != CallReader::Verdict::counts) continue;
+    call.event.permit = permit;
+    const auto counted = batcher_.count(call.event, now);  // a refusal is counted there
+    is_full = is_full || counted.refusal == Refusal::full;
+  }
+  // Nobody sends it again: a call that there was no room for is lost, and missed.
+  if (sender && !is_full) take_number(*sender, now);
+}
+
+void AccessLogSource::take_number(const CallReader::Sender& sender, const platform::WallReading& now) {
+  const auto step = sequences_.take(sender.worker, sender.number, now);
+  if (step.is_found) ++missed_.found;
+  if (step.lost == 0) return;
+  missed_.from_ms = missed_.lost == 0 ? step.since_ms : std::min(missed_.from_ms, step.since_ms);
+  missed_.until_ms = now.time.since_epoch.count();
+  missed_.trusted = now.trusted;
+  missed_.lost += step.lost;
+}
+
+void AccessLogSource::harvest(ingest::Batcher& batcher, const platform::WallReading&) {
+  if (!sequences_.is_changed()) return;
+  *cursor_.mutable_access_log() = sequences_.take_cursor();
+  batcher.note_counter(name(), cursor_);
+  const auto missed = std::exchange(missed_, {});
+  if (missed.lost > missed.found) {
+    journal::Gap gap;
+    gap.set_from_ms(missed.from_ms);
+    gap.set_until_ms(missed.until_ms);
+    gap.set_trusted(missed.trusted);
+    gap.set_reason("messages lost");
+    gap.set_lost(missed.lost - missed.found);
+    gaps_.note(batcher, std::move(gap));
+  } else if (missed.found > missed.lost) {
+    gaps_.take_back(batcher, missed.found - missed.lost);
+  }
+}
+
+Report AccessLogSource::report() const {
+  Report out{name(), "access-log", {}, {}, {}, {}, gaps_.totals()};
+  std::set<EventName> events;
+  for (const auto& call : calls_.calls()) events.insert(call.event);
+  for (const auto& event : events) out.event += (out.event.empty() ? "" : ", ") + event.value();
+  if (!input_) {
+    out.trouble = "its socket is not open";
+    out.advice = "restart meterd";
+  }
+  if (!calls_.has_sequence())
+    out.blind_spots.emplace_back("messages that are lost on the way: give worker_field and sequence_field");
+  return out;
+}
+
+Stored AccessLogSource::stored() const {
+  Stored out{{}, gaps_.totals()};
+  if (cursor_.has_access_log()) out.cursors.emplace(name(), cursor_);
+  return out;
+}
+
+}  // namespace meterd::source
