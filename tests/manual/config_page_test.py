@@ -26,26 +26,21 @@ kind         = "interface"
 name         = "wwan0"
 event        = "data.bytes"
 subscription = "sub_1"
-[[source]]
-kind        = "nftables"
-table       = "meterd"
-set         = "subscribers"
-subscribers = { "10.0.0.2" = "sub_1" }
-event       = "data.bytes"
 """
 
 
 def keys_of_file(text):
-    """{(table, key): value} of systemd/meterd.toml, in which keys are commented out. A [[source]] begins with its kind,
-    each of which has keys of its own: the table is `source KIND`, but for the first kind."""
-    out, table = {}, None
+    """{(table, key): value} of systemd/meterd.toml, in which keys are commented out; as pages.config_keys()."""
+    out, table, kind = {}, None, ""
     for line in text.split("\n"):
         if found := re.fullmatch(r"#? ?\[{1,2}([\w.]+)\]{1,2}", line):
             table, kind = found.group(1), ""
         elif found := re.fullmatch(r"#? ?(\w+) = (.+)", line):
-            if table == "source" and found.group(1) == "kind" and ("source", "kind") in out:
-                table += " " + found.group(2).strip('"')
-            out[table, found.group(1)] = found.group(2)
+            key, value = found.groups()
+            if (table, key) == ("source", "kind"):
+                kind = value.strip('"')
+            of_kind = table == "source" and key not in OF_EVERY_SOURCE
+            out.setdefault((f"{table} {kind}" if of_kind else table, key), value)
     return out
 
 
@@ -77,8 +72,7 @@ def against_defaults(page, described):
             continue
         table, _, kind = table.partition(" ")
         found = described[table]
-        if isinstance(found, list):
-            found = next(one for one in found if kind in ("", one.get("kind")))
+        found = found if isinstance(found, dict) else next(one for one in found if kind in ("", one.get("kind")))
         if key not in found or found[key] != tomllib.loads(f"x = {value}")["x"]:
             out.append(f"{table}.{key} is {value} in the page and {found.get(key)} in force")
     return out
@@ -90,8 +84,9 @@ def unknown_keys(page):
     for (table, key), (value, _) in pages.config_keys(page).items():
         tables.setdefault(table, []).append(f"{key} = {value}")
     text = ""
-    for table, lines in tables.items():
-        table = table.partition(" ")[0]
+    for name, lines in tables.items():
+        table, _, kind = name.partition(" ")
+        lines = [f'kind = "{kind}"', *lines] if kind else lines
         many = table in ("upstream", "meter", "subscription", "source", "access.allow")
         text += "\n".join([f"[[{table}]]" if many else f"[{table}]", *lines, ""])
     return [line for line in check(text).stderr.split("\n") if "unknown key" in line or "not TOML" in line]
