@@ -26,6 +26,12 @@ kind         = "interface"
 name         = "wwan0"
 event        = "data.bytes"
 subscription = "sub_1"
+[[source]]
+kind        = "nftables"
+table       = "meterd"
+set         = "subscribers"
+subscribers = { "10.0.0.2" = "sub_1" }
+event       = "data.bytes"
 """
 
 

@@ -68,7 +68,7 @@ def config_keys(text):
     for part in re.split(r"^\.Ss ", "\n".join(section(text, "TABLES AND KEYS")), flags=re.MULTILINE)[1:]:
         heading, _, rest = part.partition("\n")
         for _, words, body in items(rest.split("\n")):
-            if words[0] == "Cm" and words[2:4] == ["No", "="]:
+            if words[:1] == ["Cm"] and words[2:4] == ["No", "="]:
                 table, _, kind = heading.replace("\\(dq", "").partition(" of kind ")
                 out[f"{table.strip('[]')} {kind}".strip(), words[1]] = (value_of(words[4:]), body)
     return out
