@@ -45,17 +45,20 @@ class InheritedSockets {
   InheritedSockets() = default;
   static InheritedSockets of_this_process();
   Socket take_unix(const std::string& path, bool datagrams);
+  Socket take_unix_packets(const std::string& path);
   Socket take_inet(const std::string& host, std::uint16_t port, bool datagrams);
   std::size_t left() const { return sockets_.size(); }  // that nobody took
 
  private:
   Socket take(const void* address, std::size_t size, int type);
+  Socket take_path(const std::string& path, int type);
   std::vector<Socket> sockets_;
 };
 
 // A stale socket file is replaced; one that answers is not (Code::rejected "already in use"). The directory
 // is made.
 Result<Socket> listen_unix(const std::string& path, const SocketAccess& access);
+Result<Socket> listen_unix_packets(const std::string& path, const SocketAccess& access);  // packets.hpp
 Result<Socket> bind_unix_datagram(const std::string& path, const SocketAccess& access, int receive_bytes);
 // Loopback addresses only: there is no peer to identify.
 Result<Socket> bind_udp(const std::string& host, std::uint16_t port, int receive_bytes);
@@ -67,6 +70,7 @@ class SocketBinder {
   SocketBinder(SocketAccess access, InheritedSockets inherited)
       : access_(std::move(access)), inherited_(std::move(inherited)) {}
   Result<Socket> listen_unix(const std::string& path);
+  Result<Socket> listen_unix_packets(const std::string& path);
   Result<Socket> bind_unix_datagram(const std::string& path, int receive_bytes);
   Result<Socket> bind_unix_datagram(const std::string& path, int receive_bytes, const SocketAccess& access);
   Result<Socket> bind_udp(const std::string& host, std::uint16_t port, int receive_bytes);

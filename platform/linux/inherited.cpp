@@ -39,14 +39,21 @@ Socket InheritedSockets::take(const void* address, std::size_t size, int type) {
   return out;
 }
 
-Socket InheritedSockets::take_unix(const std::string& path, bool datagrams) {
+Socket InheritedSockets::take_path(const std::string& path, int type) {
   const auto address = unix_address(path);
   if (!address) return {};
   // With its terminator: another path may go on where this one ends.
-  const auto size = offsetof(sockaddr_un, sun_path) + path.size() + 1;
-  auto out = take(&address->address, size, datagrams ? SOCK_DGRAM : SOCK_STREAM);
+  return take(&address->address, offsetof(sockaddr_un, sun_path) + path.size() + 1, type);
+}
+
+Socket InheritedSockets::take_unix(const std::string& path, bool datagrams) {
+  auto out = take_path(path, datagrams ? SOCK_DGRAM : SOCK_STREAM);
   if (out.fd() >= 0 && datagrams) pass_credentials(out.fd());
   return out;
+}
+
+Socket InheritedSockets::take_unix_packets(const std::string& path) {
+  return take_path(path, SOCK_SEQPACKET);
 }
 
 Socket InheritedSockets::take_inet(const std::string& host, std::uint16_t port, bool datagrams) {

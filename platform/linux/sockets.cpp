@@ -88,6 +88,11 @@ Result<Socket> SocketBinder::listen_unix(const std::string& path) {
   return platform::listen_unix(path, access_);
 }
 
+Result<Socket> SocketBinder::listen_unix_packets(const std::string& path) {
+  if (auto kept = inherited_.take_unix_packets(path); kept.fd() >= 0) return kept;
+  return platform::listen_unix_packets(path, access_);
+}
+
 Result<Socket> SocketBinder::bind_unix_datagram(const std::string& path, int receive_bytes) {
   return bind_unix_datagram(path, receive_bytes, access_);
 }
@@ -134,6 +139,13 @@ int Socket::release() { return std::exchange(fd_, -1); }
 
 Result<Socket> listen_unix(const std::string& path, const SocketAccess& access) {
   auto socket_fd = bind_unix(path, SOCK_STREAM, access);
+  if (!socket_fd) return socket_fd;
+  if (listen(socket_fd->fd(), kBacklog) != 0) return failed(path);
+  return socket_fd;
+}
+
+Result<Socket> listen_unix_packets(const std::string& path, const SocketAccess& access) {
+  auto socket_fd = bind_unix(path, SOCK_SEQPACKET, access);
   if (!socket_fd) return socket_fd;
   if (listen(socket_fd->fd(), kBacklog) != 0) return failed(path);
   return socket_fd;

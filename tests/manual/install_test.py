@@ -26,12 +26,22 @@ EXPECTED = {
     "share/man/man8/meterd.8",
     "share/zsh/vendor-completions/_meterctl",
 }
+LIBRARY = {
+    "include/meter.h",
+    "include/meter.hpp",
+    "lib/libmeter.a",
+    "lib/libmeter.so",
+    "lib/libmeter.so.1",
+    "lib/libmeter.so.1.0.0",
+    "lib/pkgconfig/libmeter.pc",
+    "share/man/man3/meter.3",
+}
 PACKAGE = "/usr/share/bash-completion/bash_completion"
 
 
-def file_complaints(prefix):
+def file_complaints(prefix, expected=frozenset(EXPECTED | LIBRARY)):
     files = {str(path.relative_to(prefix)) for path in prefix.rglob("*") if not path.is_dir()}
-    return difference("installed", files, EXPECTED)
+    return difference("installed", files, expected)
 
 
 def page_complaints(prefix):
@@ -77,6 +87,9 @@ class Install(ManualTest):
         run(*install, "--component", "another")
         self.assertFalse(prefix.exists())
         run(*install, "--component", "meterd")
+        self.assert_none(file_complaints(prefix, EXPECTED))
+        run(*install, "--component", "libmeter")
+        run(*install, "--component", "libmeter-dev")
         self.assert_none(file_complaints(prefix))
 
     def test_the_programs_run_from_there(self):

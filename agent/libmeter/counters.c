@@ -1,0 +1,263 @@
+// Counters: what the library asks of meterd's counter socket, and how it goes on after meterd was started
+// again: in the memory that it has.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "agent/libmeter/internal.h"
+
+// A connection that was fine so long ago is looked at again: an app may ask for its counters each time it
+// adds.
+#define LOOK_AGAIN_MS 1000
+
+static const uint8_t none[16];
+
+static struct meterd_packet request_of(enum meterd_packet_kind kind) {
+  struct meterd_packet packet;
+  memset(&packet, 0, sizeof packet);
+  packet.magic = METERD_PACKET_MAGIC;
+  packet.version = METERD_PACKET_VERSION;
+  packet.kind = (uint16_t)kind;
+  return packet;
+}
+
+static int send_packet(int fd, const struct meterd_packet* packet, int passed, int64_t until_ms) {
+  union {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int))];
+  } control;
+  struct iovec part = {(void*)packet, sizeof *packet};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+  if (passed >= 0) {
+    memset(&control, 0, sizeof control);
+    message.msg_control = &control;
+    message.msg_controllen = sizeof control.bytes;
+    struct cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(header), &passed, sizeof passed);
+  }
+  for (;;) {
+    if (sendmsg(fd, &message, MSG_NOSIGNAL) >= 0) return 0;
+    if (errno != EAGAIN && errno != EINTR) return -1;
+    if (errno == EAGAIN && meter_wait(fd, POLLOUT, until_ms) != 0) return -1;
+  }
+}
+
+// `passed`: the fd that came with it, the caller's to close; -1: none.
+static int receive_packet(int fd, struct meterd_packet* packet, int* passed, int64_t until_ms) {
+  union {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int))];
+  } control;
+  struct iovec part = {packet, sizeof *packet};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+  *passed = -1;
+  ssize_t got;
+  do {
+    message.msg_control = &control;
+    message.msg_controllen = CMSG_LEN(sizeof(int));
+    if (meter_wait(fd, POLLIN, until_ms) != 0) return -1;
+    got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  } while (got < 0 && (errno == EINTR || errno == EAGAIN));
+  if (got < 0) return -1;
+  const struct cmsghdr* header = CMSG_FIRSTHDR(&message);
+  if (header != NULL && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int)))
+    memcpy(passed, CMSG_DATA(header), sizeof *passed);
+  const int whole = got == sizeof *packet && packet->magic == METERD_PACKET_MAGIC;
+  if (whole && packet->version == METERD_PACKET_VERSION) {
+    packet->text[sizeof packet->text - 1] = '\0';
+    return 0;
+  }
+  meter_close_fd(passed);
+  errno = got == 0 ? EPIPE : EPROTO;
+  return -1;
+}
+
+// One request and its answer. -1: errno and meter_error(). After a failure of the connection it is closed: an
+// answer that comes late would be taken for the next one's.
+static int ask(struct meter_handle* meter, const struct meterd_packet* request, int passed,
+               struct meterd_packet* answer, int* received) {
+  const int64_t until = meter_now_ms() + METER_DEADLINE_MS;
+  *received = -1;
+  if (send_packet(meter->counters_fd, request, passed, until) != 0 ||
+      receive_packet(meter->counters_fd, answer, received, until) != 0) {
+    meter_close_fd(&meter->counters_fd);
+    if (errno == EPROTO)
+      return meter_fail(EPROTO, "meterd speaks another version: install the libmeter that came with it");
+    return meter_fail_io(meter->counters_address.sun_path);
+  }
+  if (answer->kind != METERD_REFUSED) return 0;
+  meter_close_fd(received);
+  return meter_fail((int)answer->code, "%s", answer->text);
+}
+
+static int hello(struct meter_handle* meter, const uint8_t client[16]) {
+  struct meterd_packet request = request_of(METERD_HELLO);
+  struct meterd_packet answer;
+  int passed;
+  memcpy(request.client, client, sizeof request.client);
+  if (ask(meter, &request, -1, &answer, &passed) != 0) return -1;
+  meter_close_fd(&passed);
+  memcpy(meter->client, answer.client, sizeof meter->client);
+  return 0;
+}
+
+static struct meter_region* find_region(struct meter_handle* meter, const uint8_t id[16]) {
+  for (struct meter_region* one = meter->regions; one != NULL; one = one->next)
+    if (memcmp(one->id, id, sizeof one->id) == 0) return one;
+  return NULL;
+}
+
+// Gives meterd the memory back that it lost its hold on, and says what counts where. What it refuses of that
+// it shows to the operator. -1: the connection failed.
+static int hand_back(struct meter_handle* meter) {
+  struct meterd_packet answer;
+  int passed;
+  for (struct meter_region* region = meter->regions; region != NULL; region = region->next) {
+    struct meterd_packet request = request_of(METERD_HAND_BACK);
+    memcpy(request.region, region->id, sizeof request.region);
+    const int taken = ask(meter, &request, region->fd, &answer, &passed);
+    meter_close_fd(&passed);
+    if (meter->counters_fd < 0) return -1;
+    // A child of fork() finds that its parent was here before: they are one client again.
+    if (taken == 0) memcpy(meter->client, answer.client, sizeof meter->client);
+  }
+  for (size_t i = 0; i < METER_BUCKETS; ++i)
+    for (const struct meter_named* one = meter->named[i]; one != NULL; one = one->next) {
+      struct meterd_packet request = request_of(METERD_NAME);
+      memcpy(request.region, one->region->id, sizeof request.region);
+      request.slot = one->slot;
+      memcpy(request.event, one->event, sizeof one->event);
+      memcpy(request.subscription, one->subscription, sizeof one->subscription);
+      (void)ask(meter, &request, -1, &answer, &passed);
+      meter_close_fd(&passed);
+      if (meter->counters_fd < 0) return -1;
+    }
+  return 0;
+}
+
+static int connect_counters(struct meter_handle* meter) {
+  meter->counters_fd = meter_connect(&meter->counters_address, SOCK_SEQPACKET);
+  if (meter->counters_fd < 0) return meter_fail_io(meter->counters_address.sun_path);
+  if (hello(meter, meter->client) == 0) return 0;
+  if (errno != ESTALE) {
+    meter_close_fd(&meter->counters_fd);
+    return -1;
+  }
+  // Until all is given back the client is none: the next call begins with it anew.
+  if (hello(meter, none) != 0) return -1;
+  if (hand_back(meter) == 0) return 0;
+  memset(meter->client, 0xff, sizeof meter->client);
+  meter_close_fd(&meter->counters_fd);
+  return -1;
+}
+
+static int stand_connected(struct meter_handle* meter) {
+  const int64_t now = meter_now_ms();
+  if (meter->counters_fd >= 0 && now - meter->looked_at_ms < LOOK_AGAIN_MS) return 0;
+  if (meter->counters_fd >= 0 && meter_is_gone(meter->counters_fd)) meter_close_fd(&meter->counters_fd);
+  if (meter->counters_fd < 0 && connect_counters(meter) != 0) return -1;
+  meter->looked_at_ms = now;
+  return 0;
+}
+
+// The region of an answer, mapped. Takes the fd. NULL: errno and meter_error().
+static struct meter_region* take_region(struct meter_handle* meter, const uint8_t id[16], int fd) {
+  struct meter_region* region = find_region(meter, id);
+  if (region != NULL) {
+    meter_close_fd(&fd);
+    return region;
+  }
+  region = calloc(1, sizeof *region);
+  void* slots = MAP_FAILED;
+  if (region != NULL && fd >= 0)
+    slots = mmap(NULL, METERD_REGION_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (slots == MAP_FAILED) {
+    const int code = fd < 0 ? EPROTO : ENOMEM;
+    meter_close_fd(&fd);
+    free(region);
+    (void)meter_fail(code,
+                     "meterd's memory cannot be mapped: look at the limits of this process, then call again");
+    meter_close_fd(&meter->counters_fd);  // the next connection is given it again
+    return NULL;
+  }
+  memcpy(region->id, id, sizeof region->id);
+  region->fd = fd;
+  region->slots = slots;
+  region->next = meter->regions;
+  __atomic_store_n(&meter->regions, region, __ATOMIC_RELEASE);
+  return region;
+}
+
+static struct meter_named* want(struct meter_handle* meter, const char* event, const char* subscription) {
+  struct meterd_packet request = request_of(METERD_WANT);
+  struct meterd_packet answer;
+  int passed;
+  memcpy(request.event, event, strlen(event));
+  memcpy(request.subscription, subscription, strlen(subscription));
+  if (ask(meter, &request, -1, &answer, &passed) != 0) return NULL;
+  struct meter_region* region = take_region(meter, answer.region, passed);
+  if (region == NULL) return NULL;
+  struct meter_named* named = calloc(1, sizeof *named);
+  if (named == NULL || answer.slot >= METERD_REGION_SLOTS) {
+    (void)meter_fail(named == NULL ? ENOMEM : EPROTO, "no memory for a counter: free some, then call again");
+    free(named);
+    return NULL;
+  }
+  named->region = region;
+  named->slot = answer.slot;
+  memcpy(named->event, request.event, sizeof named->event);
+  memcpy(named->subscription, request.subscription, sizeof named->subscription);
+  return named;
+}
+
+static size_t bucket_of(const char* event, const char* subscription) {
+  uint32_t hash = 2166136261u;
+  for (const char* at = event; *at != '\0'; ++at) hash = (hash ^ (uint8_t)*at) * 16777619u;
+  hash = (hash ^ 1u) * 16777619u;
+  for (const char* at = subscription; *at != '\0'; ++at) hash = (hash ^ (uint8_t)*at) * 16777619u;
+  return (hash ^ (hash >> 16)) % METER_BUCKETS;
+}
+
+static int check_name(const char* what, const char* name) {
+  if (strlen(name) <= METERD_COUNTER_NAME_MAX) return 0;
+  return meter_fail(EINVAL, "%s: at most %u bytes", what, METERD_COUNTER_NAME_MAX);
+}
+
+meter_counter_t* meter_counter(meter_t* meter, const char* event, const char* subscription) {
+  if (subscription == NULL) subscription = "";
+  if (event == NULL || *event == '\0') {
+    (void)meter_fail(EINVAL, "the event has no name: use the one that its [[meter]] has");
+    return NULL;
+  }
+  if (check_name("event", event) != 0 || check_name("subscription", subscription) != 0) return NULL;
+  const size_t bucket = bucket_of(event, subscription);
+  meter_lock(meter);
+  const int connected = stand_connected(meter) == 0;
+  struct meter_named* named = meter->named[bucket];
+  while (named != NULL &&
+         (strcmp(named->event, event) != 0 || strcmp(named->subscription, subscription) != 0))
+    named = named->next;
+  if (named == NULL && connected) {
+    named = want(meter, event, subscription);
+    // It was started again since it was last looked at. A repeat gives the same slot.
+    if (named == NULL && errno == EPIPE && stand_connected(meter) == 0)
+      named = want(meter, event, subscription);
+    if (named == NULL) {
+      meter_unlock(meter);
+      return NULL;
+    }
+    named->next = meter->named[bucket];
+    __atomic_store_n(&meter->named[bucket], named, __ATOMIC_RELEASE);
+  }
+  meter_unlock(meter);
+  return named != NULL ? &named->region->slots[named->slot] : NULL;
+}

@@ -1,0 +1,63 @@
+// Shared by libmeter's files. Everything here needs the meter's mutex, unless it says otherwise.
+#ifndef METER_INTERNAL_H
+#define METER_INTERNAL_H
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/un.h>
+
+#include "agent/libmeter/meter.h"
+#include "agent/libmeter/protocol.h"
+
+#define METER_DEADLINE_MS 5000
+#define METER_BUCKETS 1024u
+
+// Memory of meterd's. Its fd is kept: a meterd that lost the memory gets it back from here.
+struct meter_region {
+  struct meter_region* next;
+  uint8_t id[16];
+  int fd;
+  meter_counter_t* slots;
+};
+
+struct meter_named {
+  struct meter_named* next;
+  struct meter_region* region;
+  uint32_t slot;
+  char event[METERD_COUNTER_NAME_MAX + 1];
+  char subscription[METERD_COUNTER_NAME_MAX + 1];
+};
+
+struct meter_handle {
+  struct sockaddr_un counters_address, ingest_address;
+  // Whose the sockets and the mutex are; 0 while a child of fork() makes them its own.
+  pid_t owner;
+  pthread_mutex_t mutex;
+  int counters_fd, ingest_fd;  // -1: not connected
+  uint8_t client[16];          // zeros: none yet
+  int64_t looked_at_ms;        // when the connection was last known to stand
+  // A list is read by the child of a fork() that came in the middle of a change: heads are set last.
+  struct meter_region* regions;
+  struct meter_named* named[METER_BUCKETS];
+};
+
+// Sets errno and the calling thread's meter_error(); returns -1. No mutex.
+int meter_fail(int code, const char* format, ...) __attribute__((format(printf, 2, 3)));
+// That meterd could not be spoken to, by errno. No mutex.
+int meter_fail_io(const char* socket_path);
+
+int64_t meter_now_ms(void);                     // CLOCK_MONOTONIC; no mutex
+void meter_close_fd(int* fd);                   // keeps errno
+void meter_lock(struct meter_handle* meter);    // and, in a child of fork(), leaves the parent's sockets
+void meter_unlock(struct meter_handle* meter);  // keeps errno
+
+// A connected, non-blocking socket. -1: errno; not told to the caller yet. No mutex.
+int meter_connect(const struct sockaddr_un* address, int type);
+// Waits until it can be read (POLLIN) or written (POLLOUT). 0, or -1 with ETIMEDOUT. No mutex.
+int meter_wait(int fd, short events, int64_t until_ms);
+// Whether the other side is gone, without waiting. No mutex.
+int meter_is_gone(int fd);
+
+#endif
