@@ -103,6 +103,7 @@ struct Config {
   Seconds retain_delivered{400 * 86'400};
 
   std::string ingest_socket = "/run/meterd/ingest.sock";
+  source::SharedCountersRule counters;  // without a socket: off
   std::vector<std::string> statsd{"unix:/run/meterd/statsd.sock", "udp:127.0.0.1:8125"};
   Seconds remember_ids{7 * 86'400};
   Seconds accept_past{400 * 86'400};

@@ -27,6 +27,7 @@ void describe_device(const Config& config, TomlWriter& out) {
   out.duration("retain_delivered", config.retain_delivered);
   out.header("[ingest]");
   out.text("socket", config.ingest_socket);
+  describe(config.counters, out);
   out.list("statsd", config.statsd);
   out.duration("remember_ids", config.remember_ids);
   out.duration("accept_past", config.accept_past);

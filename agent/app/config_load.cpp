@@ -7,6 +7,7 @@
 #include "agent/app/config_billing.hpp"
 #include "agent/app/config_reader.hpp"
 #include "agent/app/config_secret.hpp"
+#include "agent/app/config_sources.hpp"
 #include "agent/app/config_values.hpp"
 #include "agent/base/limits.hpp"
 #include "agent/base/text.hpp"
@@ -116,7 +117,13 @@ void load_ingest(Section section, Config& out) {
     if (!is_socket_path(*path)) section.expected("socket", what + ", at most 107 bytes");
     out.ingest_socket = *path;
   }
+  load_counters(section, out.ingest_socket, out.counters);
+  if (out.counters.socket == out.ingest_socket)
+    section.error("counters", "\"" + out.ingest_socket + "\" is ingest.socket already");
   load_sockets(section, "statsd", SocketAddress::Kind::udp, out.statsd);
+  if (std::find(out.statsd.begin(), out.statsd.end(), "unix:" + out.counters.socket) != out.statsd.end())
+    section.error(section.has("counters") ? "counters" : "statsd",
+                  toml_quote(out.counters.socket) + " is in ingest.counters and in ingest.statsd");
   if (std::find(out.statsd.begin(), out.statsd.end(), "unix:" + out.ingest_socket) != out.statsd.end())
     section.error("statsd", "\"unix:" + out.ingest_socket + "\" is ingest.socket already");
   section.duration("remember_ids", kHistory, out.remember_ids);

@@ -29,6 +29,7 @@ Status may_reload(const Config& running, const Config& next) {
   compare("journal.reserve", running.journal_reserve, next.journal_reserve);
   compare("ingest.socket", running.ingest_socket, next.ingest_socket);
   compare("ingest.statsd", running.statsd, next.statsd);
+  compare("ingest.counters, or a limit of them", running.counters, next.counters);
   compare("[access]", running.access, next.access);
   compare("api.listen", running.api_listen, next.api_listen);
   compare("[[source]] that listens", listening_sources(running), listening_sources(next));

@@ -30,6 +30,10 @@ void describe(const source::AccessLogRule& rule, TomlWriter& out);
 // Whether the table became part of one of `sources`, whose socket it shares.
 bool join_source(Section& section, const source::Rule& table, std::vector<source::Rule>& sources);
 
+// Of [ingest], not of a [[source]]: beside `ingest_socket` unless it says otherwise.
+void load_counters(Section& section, const std::string& ingest_socket, source::SharedCountersRule& out);
+void describe(const source::SharedCountersRule& rule, TomlWriter& out);
+
 void describe_source(const source::Rule& rule, TomlWriter& out);
 
 }  // namespace meterd::app

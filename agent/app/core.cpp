@@ -21,6 +21,13 @@ constexpr Milliseconds kReserveInterval{1'000};  // while the disk is full
 constexpr std::size_t kClearedPerCommit = 256;
 constexpr std::uint64_t kRoomKept = 8;  // an eighth of the map, as long as there is history to forget for it
 
+// What the configuration says of sources, in [[source]] and elsewhere.
+std::vector<source::Rule> source_rules(const Config& config, const Surroundings& around) {
+  auto out = config.sources;
+  if (!config.counters.socket.empty() && around.memory != nullptr) out.emplace_back(config.counters);
+  return out;
+}
+
 }  // namespace
 
 Core::Core(const Config& config, journal::Journal& journal, const Surroundings& surroundings)
@@ -53,7 +60,7 @@ Status Core::wire() {
   auto kept = journal::read_sources(journal_);
   if (!kept) return kept.error();
   sources_ = std::make_unique<Sources>(around_, *batcher_);
-  sources_->put(config_.sources, std::move(*kept));
+  sources_->put(source_rules(config_, around_), std::move(*kept));
   auto space = journal_.space();
   if (!space) return space.error();
   space_ = *space;
@@ -188,7 +195,7 @@ asio::awaitable<Status> Core::swap(Config next, Wiring wiring, journal::KeptOfSo
         config_ = std::move(shared->config);
         context_ = shared->wired.context;
         batcher_->adopt(std::move(shared->wired.settings));
-        sources_->put(config_.sources, std::move(shared->kept));
+        sources_->put(source_rules(config_, around_), std::move(shared->kept));
         sealer_->adopt(sealing_of(config_, context_));
         collection_->adopt(std::move(shared->wired.rules));
         remember_listed();

@@ -90,7 +90,8 @@ class Daemon {
         links_(platform::make_links()),
         nft_tables_(platform::make_nft_tables()),
         notify_(platform::make_notify()),
-        process_(platform::make_process()) {}
+        process_(platform::make_process()),
+        memory_(platform::make_shared_memory(config_.counters.directory())) {}
 
   int run() {
     if (const int failed = open_journal(); failed != 0) return failed;
@@ -168,7 +169,10 @@ class Daemon {
           return upstream::make_http_client(loop_.get_executor(), options);
         },
         nft_tables_.get(),
-        [this](const std::string& path) { return access_logs_.take(path); }};
+        [this](const std::string& path) { return access_logs_.take(path); },
+        memory_.get(),
+        &access_,
+        [this](const std::string& path) { return sockets_.listen_unix_packets(path); }};
     auto core = Core::make(config_, *journal_, surroundings);
     if (!core)
       return refuse("not_started", core.error(),
@@ -372,6 +376,7 @@ class Daemon {
   std::unique_ptr<platform::NftTables> nft_tables_;
   std::unique_ptr<platform::Notify> notify_;
   std::unique_ptr<platform::Process> process_;
+  std::unique_ptr<platform::SharedMemory> memory_;
   std::unique_ptr<journal::Journal> journal_;
   std::unique_ptr<platform::Clock> clock_;
   std::unique_ptr<platform::TaskGroup> tasks_;

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -34,14 +35,16 @@ void open_standard_files() {
       (void)open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY);  // the lowest free number
 }
 
-// Two servers of up to 256 connections each, the journal, and some room.
+// Two servers of up to 256 connections each, the journal, and some room. Apps that count in shared memory have
+// as much again, where that is allowed.
 constexpr rlim_t kFilesNeeded = 640;
+constexpr rlim_t kFilesWanted = 1'152;
 
 bool raise_file_limit() {
   rlimit files{};
   if (getrlimit(RLIMIT_NOFILE, &files) != 0) return true;
-  if (files.rlim_cur < kFilesNeeded && files.rlim_max >= kFilesNeeded) {
-    files.rlim_cur = kFilesNeeded;
+  if (files.rlim_cur < kFilesWanted && files.rlim_max > files.rlim_cur) {
+    files.rlim_cur = std::min(kFilesWanted, files.rlim_max);
     (void)setrlimit(RLIMIT_NOFILE, &files);  // checked by what it is afterwards
     (void)getrlimit(RLIMIT_NOFILE, &files);
   }

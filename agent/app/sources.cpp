@@ -6,6 +6,7 @@
 #include "agent/source/access_log/access_log_source.hpp"
 #include "agent/source/interface/interface_source.hpp"
 #include "agent/source/nftables/nftables_source.hpp"
+#include "agent/source/shared_counters/shared_counters.hpp"
 
 namespace meterd::app {
 namespace {
@@ -22,6 +23,11 @@ std::shared_ptr<source::Source> make_source(const source::AccessLogRule& rule,
 std::shared_ptr<source::Source> make_source(const source::NftablesRule& rule,
                                             const source::Dependencies& dependencies, source::Stored stored) {
   return std::make_shared<source::NftablesSource>(rule, dependencies, std::move(stored));
+}
+
+std::shared_ptr<source::Source> make_source(const source::SharedCountersRule& rule,
+                                            const source::Dependencies& dependencies, source::Stored stored) {
+  return std::make_shared<source::SharedCounters>(rule, dependencies, std::move(stored));
 }
 
 }  // namespace
@@ -48,7 +54,10 @@ void Sources::put(const std::vector<source::Rule>& rules, journal::KeptOfSources
                                           around_.log,
                                           around_.links,
                                           around_.nft_tables,
-                                          around_.take_datagram_socket};
+                                          around_.take_datagram_socket,
+                                          around_.memory,
+                                          around_.access,
+                                          around_.listen_packets};
   auto before = std::exchange(sources_, {});
   for (const auto& rule : rules) {
     const auto same =
@@ -90,7 +99,8 @@ boost::asio::awaitable<bool> Sources::join(Milliseconds at_most) { return tasks_
 std::vector<source::Report> Sources::reports() const {
   std::vector<source::Report> out;
   out.reserve(sources_.size());
-  for (const auto& one : sources_) out.push_back(one.source->report());
+  for (const auto& one : sources_)
+    if (one.source->is_shown()) out.push_back(one.source->report());
   return out;
 }
 

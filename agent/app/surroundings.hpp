@@ -9,6 +9,7 @@
 
 #include "agent/app/config.hpp"
 #include "agent/base/log.hpp"
+#include "agent/ingest/access.hpp"
 #include "agent/source/source.hpp"
 #include "agent/upstream/upstream.hpp"
 #include "platform/clock.hpp"
@@ -16,6 +17,8 @@
 #include "platform/nft_tables.hpp"
 #include "platform/process.hpp"
 #include "platform/random.hpp"
+#include "platform/shared_memory.hpp"
+#include "platform/sockets.hpp"
 
 namespace meterd::app {
 
@@ -35,6 +38,9 @@ struct Surroundings {
       make_download_client = {};
   platform::NftTables* nft_tables = nullptr;  // reader thread; without it a source that needs it says so
   std::function<source::DatagramSocket(const std::string& path)> take_datagram_socket = {};  // for sources
+  platform::SharedMemory* memory = nullptr;  // without it no app counts in shared memory
+  const ingest::Access* access = nullptr;    // for what sources listen on
+  std::function<Result<platform::Socket>(const std::string& path)> listen_packets = {};
 };
 
 }  // namespace meterd::app

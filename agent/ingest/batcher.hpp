@@ -81,6 +81,14 @@ class Batcher {
 
   // What somebody reports who may report nothing at all.
   void refuse_reporter(const std::string& who);
+  // Why no event of that name and subscription would be counted, as far as the configuration says.
+  std::optional<meter::Refusal> would_refuse(std::string_view name, std::string_view subscription) const {
+    return settings_.catalog->resolve(name, subscription).refusal;
+  }
+  // What this journal's cursors belong to: another one has others, also a copy of this one.
+  std::string lineage() const {
+    return deps_.journal.epoch() + "/" + std::to_string(deps_.journal.lineage().copies);
+  }
 
   // Stored with this window's tallies.
   void note_producer(const std::string& producer, const journal::ProducerCursor& cursor);

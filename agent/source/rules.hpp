@@ -1,4 +1,4 @@
-// What [[source]] tables become: one alternative for each kind of source.
+// What [[source]] tables and [ingest] counters become: one alternative for each kind of source.
 #pragma once
 
 #include <variant>
@@ -6,10 +6,11 @@
 #include "agent/source/access_log/rule.hpp"
 #include "agent/source/interface/rule.hpp"
 #include "agent/source/nftables/rule.hpp"
+#include "agent/source/shared_counters/rule.hpp"
 
 namespace meterd::source {
 
-using Rule = std::variant<AccessLogRule, InterfaceRule, NftablesRule>;
+using Rule = std::variant<AccessLogRule, InterfaceRule, NftablesRule, SharedCountersRule>;
 
 inline const EventName& event_of(const Rule& rule) {
   return std::visit([](const auto& one) -> const EventName& { return one.event; }, rule);

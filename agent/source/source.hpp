@@ -11,11 +11,13 @@
 #include <vector>
 
 #include "agent/base/log.hpp"
+#include "agent/ingest/access.hpp"
 #include "agent/ingest/batcher.hpp"
 #include "agent/ingest/datagram_input.hpp"
 #include "platform/clock.hpp"
 #include "platform/links.hpp"
 #include "platform/nft_tables.hpp"
+#include "platform/shared_memory.hpp"
 #include "platform/sockets.hpp"
 
 namespace meterd::source {
@@ -51,8 +53,11 @@ struct Dependencies {
   platform::Clock& clock;
   Log& log;
   platform::Links& links;
-  platform::NftTables* nft_tables = nullptr;  // reader thread
+  platform::NftTables* nft_tables = nullptr;                                         // reader thread
   std::function<DatagramSocket(const std::string& path)> take_datagram_socket = {};  // once for each path
+  platform::SharedMemory* memory = nullptr;
+  const ingest::Access* access = nullptr;
+  std::function<Result<platform::Socket>(const std::string& path)> listen_packets = {};
 };
 
 class Source : public ingest::Harvested {
@@ -66,6 +71,8 @@ class Source : public ingest::Harvested {
   virtual boost::asio::awaitable<void> run() { co_return; }
   virtual void stop() {}
   virtual Report report() const = 0;
+  // What nobody uses need not be shown.
+  virtual bool is_shown() const { return true; }
   // As of the last harvest, which may not be committed yet: where another one of this name goes on.
   virtual Stored stored() const = 0;
 };

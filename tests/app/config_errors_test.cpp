@@ -85,6 +85,18 @@ TEST_F(ConfigErrors, SayWhichTypeWasExpected) {
            "2: clock.trust: expected \"synchronised\" or \"always\"; found \"never\""}});
 }
 
+TEST_F(ConfigErrors, KeepTheSocketOfCountersApartFromTheOthers) {
+  expect({{"[ingest]\ncounters = \"counters.sock\"\n",
+           "2: ingest.counters: expected the absolute path of a Unix socket such as "
+           "\"/run/meterd/counters.sock\", or \"\", at most 107 bytes; found \"counters.sock\""},
+          {"[ingest]\ncounters = \"/run/meterd/ingest.sock\"\n",
+           "2: ingest.counters: \"/run/meterd/ingest.sock\" is ingest.socket already"},
+          {"[ingest]\ncounters = \"/run/meterd/statsd.sock\"\n",
+           "2: ingest.counters: \"/run/meterd/statsd.sock\" is in ingest.counters and in ingest.statsd"},
+          {"[ingest]\ncounters_per_user = 0\n",
+           "2: ingest.counters_per_user: expected a whole number from 1 to 100000; found 0"}});
+}
+
 TEST_F(ConfigErrors, KeepDurationsAndSizesInTheirBounds) {
   const std::string interval =
       "2: journal.commit_interval: expected a duration such as \"10s\", from \"10ms\" to \"1h\"";

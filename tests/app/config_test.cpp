@@ -158,6 +158,10 @@ retain_delivered = "400d"
 
 [ingest]
 socket = "/run/meterd/ingest.sock"
+counters = "/run/meterd/counters.sock"
+counters_per_user = 10000
+counter_clients_per_user = 64
+counter_rate_max = 1000000000
 statsd = ["unix:/run/meterd/statsd.sock", "udp:127.0.0.1:8125"]
 remember_ids = "7d"
 accept_past = "400d"

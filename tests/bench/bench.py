@@ -26,7 +26,7 @@ import table  # noqa: E402
 
 NICENESS = -10  # of everything that is measured, where root may: what else runs here is to matter less
 # Each name is a module rows_NAME with rows(bench), which yields the rows.
-NAMES = ["statsd", "frames", "http", "udp", "flash", "memory", "history", "usages", "flush"]
+NAMES = ["statsd", "frames", "http", "udp", "flash", "memory", "history", "usages", "flush", "counters"]
 
 
 class Bench:

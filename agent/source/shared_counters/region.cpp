@@ -1,0 +1,211 @@
+#include "agent/source/shared_counters/region.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace meterd::source {
+namespace {
+
+constexpr Milliseconds kAskAgain{10'000};
+
+// What no later reading changes, unless an operator does.
+bool is_lasting(meter::Refusal refusal) {
+  return refusal != meter::Refusal::full && refusal != meter::Refusal::clock_untrusted;
+}
+
+}  // namespace
+
+Region::Region(platform::SharedMemory::Kept kept, RegionHead head, std::vector<CounterName> names,
+               const Cursors& cursors, BootTime now, bool of_this_journal)
+    : kept_(std::move(kept)),
+      head_(std::move(head)),
+      names_(std::move(names)),
+      of_this_journal_(of_this_journal) {
+  read_at_.fill(std::min(head_.made_at, now));
+  if (!of_this_journal) begins_.set();
+  counted_.resize(names_.size());
+  for (const auto& [page, cursor] : cursors) {
+    const auto& shared = cursor.shared();
+    const auto first = page * kPageSlots;
+    if (first >= METERD_REGION_SLOTS || shared.counted_size() > static_cast<int>(kPageSlots)) continue;
+    // Slots that the names do not know (any more) were counted nevertheless.
+    const auto size = static_cast<std::size_t>(shared.counted_size());
+    if (counted_.size() < first + size) counted_.resize(first + size);
+    std::copy(shared.counted().begin(), shared.counted().end(), counted_.begin() + first);
+    stored_[page] = static_cast<std::uint32_t>(size);
+    for (std::size_t slot = first; slot < first + size; ++slot) begins_.reset(slot);
+    read_at_[page] = std::min(BootTime{Milliseconds(shared.since_boot_ms())}, now);
+  }
+  names_.resize(counted_.size());
+  seen_ = counted_;
+  nameless_ = std::any_of(names_.begin(), names_.end(), [](const auto& name) { return name.event.empty(); });
+}
+
+std::string Region::page_name(std::uint32_t page) const {
+  return "shared/" + platform::text_of(id()) + "/" + std::to_string(page);
+}
+
+Result<std::uint32_t> Region::add(CounterName name) {
+  if (!has_room()) return Error{Code::full, "this region has no free slot"};
+  const auto slot = static_cast<std::uint32_t>(names_.size());
+  if (auto s = kept_.names.write_at((slot + 1) * kRecordBytes, slot_record(id(), slot, name)); !s)
+    return s.error();
+  names_.push_back(std::move(name));
+  counted_.push_back(0);
+  seen_.push_back(0);
+  return slot;
+}
+
+Status Region::put(std::uint32_t slot, CounterName name) {
+  if (slot >= METERD_REGION_SLOTS) return Error{Code::invalid, "a region has no such slot"};
+  if (slot < names_.size() && !names_[slot].event.empty()) {
+    if (names_[slot] == name) return {};
+    return Error{Code::rejected, "this slot counts something else"};
+  }
+  if (auto s = kept_.names.write_at((slot + 1) * kRecordBytes, slot_record(id(), slot, name)); !s) return s;
+  if (slot >= names_.size()) {
+    names_.resize(slot + 1);
+    counted_.resize(slot + 1);
+    seen_.resize(slot + 1);
+  }
+  names_[slot] = std::move(name);
+  nameless_ = std::any_of(names_.begin(), names_.end(), [](const auto& one) { return one.event.empty(); });
+  return {};
+}
+
+Status Region::mark_done() {
+  auto head = head_;
+  head.done = true;
+  return kept_.names.write_at(0, head_record(id(), head));
+}
+
+void Region::harvest(const Reading& reading) {
+  const bool asks_again = reading.boot >= ask_again_at_ || unused_;
+  auto& bytes = reading.buffer;
+  bytes.resize(names_.size() * METERD_SLOT_BYTES);
+  const auto got = kept_.memory.read_at(0, bytes);
+  const auto slots = static_cast<std::uint32_t>(got ? *got / METERD_SLOT_BYTES : 0);
+  if (slots < names_.size() && !short_) refuse("an app cut its memory short", 0);
+  short_ = slots < names_.size();
+  holds_back_ = false;
+  for (std::uint32_t page = 0; page * kPageSlots < slots; ++page) {
+    const auto end = std::min(slots, (page + 1) * kPageSlots);
+    bool changed = false;
+    for (auto slot = page * kPageSlots; slot < end; ++slot) {
+      const auto value = value_of(slot, reading);
+      if (begins_[slot]) {
+        begin(slot, value);
+        changed = true;
+      }
+      if (value == counted_[slot]) continue;
+      const bool waits = seen_[slot] != counted_[slot];
+      if (waits && value == seen_[slot] && !asks_again)
+        holds_back_ = true;
+      else
+        changed |= take(slot, value, reading);
+    }
+    read_at_[page] = reading.boot;
+    if (changed || (reading.last && stored_[page] < slots_of(page))) store_page(page, reading);
+  }
+  if (holds_back_ && asks_again) ask_again_at_ = reading.boot + kAskAgain;
+  show_faults(reading);
+  read_wall_ = reading.now.time;
+}
+
+std::uint64_t Region::value_of(std::uint32_t slot, const Reading& reading) const {
+  std::uint64_t value = 0;
+  std::memcpy(&value, reading.buffer.data() + std::size_t{slot} * METERD_SLOT_BYTES, sizeof value);
+  return value;
+}
+
+void Region::begin(std::uint32_t slot, std::uint64_t value) {
+  counted_[slot] = seen_[slot] = value;
+  begins_.reset(slot);
+  if (value > 0) refuse("how far an app's counter was counted is not known any more", value);
+}
+
+// Whether the slot's cursor moved.
+bool Region::take(std::uint32_t slot, std::uint64_t value, const Reading& reading) {
+  const auto most = units_max(reading.rate_max, reading.boot - read_at_[slot / kPageSlots]);
+  const auto step = step_of(seen_[slot], value, most);
+  const auto waiting = seen_[slot] - counted_[slot];
+  if (step.fault != StepFault::none) {
+    refuse(step.fault == StepFault::lower ? "an app's counter fell"
+                                          : "an app's counter grew faster than counter_rate_max",
+           step.units);
+    // What waited still does.
+    seen_[slot] = value;
+    counted_[slot] = value - waiting;
+    holds_back_ |= waiting > 0;
+    return true;
+  }
+  seen_[slot] = value;
+  const auto units = value - counted_[slot];
+  const auto& name = names_[slot];
+  if (name.event.empty()) {
+    // Its app says what it was when it gives the memory back; when there is none any more, nobody does.
+    holds_back_ = true;
+    if (!unused_) return false;
+    refuse("what an app counted cannot be read", units);
+  } else {
+    meter::EventView event;
+    event.name = name.event;
+    event.subscription = name.subscription;
+    event.quantity = Quantity::of(units);
+    event.permit = reading.permit;
+    // No reading in the batcher's sense: of these there may be many, and what has no room waits in its
+    // memory.
+    const auto refusal = reading.batcher.count(event, reading.now).refusal;
+    if (refusal && !(unused_ && is_lasting(*refusal))) {
+      holds_back_ = true;
+      return false;
+    }
+    if (refusal) refuse("no meter takes what an app that ended had counted", units);
+  }
+  counted_[slot] = value;
+  return true;
+}
+
+void Region::store_page(std::uint32_t page, const Reading& reading) {
+  journal::CounterCursor cursor;
+  cursor.set_boot_id(reading.boot_id);
+  cursor.set_read_ms(reading.now.time.since_epoch.count());
+  auto& shared = *cursor.mutable_shared();
+  shared.set_user(head_.user);
+  shared.set_since_boot_ms(reading.boot.since_boot.count());
+  const auto first = counted_.begin() + static_cast<std::ptrdiff_t>(page * kPageSlots);
+  const auto last = counted_.begin() + static_cast<std::ptrdiff_t>(
+                                           std::min<std::size_t>(counted_.size(), (page + 1) * kPageSlots));
+  shared.mutable_counted()->Add(first, last);
+  reading.batcher.note_counter(page_name(page), cursor);
+  stored_[page] = slots_of(page);
+}
+
+std::uint32_t Region::slots_of(std::uint32_t page) const {
+  return std::min(static_cast<std::uint32_t>(counted_.size()) - page * kPageSlots, kPageSlots);
+}
+
+void Region::refuse(const char* reason, std::uint64_t units) {
+  auto& fault = faults_[reason];
+  ++fault.counters;
+  fault.units = std::max(fault.units, fault.units + units);  // stays at the most there is
+  if (fault.units < units) fault.units = UINT64_MAX;
+}
+
+// One gap for all counters of one reason.
+void Region::show_faults(const Reading& reading) {
+  for (const auto& [reason, fault] : std::exchange(faults_, {})) {
+    journal::Gap gap;
+    gap.set_from_ms(read_wall_.since_epoch.count());
+    gap.set_until_ms(reading.now.time.since_epoch.count());
+    gap.set_trusted(reading.now.trusted);
+    gap.set_reason(reason);
+    gap.set_what(std::to_string(fault.counters) + (fault.counters == 1 ? " counter" : " counters") +
+                 " of user " + std::to_string(head_.user));
+    if (fault.units > 0) gap.set_lost_max(std::to_string(fault.units));
+    reading.gaps.note(reading.batcher, std::move(gap));
+  }
+}
+
+}  // namespace meterd::source
