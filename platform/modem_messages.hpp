@@ -40,13 +40,9 @@ struct ModemMessage {
   std::string text, data;  // one of them; UTF-8, octets
 };
 
-struct ModemListing {
-  struct Modem {
-    std::string identity;
-    bool ready = false;  // it is enabled: what it has stored has been shown
-  };
-  std::vector<Modem> modems;
-  std::vector<std::string> paths;  // of all their messages
+struct Modem {
+  std::string identity;
+  bool ready = false;  // it is enabled: what it has stored has been shown
 };
 
 class ModemWatcher {
@@ -55,12 +51,14 @@ class ModemWatcher {
   // Before anything of that run is told. `run`: the same only within one run of the manager in one boot. The
   // same run begins again after a lost connection.
   virtual void run_began(const std::string& run) = 0;
+  // A listing: all messages that there are now, by path. Those that were not seen so far are told next.
+  virtual void listing(const std::vector<std::string>& paths) = 0;
   virtual void seen(const ModemMessage& message) = 0;
+  // After every message of the listing was told.
+  virtual void listed(const std::vector<Modem>& modems) = 0;
   virtual void deleted(const std::string& path) = 0;
   // It was announced and is gone, and could never be read.
   virtual void missed(bool received) = 0;
-  // After every message of the listing was told.
-  virtual void listed(const ModemListing& listing) = 0;
   virtual void no_bus(const std::string& error) = 0;
   virtual void no_manager() = 0;
 };
@@ -70,6 +68,7 @@ class ModemMessages {
   virtual ~ModemMessages() = default;
   // Until stop(). `watcher` must outlive it. Never fails: it goes on trying.
   virtual boost::asio::awaitable<void> watch(ModemWatcher& watcher) = 0;
+  virtual void list_again() = 0;  // soon; harmless at any time
   virtual void stop() = 0;
 };
 
