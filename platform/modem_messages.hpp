@@ -6,6 +6,8 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -71,5 +73,8 @@ class ModemMessages {
   virtual void list_again() = 0;  // soon; harmless at any time
   virtual void stop() = 0;
 };
+
+// `only`: of the modem of that identity; empty: of all.
+using MakeModemMessages = std::function<std::unique_ptr<ModemMessages>(const std::string& only)>;
 
 }  // namespace meterd::platform

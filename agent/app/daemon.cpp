@@ -162,6 +162,9 @@ class Daemon {
         process_.get(),
         [this](const upstream::HttpClientOptions& options) {
           return upstream::make_http_client(loop_.get_executor(), options);
+        },
+        [this](const std::string& only) {
+          return platform::make_modem_messages(loop_.get_executor(), *clock_, only);
         }};
     auto core = Core::make(config_, *journal_, surroundings);
     if (!core)

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "agent/source/interface/interface_source.hpp"
+#include "agent/source/modem/modem_source.hpp"
 
 namespace meterd::app {
 namespace {
@@ -12,6 +13,10 @@ namespace {
 std::shared_ptr<source::Source> make_source(const source::InterfaceRule& rule,
                                             const source::Dependencies& dependencies, source::Stored stored) {
   return std::make_shared<source::InterfaceSource>(rule, dependencies, std::move(stored));
+}
+std::shared_ptr<source::Source> make_source(const source::ModemRule& rule,
+                                            const source::Dependencies& dependencies, source::Stored stored) {
+  return std::make_shared<source::ModemSource>(rule, dependencies, std::move(stored));
 }
 
 }  // namespace
@@ -31,8 +36,13 @@ source::Stored Sources::stored_of(const std::string& name, const journal::KeptOf
 }
 
 void Sources::put(const std::vector<source::Rule>& rules, journal::KeptOfSources kept) {
-  const source::Dependencies dependencies{around_.loop,  around_.reader, batcher_,
-                                          around_.clock, around_.log,    around_.links};
+  const source::Dependencies dependencies{around_.loop,
+                                          around_.reader,
+                                          batcher_,
+                                          around_.clock,
+                                          around_.log,
+                                          around_.links,
+                                          around_.make_modem_messages};
   auto before = std::exchange(sources_, {});
   for (const auto& rule : rules) {
     const auto same =

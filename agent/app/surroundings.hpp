@@ -11,6 +11,7 @@
 #include "agent/upstream/upstream.hpp"
 #include "platform/clock.hpp"
 #include "platform/links.hpp"
+#include "platform/modem_messages.hpp"
 #include "platform/process.hpp"
 #include "platform/random.hpp"
 
@@ -30,6 +31,7 @@ struct Surroundings {
   // For a document at a place that an upstream names.
   std::function<std::unique_ptr<upstream::HttpClient>(const upstream::HttpClientOptions&)>
       make_download_client = {};
+  platform::MakeModemMessages make_modem_messages = {};
 };
 
 }  // namespace meterd::app

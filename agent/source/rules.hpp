@@ -4,10 +4,11 @@
 #include <variant>
 
 #include "agent/source/interface/rule.hpp"
+#include "agent/source/modem/rule.hpp"
 
 namespace meterd::source {
 
-using Rule = std::variant<InterfaceRule>;
+using Rule = std::variant<InterfaceRule, ModemRule>;
 
 inline const EventName& event_of(const Rule& rule) {
   return std::visit([](const auto& one) -> const EventName& { return one.event; }, rule);

@@ -13,6 +13,7 @@
 #include "agent/ingest/batcher.hpp"
 #include "platform/clock.hpp"
 #include "platform/links.hpp"
+#include "platform/modem_messages.hpp"
 
 namespace meterd::source {
 
@@ -41,6 +42,7 @@ struct Dependencies {
   platform::Clock& clock;
   Log& log;
   platform::Links& links;
+  platform::MakeModemMessages make_modem_messages = {};
 };
 
 class Source : public ingest::Harvested {
