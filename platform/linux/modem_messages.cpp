@@ -345,7 +345,13 @@ void ModemManagerMessages::take_change(sd_bus_message* signal) {
   const auto known = objects_.find(sd_bus_message_get_path(signal));
   if (known == objects_.end()) return want_listing(kListSoon);
   // One that is being read has it in the reply, which comes later than this.
-  if (known->second.is_read && mm::read_properties(signal, known->second.message)) tell(known->second);
+  auto& object = known->second;
+  const auto storage = object.message.storage;
+  if (!object.is_read || !mm::read_properties(signal, object.message)) return;
+  if (!object.is_settled)
+    tell(object);
+  else if (object.message.storage != storage)
+    watcher_->seen(object.message);  // known by its path
 }
 
 }  // namespace

@@ -128,6 +128,10 @@ Report ModemSource::report() const {
   switch (trouble_) {
     case Trouble::none:
       break;
+    case Trouble::starting:
+      out.trouble = "ModemManager has not answered so far";
+      out.advice = "wait";
+      break;
     case Trouble::no_bus:
       out.trouble = "the system bus cannot be reached";
       out.advice = "start dbus, or set DBUS_SYSTEM_BUS_ADDRESS for meterd";

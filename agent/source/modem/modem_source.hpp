@@ -26,7 +26,7 @@ class ModemSource final : public Source, private platform::ModemWatcher {
   Stored stored() const override;
 
  private:
-  enum class Trouble { none, no_bus, no_manager, no_modem, not_enabled };
+  enum class Trouble { none, starting, no_bus, no_manager, no_modem, not_enabled };
 
   void run_began(const std::string& run) override;
   void listing(const std::vector<std::string>& paths) override;
@@ -46,7 +46,7 @@ class ModemSource final : public Source, private platform::ModemWatcher {
   Gaps gaps_;
   SmsLedger ledger_;
   std::unique_ptr<platform::ModemMessages> messages_;
-  Trouble trouble_ = Trouble::none;
+  Trouble trouble_ = Trouble::starting;
   std::uint64_t missed_ = 0, missed_unsent_ = 0;  // since the last window
 };
 

@@ -54,9 +54,7 @@ void SmsLedger::begin_run(const std::string& run) {
   while (record_.messages_size() > 0) carry(0);
   record_.set_run(run);
   record_.set_passed(0);
-  // What a modem has stored is shown again and decided then; what it has not was new: nothing shows it twice.
-  for (const auto& one : std::exchange(doubtful_, {}))
-    if (!one.known.stored()) owe(one.segments);
+  doubtful_.clear();  // they are stored: the new run shows them, and they are judged then
 }
 
 // Whether it is, or may become, a message of a direction that counts.
@@ -110,7 +108,7 @@ bool SmsLedger::take_carried(const std::string& fingerprint) {
 void SmsLedger::carry(int index) {
   auto& messages = *record_.mutable_messages();
   auto& one = *messages.Mutable(index);
-  if (!one.fingerprint().empty()) {
+  if (one.stored()) {
     one.clear_path();
     *record_.add_carried() = std::move(one);
   }
@@ -129,7 +127,15 @@ void SmsLedger::see(const ModemMessage& message) {
   const auto at_path = [&](const auto& one) { return one.known.path() == path; };
   if (std::any_of(doubtful_.begin(), doubtful_.end(), at_path)) return;
   auto* known = find(path);
-  if (known != nullptr && (!known->fingerprint().empty() || !is_final(message))) return;
+  const bool is_stored = message.storage != platform::kNotStored;
+  if (known != nullptr && !known->fingerprint().empty()) {
+    if (is_stored && !known->stored()) {
+      known->set_stored(true);
+      changed_ = true;
+    }
+    return;
+  }
+  if (known != nullptr && !is_final(message)) return;
   if (known == nullptr && parse_unsigned(path).value_or(UINT64_MAX) < record_.passed()) return;
   if (!is_final(message)) {
     record_.add_messages()->set_path(path);
@@ -139,15 +145,17 @@ void SmsLedger::see(const ModemMessage& message) {
   Doubtful one;
   one.known.set_path(path);
   one.known.set_fingerprint(fingerprint(message));
-  one.known.set_stored(message.storage != platform::kNotStored);
+  one.known.set_stored(is_stored);
   one.segments =
       message.data.empty() ? segments_of_text(message.text) : segments_of_data(message.data.size());
   if (known != nullptr) {
     *known = std::move(one.known);
     owe(one.segments);
-  } else if (take_carried(one.known.fingerprint())) {
-    decide(std::move(one), false);
   } else if (!knows_modem(message.modem)) {
+    decide(std::move(one), false);
+  } else if (!is_stored) {
+    decide(std::move(one), true);
+  } else if (take_carried(one.known.fingerprint())) {
     decide(std::move(one), false);
   } else if (resembles_another(one.known.fingerprint()) && doubtful_.size() < kMessagesMax) {
     doubtful_.push_back(std::move(one));
@@ -186,7 +194,9 @@ void SmsLedger::list(const std::vector<std::string>& paths) {
   std::set<std::string> present;
   for (const auto& path : paths) present.insert(short_path(path));
   for (int i = 0; i < record_.messages_size();) {
-    if (present.contains(record_.messages(i).path()))
+    const auto& one = record_.messages(i);
+    const bool is_unstored = !one.fingerprint().empty() && !one.stored();
+    if (is_unstored || present.contains(one.path()))
       ++i;
     else
       carry(i);

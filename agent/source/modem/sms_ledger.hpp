@@ -4,14 +4,15 @@
 // Within one run of ModemManager a message is its object path: paths are numbered upwards and never come
 // again. A run's end, and a modem that is disabled or unplugged, make the paths begin anew, and what the
 // modem has stored appears again: there a message is a fingerprint, 16 bytes of an HMAC under the journal's
-// epoch over its type, time, number and content. Rules:
+// epoch over its type, time, number and content. What has no storage is in ModemManager's memory only and
+// appears once (its own mm_base_sms_get_storage() is how ModemManager tells, too). Rules:
 //   it counts once, when its state becomes received or sent; reports, drafts and failures never do;
 //   first seen before that state: new, whatever its fingerprint says (the same text to the same number);
-//   first seen in it, and the fingerprint is carried from before: the same one, which uses up one carrying;
-//   first seen in it, and another path has the fingerprint: a listing tells whether that one is still there;
-//   first seen in it at a modem that was never listed before: a starting point, not counted.
-// A message that is in no listing any more is carried, not forgotten: only Deleted says that it will not come
-// again.
+//   first seen in it at a modem that was never listed before: a starting point, not counted;
+//   first seen in it, stored, the fingerprint carried from before: the same one, which uses up one carrying;
+//   first seen in it, stored, another path has the fingerprint: a listing tells whether that is still there.
+// A stored message that is in no listing any more is carried, not forgotten: only Deleted says that it will
+// not come again.
 #pragma once
 
 #include <cstddef>
