@@ -264,7 +264,7 @@ TEST_F(ConfigErrors, CheckWhatTwilioBills) {
 }
 
 TEST_F(ConfigErrors, CheckEachSubscriptionAndSource) {
-  const std::string kKinds = "\"interface\"";
+  const std::string kKinds = "\"interface\", \"modem-manager\"";
   const std::string source = "[[source]]\nkind = \"interface\"\nname = \"wwan0\"\nevent = \"e\"\n";
   expect({{"[[subscription]]\nid = \"s\"\n",
            "1: subscription.item_prices: expected the item prices that the subscription has, as an array of "

@@ -145,6 +145,13 @@ class Run:
         self.final = []
         self.service.do("disable")
 
+    def restart_bus(self):
+        self.settle()
+        self.final = []
+        self.bus.stop()
+        self.bus.start()
+        self.service.do("restart")
+
     def kill_with_uncommitted(self):
         self.device.kill()
         self.some(5, seen=False)
@@ -177,10 +184,13 @@ def check_everything(device, bus, seed, arguments, messages):
         run.settle()  # with it, the starting point is committed
         events = [run.kill_with_uncommitted, run.restart_service, run.kill_with_committed, run.disable, run.delete_some,
                   run.stop_politely]
-        turn = 0
+        turn, bus_restarts = 0, 3
         while run.messages < messages:
             run.some(run.chance.randint(10, 30))
             events[turn % len(events)]()
+            if turn % 10 == 9 and bus_restarts > 0:
+                bus_restarts -= 1
+                run.restart_bus()
             turn += 1
         run.settle()
         print(f"{run.messages} messages, {run.same} of them the same again, {turn} events: counted {run.counted()}")
@@ -202,7 +212,7 @@ def check_real(device, bus):
     device.start(bus.environment)
     wait_until("meterd says that there is no ModemManager", lambda: troubles(device, "not running"), SETTLE_SECONDS)
     said = open(device.directory / "modemmanager.log", "w+")
-    manager = subprocess.Popen([MODEM_MANAGER, "--test-no-udev", "--test-no-suspend-resume"], env=bus.environment, stdout=said, stderr=said)
+    manager = subprocess.Popen([MODEM_MANAGER], env=bus.environment, stdout=said, stderr=said)
     try:
         wait_until("meterd says that there is no modem", lambda: troubles(device, "no modem"), SETTLE_SECONDS)
         bus.stop()
