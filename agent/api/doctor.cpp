@@ -42,9 +42,9 @@ std::string span_of(Milliseconds span) {
 
 std::string megabytes(std::uint64_t bytes) { return std::to_string(bytes / (1U << 20U)) + " MiB"; }
 
-void add_fine(const Status& s, const std::string& check, const std::string& what, std::vector<Finding>& out) {
-  for (const auto& one : s.attention)
-    if (one.check == check) return;
+void add_fine(const std::string& check, const std::string& what, std::vector<Finding>& out) {
+  for (const auto& one : out)
+    if (one.check == check && !one.is_fine) return;
   out.push_back({check, true, what, {}});
 }
 
@@ -72,6 +72,14 @@ void look_at_upstream(const Status& s, const ExaminedUpstream& one, std::vector<
                                 " usages that the upstream takes for it, ever",
                             "seal less often, or go on with another subscription before they are used"));
   }
+}
+
+// What a source says that it does not see: it is at work, and less is billed than passes.
+void look_at_sources(const Status& s, std::vector<Finding>& out) {
+  for (const auto& one : s.sources)
+    for (const auto& spot : one.blind_spots)
+      out.push_back(attention("counting", "the source " + one.name + " does not count: " + spot,
+                              "see meterd.toml(5), [[source]] of its kind, for how to have it counted"));
 }
 
 json::value runs_out(const Status& s, const ExaminedUpstream& one) {
@@ -108,11 +116,12 @@ std::vector<Finding> diagnose(const Status& s, const std::vector<ExaminedUpstrea
   std::vector<Finding> out;
   look_at_clock(s, upstreams, out);
   for (const auto& one : s.attention) out.push_back(attention(one.check, one.what, one.how));
-  add_fine(s, "journal",
+  look_at_sources(s, out);
+  add_fine("journal",
            s.journal_directory + ": " + megabytes(s.space.use.used_bytes) + " of " +
                megabytes(s.space.use.map_bytes) + ", and its sums balance",
            out);
-  add_fine(s, "counting",
+  add_fine("counting",
            "events since the start: " + std::to_string(s.ingest.events) + "; a power cut loses at most " +
                span_of(s.commit_interval + s.stuck_for) + " of `received` ones",
            out);

@@ -75,6 +75,8 @@ void append_money(const journal::UsageRecord& record, std::string& out) {
   };
   append("amount", record.amount(), is_money);
   append("unit_price", record.unit_price(), is_money);
+  append("rounding", record.rounding(), !record.rounding().empty());
+  append("counted", record.quantity(), !record.rounding().empty());
   append("carry_in", record.carry_in(), is_money);
   append("carry_out", record.carry_out(), is_money);
   append("credited", record.credited(), !record.credited().empty());

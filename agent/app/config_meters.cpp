@@ -4,6 +4,7 @@
 #include "agent/base/limits.hpp"
 #include "agent/meter/catalog.hpp"
 #include "agent/meter/price.hpp"
+#include "agent/meter/rounding.hpp"
 #include "agent/meter/time_zone.hpp"
 
 namespace meterd::app {
@@ -45,8 +46,10 @@ bool is_priced_otherwise(const Config& config, const MeterConfig& meter) {
 void load_pricing(Section& table, const Config& config, MeterConfig& out) {
   std::string rounding = out.rounding;
   table.name("rounding", limits::kIdMax, rounding);
-  if (rounding != out.rounding)
-    table.error("rounding", "\"" + rounding + R"(" is not available in this version of meterd; use "none")");
+  if (rounding != meter::kNoRounding && !meter::price_of_rounding(rounding))
+    table.expected("rounding", "one of " + meter::rounding_names());
+  else
+    out.rounding = rounding;
   table.quantity("unit_price", out.unit_price);
   const auto* upstream = find_upstream(config, out.upstream);
   const auto kind = upstream == nullptr ? UpstreamKind::ledger : upstream->kind;
@@ -54,6 +57,10 @@ void load_pricing(Section& table, const Config& config, MeterConfig& out) {
     table.warning("unit_price", "is not used: Chargebee has the price of its item price");
   if (out.unit_price && kind == UpstreamKind::twilio_preview)
     table.warning("unit_price", "is not used: Twilio's Preview API bills units");
+  if (kind == UpstreamKind::twilio_v1 && out.rounding != meter::kNoRounding)
+    table.error("rounding",
+                "Twilio Marketplace V1 bills money, rounded to `decimals` of its upstream: give the price "
+                "of one unit, and no rounding");
   if (kind == UpstreamKind::twilio_v1) load_unit_price(table, out);
   if (is_priced_otherwise(config, out))
     table.error("unit_price", "\"" + out.item_price.value() +
@@ -76,6 +83,9 @@ void check_against_others(Section& table, const Config& config, const MeterConfi
     } else if (other.unit_price != meter.unit_price) {
       table.error("unit_price", "\"" + meter.item_price.value() +
                                     "\" has another price in another [[meter]]; one item price has one");
+    } else if (other.rounding != meter.rounding) {
+      table.error("rounding", "\"" + meter.item_price.value() + "\" is rounded by \"" + other.rounding +
+                                  "\" in another [[meter]]; one item price has one rounding");
     } else if (other.time_zone != meter.time_zone && may_share_subscription(meter, other)) {
       table.error("time_zone", "\"" + meter.item_price.value() + "\" is cut into days by \"" +
                                    other.time_zone + "\" in another [[meter]] and by \"" + meter.time_zone +

@@ -17,6 +17,7 @@ struct Kind {
 constexpr Kind kKinds[] = {
     {"interface", load_interface},
     {"modem-manager", load_modem_manager},
+    {"nftables", load_nftables},
 };
 
 std::string all_kinds() {

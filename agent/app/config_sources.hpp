@@ -24,6 +24,8 @@ LoadedSource load_interface(const SourceTable& table);
 void describe(const source::InterfaceRule& rule, TomlWriter& out);
 LoadedSource load_modem_manager(const SourceTable& table);
 void describe(const source::ModemRule& rule, TomlWriter& out);
+LoadedSource load_nftables(const SourceTable& table);
+void describe(const source::NftablesRule& rule, TomlWriter& out);
 
 void describe_source(const source::Rule& rule, TomlWriter& out);
 

@@ -87,6 +87,7 @@ class Daemon {
         random_(platform::make_random()),
         disk_(platform::make_disk()),
         links_(platform::make_links()),
+        nft_tables_(platform::make_nft_tables()),
         notify_(platform::make_notify()),
         process_(platform::make_process()) {}
 
@@ -163,6 +164,7 @@ class Daemon {
         [this](const upstream::HttpClientOptions& options) {
           return upstream::make_http_client(loop_.get_executor(), options);
         },
+        nft_tables_.get(),
         [this](const std::string& only) {
           return platform::make_modem_messages(loop_.get_executor(), *clock_, only);
         }};
@@ -365,6 +367,7 @@ class Daemon {
   std::unique_ptr<platform::Random> random_;
   std::unique_ptr<platform::Disk> disk_;
   std::unique_ptr<platform::Links> links_;
+  std::unique_ptr<platform::NftTables> nft_tables_;
   std::unique_ptr<platform::Notify> notify_;
   std::unique_ptr<platform::Process> process_;
   std::unique_ptr<journal::Journal> journal_;

@@ -5,6 +5,7 @@
 
 #include "agent/source/interface/interface_source.hpp"
 #include "agent/source/modem/modem_source.hpp"
+#include "agent/source/nftables/nftables_source.hpp"
 
 namespace meterd::app {
 namespace {
@@ -17,6 +18,10 @@ std::shared_ptr<source::Source> make_source(const source::InterfaceRule& rule,
 std::shared_ptr<source::Source> make_source(const source::ModemRule& rule,
                                             const source::Dependencies& dependencies, source::Stored stored) {
   return std::make_shared<source::ModemSource>(rule, dependencies, std::move(stored));
+}
+std::shared_ptr<source::Source> make_source(const source::NftablesRule& rule,
+                                            const source::Dependencies& dependencies, source::Stored stored) {
+  return std::make_shared<source::NftablesSource>(rule, dependencies, std::move(stored));
 }
 
 }  // namespace
@@ -36,13 +41,9 @@ source::Stored Sources::stored_of(const std::string& name, const journal::KeptOf
 }
 
 void Sources::put(const std::vector<source::Rule>& rules, journal::KeptOfSources kept) {
-  const source::Dependencies dependencies{around_.loop,
-                                          around_.reader,
-                                          batcher_,
-                                          around_.clock,
-                                          around_.log,
-                                          around_.links,
-                                          around_.make_modem_messages};
+  const source::Dependencies dependencies{
+      around_.loop, around_.reader, batcher_,           around_.clock,
+      around_.log,  around_.links,  around_.nft_tables, around_.make_modem_messages};
   auto before = std::exchange(sources_, {});
   for (const auto& rule : rules) {
     const auto same =

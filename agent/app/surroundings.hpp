@@ -12,6 +12,7 @@
 #include "platform/clock.hpp"
 #include "platform/links.hpp"
 #include "platform/modem_messages.hpp"
+#include "platform/nft_tables.hpp"
 #include "platform/process.hpp"
 #include "platform/random.hpp"
 
@@ -31,6 +32,7 @@ struct Surroundings {
   // For a document at a place that an upstream names.
   std::function<std::unique_ptr<upstream::HttpClient>(const upstream::HttpClientOptions&)>
       make_download_client = {};
+  platform::NftTables* nft_tables = nullptr;  // reader thread; without it a source that needs it says so
   platform::MakeModemMessages make_modem_messages = {};
 };
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "agent/app/vendors.hpp"
+#include "agent/meter/rounding.hpp"
 
 namespace meterd::app {
 
@@ -18,9 +19,20 @@ flush::Target target_of(const UpstreamConfig& config) {
   return target;
 }
 
-// What money costs its units; events with more places than leave the amount exact are refused.
+// So many places may what is counted have that its product with one of `part`'s is exact.
+int places_beside(const Quantity& part) {
+  int places = 0;
+  while (part.cut_to(places) != part) ++places;
+  return Quantity::kPlaces - places;
+}
+
+// What money, or a block, costs its units; events with more places than leave the amount exact are refused.
 void put_price(const Config& config, const MeterConfig& meter, flush::Target& target,
                meter::MeterRule& rule) {
+  if (const auto blocks = meter::price_of_rounding(meter.rounding)) {
+    rule.places = places_beside(blocks->unit);
+    target.prices[meter.item_price] = *blocks;
+  }
   for (const auto& upstream : config.upstreams) {
     if (upstream.name != meter.upstream) continue;
     rule.of_installations =

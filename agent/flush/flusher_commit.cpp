@@ -161,6 +161,7 @@ Status Flusher::supersede(journal::WriteTransaction& txn, const Settled& one,
   const auto bounds = zone->bounds(old.day);
   const NextUsage next{bucket, old.quantity, old.events, balance->next_revision, {bounds.start, bounds.end}};
   auto successor = date_usage(txn, *deps_.context, next, now.wall);
+  if (successor) successor->charge = old.charge;
   if (successor)
     return txn.supersede(one.sequence, *successor, record_of(deps_.target.vendor->encode_create(*successor)),
                          now);

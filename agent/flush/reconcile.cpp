@@ -63,7 +63,7 @@ Quantity billed_as(const journal::UsageRecord& record) {
   const auto at = record.receipt().find(kPartOf);
   const auto more = at == std::string::npos ? Result<Quantity>(Error{})
                                             : Quantity::parse(record.receipt().substr(at + kPartOf.size()));
-  return more ? *more : journal::usage_of(record).quantity;
+  return more ? *more : journal::usage_of(record).billed();
 }
 
 std::vector<Fate> judge_copies(const std::vector<Looked>& ours, const std::vector<Quantity>& others) {
@@ -198,7 +198,7 @@ asio::awaitable<bool> Reconciler::look_up(Group& group) {
   bool any_absent = false;
   for (const auto& stored : group.usages) {
     const auto usage = journal::usage_of(stored.record);
-    Looked looked{usage.quantity, stored.record.copied(), Found::absent, std::nullopt};
+    Looked looked{usage.billed(), stored.record.copied(), Found::absent, std::nullopt};
     std::string detail = "the journal is a copy, and this upstream cannot be asked whether it has this";
     if (can_ask) {
       auto found = co_await look(usage);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "agent/meter/identity.hpp"
+#include "agent/meter/rounding.hpp"
 #include "platform/run_on.hpp"
 
 namespace meterd::flush {
@@ -78,17 +79,17 @@ Result<meter::Usage> date_usage(const journal::WriteTransaction& txn, const Seal
 }
 
 Status put_charge(journal::WriteTransaction& txn, const Target& target, meter::Usage& usage) {
-  if (!target.vendor->traits().bills_money) return {};
   const auto price = target.prices.find(usage.series.item_price);
+  if (price == target.prices.end() && !target.vendor->traits().bills_money) return {};
   if (price == target.prices.end())
     return Error{Code::rejected, "no [[meter]] has a unit_price for the item price " +
                                      usage.series.item_price.value() + " of upstream " + target.name.value()};
   auto carry = txn.carry(usage.series);
   if (!carry) return carry.error();
-  usage.charge = meter::charge_for(usage.quantity, price->second, *carry);
+  usage.charge = meter::charge_for(usage.quantity, price->second, meter::carry_over(*carry, price->second));
   if (!usage.charge)
-    return Error{Code::rejected,
-                 "the quantity " + usage.quantity.text() + " has too many places for its unit_price"};
+    return Error{Code::rejected, "the quantity " + usage.quantity.text() +
+                                     " has too many places for its unit_price or rounding"};
   return {};
 }
 
@@ -99,7 +100,7 @@ Status settle_odd_amount(journal::WriteTransaction& txn, std::uint64_t sequence,
   if (usage.charge->amount.is_zero())
     return txn.deliver(sequence,
                        "amount 0: " + usage.charge->carry_out.text() + " is carried to the next usage", now);
-  if (!meter::fits_a_double(usage.charge->amount))
+  if (usage.charge->rounding.empty() && !meter::fits_a_double(usage.charge->amount))
     return txn.park(sequence,
                     "the amount " + amount + " has more than 15 digits, which the upstream would round", now);
   return {};

@@ -29,7 +29,7 @@ struct Target {
   UpstreamName name;
   std::shared_ptr<const upstream::Upstream> vendor;
   meter::SealRule seal;
-  std::map<ItemPriceId, meter::Price> prices = {};  // where units are billed as money
+  std::map<ItemPriceId, meter::Price> prices = {};  // where units are billed as money, or as blocks
   InDoubt in_doubt = InDoubt::hold;
 };
 using Targets = std::map<UpstreamName, Target>;

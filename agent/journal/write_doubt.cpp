@@ -98,21 +98,26 @@ Result<std::vector<StoredUsage>> WriteTransaction::in_doubt(const UpstreamName& 
   return out;
 }
 
-Result<Quantity> WriteTransaction::carry(const meter::SeriesKey& series) {
+Result<meter::Carried> WriteTransaction::carry(const meter::SeriesKey& series) {
   const auto key = carry_key(series);
   auto known = load<v0::Carry>(txn_, key);
   if (!known && known.error().code == Code::corrupt) {
     if (auto s = set_aside(key); !s) return s.error();
-    return Quantity();
+    return meter::Carried{};
   }
   if (!known) return known.error();
-  if (!known->has_value() || (*known)->amount().empty()) return Quantity();
-  return Quantity::parse_total((*known)->amount());
+  if (!known->has_value() || (*known)->amount().empty()) return meter::Carried{};
+  auto amount = Quantity::parse_total((*known)->amount());
+  if (!amount) return amount.error();
+  return meter::Carried{*amount, (*known)->rounding()};
 }
 
-Status WriteTransaction::put_carry(const meter::SeriesKey& series, const Quantity& amount) {
+Status WriteTransaction::put_carry(const meter::SeriesKey& series, const meter::Charge& charge) {
   v0::Carry carry;
-  if (!amount.is_zero()) carry.set_amount(amount.text());
+  if (!charge.carry_out.is_zero()) {
+    carry.set_amount(charge.carry_out.text());
+    carry.set_rounding(charge.rounding);
+  }
   return store(txn_, carry_key(series), carry);
 }
 

@@ -37,6 +37,7 @@ UsageRecord record_of(const meter::Usage& usage, const RequestRecord& request) {
     record.set_unit_price(usage.charge->unit_price.text());
     record.set_carry_in(usage.charge->carry_in.text());
     record.set_carry_out(usage.charge->carry_out.text());
+    record.set_rounding(usage.charge->rounding);
   }
   *record.mutable_request() = request;
   return record;
@@ -69,8 +70,9 @@ meter::Usage usage_of(const UsageRecord& record) {
   for (const auto& field : record.custom_fields())
     usage.custom_fields.emplace_back(field.name(), field.value());
   if (!record.amount().empty())
-    usage.charge = meter::Charge{number_of(record.amount()), number_of(record.unit_price()),
-                                 number_of(record.carry_in()), number_of(record.carry_out())};
+    usage.charge =
+        meter::Charge{number_of(record.amount()), number_of(record.unit_price()),
+                      number_of(record.carry_in()), number_of(record.carry_out()), record.rounding()};
   return usage;
 }
 
@@ -156,8 +158,9 @@ Result<std::uint64_t> WriteTransaction::insert_usage(const meter::Usage& usage, 
   const auto version = take_version(*general, now);
   if (auto s = put_general(*general); !s) return s.error();
   if (auto s = count_for_life(usage.series); !s) return s.error();
-  if (usage.charge)
-    if (auto s = put_carry(usage.series, usage.charge->carry_out); !s) return s.error();
+  // A successor is charged as the one that it supersedes was: what that left is the carry already.
+  if (usage.charge && origin.supersedes == 0)
+    if (auto s = put_carry(usage.series, *usage.charge); !s) return s.error();
 
   auto record = record_of(usage, request);
   record.set_state(v0::WAITING);

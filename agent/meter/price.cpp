@@ -10,7 +10,7 @@ std::optional<Charge> charge_for(const Quantity& quantity, const Price& price, c
   if (!exact) return std::nullopt;
   const Quantity due = *exact + carry_in;
   const Quantity amount = due.cut_to(price.decimals);
-  return Charge{amount, price.unit, carry_in, due - amount};
+  return Charge{amount, price.unit, carry_in, due - amount, price.rounding};
 }
 
 bool adds_up(const Quantity& quantity, const Charge& charge) {

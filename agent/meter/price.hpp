@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "agent/base/quantity.hpp"
 
@@ -15,14 +16,25 @@ inline constexpr int kAmountDigitsMax =
 struct Price {
   Quantity unit;     // money for one unit, in the upstream's local currency; more than zero
   int decimals = 2;  // places of an amount, 0 to 9
+  // Empty: money. Otherwise the name of the rounding by which blocks are billed instead of units
+  // (rounding.hpp): the price of a unit is then its part of a block, the amount is blocks.
+  std::string rounding = {};
+  bool operator==(const Price&) const = default;
+};
+
+// What the charges of a series have left: money, or a part of a block of that rounding.
+struct Carried {
+  Quantity amount;
+  std::string rounding;
 };
 
 // amount + carry_out == quantity * unit_price + carry_in, exactly.
 struct Charge {
   Quantity amount;  // what is billed: rounded down to the price's decimals
   Quantity unit_price;
-  Quantity carry_in;   // the usage before it left this
-  Quantity carry_out;  // and the one behind it gets this
+  Quantity carry_in;          // the usage before it left this
+  Quantity carry_out;         // and the one behind it gets this
+  std::string rounding = {};  // the price's
   bool operator==(const Charge&) const = default;
 };
 

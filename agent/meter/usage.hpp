@@ -27,7 +27,8 @@ struct Usage {
   // As a caller of the device's Usages API gave it; empty for a sealed bucket.
   std::string given_quantity;
   std::vector<std::pair<std::string, std::string>> custom_fields;  // cf_...
-  std::optional<Charge> charge;  // where the upstream bills money for units; else the quantity is billed
+  std::optional<Charge> charge;  // where money or blocks are billed for units; else the quantity is billed
+  const Quantity& billed() const { return charge ? charge->amount : quantity; }
 };
 
 }  // namespace meterd::meter

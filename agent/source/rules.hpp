@@ -5,10 +5,11 @@
 
 #include "agent/source/interface/rule.hpp"
 #include "agent/source/modem/rule.hpp"
+#include "agent/source/nftables/rule.hpp"
 
 namespace meterd::source {
 
-using Rule = std::variant<InterfaceRule, ModemRule>;
+using Rule = std::variant<InterfaceRule, ModemRule, NftablesRule>;
 
 inline const EventName& event_of(const Rule& rule) {
   return std::visit([](const auto& one) -> const EventName& { return one.event; }, rule);

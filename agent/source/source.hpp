@@ -14,6 +14,7 @@
 #include "platform/clock.hpp"
 #include "platform/links.hpp"
 #include "platform/modem_messages.hpp"
+#include "platform/nft_tables.hpp"
 
 namespace meterd::source {
 
@@ -42,6 +43,7 @@ struct Dependencies {
   platform::Clock& clock;
   Log& log;
   platform::Links& links;
+  platform::NftTables* nft_tables = nullptr;  // reader thread
   platform::MakeModemMessages make_modem_messages = {};
 };
 

@@ -45,6 +45,10 @@ std::string objection(const UsageRecord& record, const Rules& rules) {
     return "Twilio Marketplace V1 takes no negative quantities: give it back outside of it, with Twilio or "
            "the "
            "customer";
+  if (!record.rounding().empty())
+    return id + " was billed in blocks (" + record.rounding() +
+           "), of which a part cannot be given back: report less, or " +
+           "give it back with Twilio or the customer";
   if (!record.amount().empty())
     return id + " was billed as an amount of money, and the upstream " + record.upstream() +
            " is credited in units: give it back with Twilio or the customer";

@@ -147,7 +147,7 @@ Result<std::string> enter(Invoice& invoice, const std::string& id, const journal
   auto& line = line_of(invoice, id, item_price.value());
   const auto sum = Quantity::parse_total(line.quantity().empty() ? "0" : line.quantity());
   if (!sum) return Error{Code::corrupt, "an invoice's line cannot be read"};
-  line.set_quantity((*sum + journal::usage_of(usage).quantity).text());
+  line.set_quantity((*sum + journal::usage_of(usage).billed()).text());
   line.set_usages(line.usages() + 1);
   return line.line_item_id();
 }

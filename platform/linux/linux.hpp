@@ -10,6 +10,7 @@
 #include "platform/disk.hpp"
 #include "platform/links.hpp"
 #include "platform/modem_messages.hpp"
+#include "platform/nft_tables.hpp"
 #include "platform/notify.hpp"
 #include "platform/process.hpp"
 #include "platform/random.hpp"
@@ -40,6 +41,7 @@ std::unique_ptr<Links> make_links();
 // ModemManager's. `only`: of the modem with that EquipmentIdentifier; empty: of all.
 std::unique_ptr<ModemMessages> make_modem_messages(boost::asio::any_io_executor loop, Clock& clock,
                                                    std::string only);
+std::unique_ptr<NftTables> make_nft_tables();
 std::unique_ptr<Notify> make_notify();
 std::unique_ptr<Process> make_process();
 

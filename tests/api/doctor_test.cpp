@@ -45,6 +45,18 @@ TEST(Doctor, SaysOfEachPartThatItIsFine) {
   EXPECT_THAT(checks, ElementsAre("clock", "journal", "counting", "billing"));
 }
 
+TEST(Doctor, NamesWhatASourceDoesNotSee) {
+  auto status = test::healthy_status();
+  source::Report source;
+  source.name = "nftables:inet:meterd:subscribers:data.bytes";
+  source.blind_spots = {"flowtable fw/fast"};
+  status.sources = {source};
+  const auto finding = only(diagnose(status, {}), "counting");
+  EXPECT_FALSE(finding.is_fine);
+  EXPECT_THAT(finding.what, HasSubstr("data.bytes does not count: flowtable fw/fast"));
+  EXPECT_NE(finding.how, "");
+}
+
 TEST(Doctor, ShowsWhatTheStatusShowsWhereItBelongs) {
   auto status = test::healthy_status();
   status.upstreams.at(0).state.set_parked(2);

@@ -219,7 +219,8 @@ TEST_F(ConfigErrors, CheckEachMeter) {
         "4: meter.time_zone: time zone \"Mars/Olympus\" is not in this system's tz database; a name is like "
         "\"Europe/Berlin\""},
        {meter("rounding = \"up\""),
-        "4: meter.rounding: \"up\" is not available in this version of meterd; use \"none\""},
+        "4: meter.rounding: expected one of \"none\", \"1kB-v1\", \"10kB-v1\", \"1MB-v1\", \"1KiB-v1\", "
+        "\"10KiB-v1\", \"1MiB-v1\"; found \"up\""},
        {meter("unit_price = 0.0075"),
         "4: meter.unit_price: expected an exact decimal as a string such as \"0.0075\", not negative; found "
         "a "
@@ -264,7 +265,7 @@ TEST_F(ConfigErrors, CheckWhatTwilioBills) {
 }
 
 TEST_F(ConfigErrors, CheckEachSubscriptionAndSource) {
-  const std::string kKinds = "\"interface\", \"modem-manager\"";
+  const std::string kKinds = "\"interface\", \"modem-manager\", \"nftables\"";
   const std::string source = "[[source]]\nkind = \"interface\"\nname = \"wwan0\"\nevent = \"e\"\n";
   expect({{"[[subscription]]\nid = \"s\"\n",
            "1: subscription.item_prices: expected the item prices that the subscription has, as an array of "

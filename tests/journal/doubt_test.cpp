@@ -118,7 +118,7 @@ TEST_F(CarryTest, IsWrittenWithTheUsageAndReadBack) {
     usage.usage.charge = meter::Charge{q(amount), q("0.0075"), q(in), q(out)};
     std::uint64_t sequence = 0;
     step([&](WriteTransaction& w) {
-      EXPECT_EQ(must(w.carry(usage.usage.series)), q(in));
+      EXPECT_EQ(must(w.carry(usage.usage.series)).amount, q(in));
       sequence = must(w.create_usage(usage, now())).sequence;
     });
     return sequence;
@@ -128,7 +128,7 @@ TEST_F(CarryTest, IsWrittenWithTheUsageAndReadBack) {
   reopen();
   EXPECT_EQ(usage_of(stored(second).record).charge,
             (meter::Charge{q("0.01"), q("0.0075"), q("0.0075"), q("0.005")}));
-  EXPECT_EQ(must(begin().carry(caller_usage("u", 0, {}).usage.series)), q("0.005"));
+  EXPECT_EQ(must(begin().carry(caller_usage("u", 0, {}).usage.series)).amount, q("0.005"));
   EXPECT_THAT(report().problems, IsEmpty());
 }
 
@@ -151,7 +151,7 @@ TEST_F(CarryTest, OfWhichTheRecordCannotBeReadIsSetAside) {
   put_raw(carry_key(usage.usage.series), "damaged");
   {
     auto write = begin();
-    EXPECT_EQ(must(write.carry(usage.usage.series)), Quantity());
+    EXPECT_EQ(must(write.carry(usage.usage.series)).amount, Quantity());
     must(write.commit());
   }
   EXPECT_THAT(report().set_aside_records, ElementsAre(::testing::HasSubstr("what rounding left of")));

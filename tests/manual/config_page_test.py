@@ -25,16 +25,29 @@ kind         = "interface"
 name         = "wwan0"
 event        = "data.bytes"
 subscription = "sub_1"
+[[source]]
+kind         = "modem-manager"
+event        = "data.bytes"
+subscription = "sub_1"
+[[source]]
+kind        = "nftables"
+table       = "meterd"
+set         = "subscribers"
+subscribers = { "10.0.0.2" = "sub_1" }
+event       = "data.bytes"
 """
 
 
 def keys_of_file(text):
-    """{(table, key): value} of systemd/meterd.toml, in which keys are commented out."""
+    """{(table, key): value} of systemd/meterd.toml, in which keys are commented out. A [[source]] begins with its kind,
+    each of which has keys of its own: the table is `source KIND`, but for the first kind."""
     out, table = {}, None
     for line in text.split("\n"):
         if found := re.fullmatch(r"#? ?\[{1,2}([\w.]+)\]{1,2}", line):
             table = found.group(1)
         elif found := re.fullmatch(r"#? ?(\w+) = (.+)", line):
+            if table == "source" and found.group(1) == "kind" and ("source", "kind") in out:
+                table += " " + found.group(2).strip('"')
             out[table, found.group(1)] = found.group(2)
     return out
 
@@ -65,8 +78,10 @@ def against_defaults(page, described):
     for (table, key), (value, body) in pages.config_keys(page).items():
         if re.search(r"\b(Required|Default|No default)\b", body) or (table, key) in NOT_IN_THE_FILE:
             continue
+        table, _, kind = table.partition(" ")
         found = described[table]
-        found = found[0] if isinstance(found, list) else found
+        if isinstance(found, list):
+            found = next(one for one in found if kind in ("", one.get("kind")))
         if key not in found or found[key] != tomllib.loads(f"x = {value}")["x"]:
             out.append(f"{table}.{key} is {value} in the page and {found.get(key)} in force")
     return out
@@ -79,6 +94,7 @@ def unknown_keys(page):
         tables.setdefault(table, []).append(f"{key} = {value}")
     text = ""
     for table, lines in tables.items():
+        table = table.partition(" ")[0]
         many = table in ("upstream", "meter", "subscription", "source", "access.allow")
         text += "\n".join([f"[[{table}]]" if many else f"[{table}]", *lines, ""])
     return [line for line in check(text).stderr.split("\n") if "unknown key" in line or "not TOML" in line]

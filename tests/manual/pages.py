@@ -62,11 +62,13 @@ def value_of(words):
 
 
 def config_keys(text):
-    """{(table, key): (value, body)} of the items `.It Cm key No = value` below `.Ss [table]` and `.Ss [[table]]`."""
+    """{(table, key): (value, body)} of the items `.It Cm key No = value` below `.Ss [table]` and `.Ss [[table]]`; below
+    `.Ss [[table]] of kind "KIND"` the table is `table KIND`."""
     out = {}
     for part in re.split(r"^\.Ss ", "\n".join(section(text, "TABLES AND KEYS")), flags=re.MULTILINE)[1:]:
         heading, _, rest = part.partition("\n")
+        heading = heading.replace("]] of kind ", " ").replace("\\(dq", "")
         for _, words, body in items(rest.split("\n")):
-            if words[0] == "Cm" and words[2:4] == ["No", "="]:
+            if words[:1] == ["Cm"] and words[2:4] == ["No", "="]:
                 out[heading.strip("[]"), words[1]] = (value_of(words[4:]), body)
     return out

@@ -98,7 +98,7 @@ Status end_attempt(const std::string& epoch, WriteTransaction& write, const Stor
 Status put_charge(WriteTransaction& write, meter::Usage& usage) {
   auto carry = write.carry(usage.series);
   if (!carry) return carry.error();
-  usage.charge = meter::charge_for(usage.quantity, {quantity("0.0075"), 2}, *carry);
+  usage.charge = meter::charge_for(usage.quantity, {quantity("0.0075"), 2}, carry->amount);
   check(usage.charge.has_value(), "the workload's quantities have few places");
   return {};
 }

@@ -1,68 +1,10 @@
 // Each message once: through signals that repeat, restarts on both sides, deletions, and the same text twice.
-#include "agent/source/modem/sms_ledger.hpp"
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
+#include "tests/source/sms_ledger_fixture.hpp"
 
 namespace meterd::source {
 namespace {
 
-using platform::MessageState;
-using platform::ModemMessage;
-using platform::PduType;
-
-constexpr const char* kModem = "490154203237518";
-
-std::string path_of(int number) { return "/org/freedesktop/ModemManager1/SMS/" + std::to_string(number); }
-
-ModemMessage sms_from_us(int number, MessageState state, std::string text = "hello") {
-  return {path_of(number), kModem, state, PduType::submit, 1, "+15550100", "", std::move(text), ""};
-}
-ModemMessage sms_to_us(int number, MessageState state, std::string text = "hello",
-                       std::string time = "2027-01-15T08:00:00+00") {
-  return {path_of(number), kModem,          state, PduType::deliver, 1, "+15550100",
-          std::move(time), std::move(text), ""};
-}
-
-class SmsLedgerTest : public ::testing::Test {
- protected:
-  SmsLedgerTest() { start({}); }
-  void start(journal::v0::ModemCursor stored) { ledger_.emplace(rules_, std::move(stored)); }
-  void restart() {  // the daemon, with what it had committed last
-    start(committed_);
-    ledger_->begin_run(run_);
-  }
-  void begin(std::string run) {
-    run_ = std::move(run);
-    ledger_->begin_run(run_);
-  }
-  void list(const std::vector<int>& numbers) {
-    std::vector<std::string> paths;
-    for (const int number : numbers) paths.push_back(path_of(number));
-    ledger_->list(paths);
-  }
-  void know(bool ready = true) { ledger_->know({{kModem, ready}}); }
-  void first_listing() {
-    begin("run-1");
-    list({});
-    know();
-  }
-  std::uint64_t commit() {  // what was counted, and the record with it
-    std::uint64_t segments = 0;
-    while (const auto next = ledger_->next()) {
-      segments += *next;
-      ledger_->counted();
-    }
-    committed_ = ledger_->record();
-    ledger_->written();
-    return segments;
-  }
-
-  SmsLedger::Rules rules_{true, true, "0123456789abcdef"};
-  std::optional<SmsLedger> ledger_;
-  journal::v0::ModemCursor committed_;
-  std::string run_;
-};
+class SmsLedgerTest : public SmsLedgerFixture {};
 
 TEST_F(SmsLedgerTest, CountsAReceivedMessageWhenAllItsPartsAreThere) {
   first_listing();
@@ -229,108 +171,6 @@ TEST_F(SmsLedgerTest, TakesTheMessagesOfAnotherModemForAStartingPointToo) {
   ledger_->see(other);
   ledger_->know({{kModem, true}, {other.modem, true}});
   EXPECT_EQ(commit(), 0U);
-}
-
-TEST_F(SmsLedgerTest, CountsAtTheRestartWhatCameWhileTheDaemonWasDown) {
-  first_listing();
-  ledger_->see(sms_to_us(0, MessageState::received));
-  EXPECT_EQ(commit(), 1U);
-  restart();
-  ledger_->see(sms_to_us(0, MessageState::received));
-  ledger_->see(sms_to_us(1, MessageState::received, "while it was down"));
-  list({0, 1});
-  EXPECT_EQ(commit(), 1U);
-}
-
-TEST_F(SmsLedgerTest, CountsAgainWhatWasNotCommitted) {
-  first_listing();
-  commit();
-  ledger_->see(sms_to_us(0, MessageState::received));
-  restart();
-  ledger_->see(sms_to_us(0, MessageState::received));
-  EXPECT_EQ(commit(), 1U);
-}
-
-TEST_F(SmsLedgerTest, KnowsStoredMessagesInTheNextRunByTheirContent) {
-  first_listing();
-  ledger_->see(sms_to_us(5, MessageState::received, "a"));
-  ledger_->see(sms_from_us(6, MessageState::sent, "b"));
-  EXPECT_EQ(commit(), 2U);
-  begin("run-2");
-  ledger_->see(sms_from_us(0, MessageState::sent, "b"));
-  ledger_->see(sms_to_us(1, MessageState::received, "a"));
-  list({0, 1});
-  EXPECT_EQ(commit(), 0U);
-  ledger_->see(sms_to_us(2, MessageState::received, "a", "2027-01-15T09:00:00+00"));
-  EXPECT_EQ(commit(), 1U) << "the same text at another time";
-}
-
-TEST_F(SmsLedgerTest, UsesUpOneCarryingForEachMessage) {
-  first_listing();
-  ledger_->see(sms_from_us(0, MessageState::sent));
-  ledger_->see(sms_from_us(1, MessageState::sent));
-  list({0, 1});
-  EXPECT_EQ(commit(), 2U);
-  begin("run-2");
-  for (int i = 0; i < 3; ++i) ledger_->see(sms_from_us(i, MessageState::sent));
-  list({0, 1, 2});
-  EXPECT_EQ(commit(), 1U);
-}
-
-TEST_F(SmsLedgerTest, CountsTheSameTextSentAnewInTheNextRun) {
-  first_listing();
-  ledger_->see(sms_from_us(0, MessageState::sent));
-  EXPECT_EQ(commit(), 1U);
-  begin("run-2");
-  ledger_->see(sms_from_us(0, MessageState::sending));
-  commit();
-  restart();
-  ledger_->see(sms_from_us(0, MessageState::sent));
-  EXPECT_EQ(commit(), 1U);
-}
-
-TEST_F(SmsLedgerTest, ForgetsWhatWasDeleted) {
-  first_listing();
-  ledger_->see(sms_from_us(0, MessageState::sent));
-  EXPECT_EQ(commit(), 1U);
-  ledger_->erase(path_of(0));
-  EXPECT_EQ(ledger_->record().messages_size(), 0);
-  begin("run-2");
-  ledger_->see(sms_from_us(0, MessageState::sent));
-  EXPECT_EQ(commit(), 1U) << "another one";
-}
-
-TEST_F(SmsLedgerTest, StillOwesWhatWasDeletedBeforeItWasCounted) {
-  first_listing();
-  ledger_->see(sms_from_us(0, MessageState::sent));
-  ledger_->erase(path_of(0));
-  committed_ = ledger_->record();  // no meter took it
-  restart();
-  EXPECT_EQ(commit(), 1U);
-}
-
-// ModemManager drops a modem's message objects when it is disabled and makes others when it is enabled.
-TEST_F(SmsLedgerTest, KnowsMessagesThatComeBackUnderAnotherPathOfTheSameRun) {
-  first_listing();
-  ledger_->see(sms_to_us(0, MessageState::received));
-  EXPECT_EQ(commit(), 1U);
-  list({});
-  ledger_->see(sms_to_us(1, MessageState::received));
-  EXPECT_EQ(commit(), 0U);
-  ledger_->see(sms_to_us(2, MessageState::received));  // told before the listing that misses the former
-  list({2});
-  EXPECT_EQ(commit(), 0U);
-}
-
-TEST_F(SmsLedgerTest, GoesOnInTheSameRunAfterALostConnection) {
-  first_listing();
-  ledger_->see(sms_from_us(0, MessageState::sent));
-  EXPECT_EQ(commit(), 1U);
-  begin("run-1");
-  ledger_->see(sms_from_us(0, MessageState::sent));
-  ledger_->see(sms_from_us(1, MessageState::sent));
-  list({0, 1});
-  EXPECT_EQ(commit(), 1U) << "the same text, on another path of this run";
 }
 
 TEST_F(SmsLedgerTest, ForgetsFirstWhatNoModemHas) {

@@ -43,6 +43,7 @@ std::string_view name_of(journal::v0::UsageSource source) {
 
 std::string_view quantity_of(const journal::UsageRecord& record) {
   if (!record.given_quantity().empty()) return record.given_quantity();
+  if (!record.rounding().empty()) return record.amount();
   return record.quantity().empty() ? std::string_view("0") : std::string_view(record.quantity());
 }
 

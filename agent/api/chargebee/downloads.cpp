@@ -60,7 +60,7 @@ std::vector<statement::Line> lines_of(const std::vector<journal::StoredUsage>& u
   for (const auto& stored : usages) {
     const auto usage = journal::usage_of(stored.record);
     out.push_back({usage.series.subscription.value(), usage.series.item_price.value(), utc(usage.usage_date),
-                   usage.quantity, usage.given_quantity, usage.note});
+                   usage.billed(), usage.given_quantity, usage.note});
   }
   return out;
 }

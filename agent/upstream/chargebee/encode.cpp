@@ -45,7 +45,7 @@ class Chargebee final : public Upstream {
     request.body = "id=" + form_value(usage.id.value()) +
                    "&item_price_id=" + form_value(usage.series.item_price.value()) +
                    "&usage_date=" + std::to_string(usage.usage_date) + "&quantity=" +
-                   form_value(usage.given_quantity.empty() ? usage.quantity.text() : usage.given_quantity);
+                   form_value(usage.given_quantity.empty() ? usage.billed().text() : usage.given_quantity);
     if (!usage.note.empty()) request.body += "&note=" + form_value(usage.note);
     for (const auto& [name, value] : usage.custom_fields)
       request.body += "&" + form_value(name) + "=" + form_value(value);

@@ -46,7 +46,7 @@ std::string mismatch(const ExactJson& item, const meter::Usage& usage) {
   if (sid == nullptr || sid->text != usage.series.item_price.value()) return "another sid";
   const auto* number = item.member("quantity", Kind::number);
   const auto quantity = number == nullptr ? std::nullopt : number->quantity();
-  if (!quantity || !is_close(*quantity, amount_of(usage))) return "another quantity";
+  if (!quantity || !is_close(*quantity, usage.billed())) return "another quantity";
   if (item.member("submitted", Kind::boolean) == nullptr) return "no word whether it was submitted";
   return {};
 }
@@ -70,7 +70,7 @@ std::vector<Verdict> judge_accepted(const std::vector<meter::Usage>& usages, con
     if (const auto why = mismatch(item, usages[i]); !why.empty())
       return all(usages.size(), doubt("202, but item " + std::to_string(i + 1) + " has " + why));
     if (item.member("submitted")->truth) {
-      submitted += amount_of(usages[i]);
+      submitted += usages[i].billed();
       out.push_back({Outcome::accepted, std::nullopt, "202", "202 submitted=true"});
     } else {
       Verdict left_out{Outcome::unavailable, std::nullopt, "202 submitted=false", {}};
@@ -88,10 +88,6 @@ std::vector<Verdict> judge_accepted(const std::vector<meter::Usage>& usages, con
 }
 
 }  // namespace
-
-const Quantity& amount_of(const meter::Usage& usage) {
-  return usage.charge ? usage.charge->amount : usage.quantity;
-}
 
 // {"code", "message", "more_info", "status"}, or RFC 9457's {"type", "title", "status", "code"}.
 std::optional<std::string> vendor_error_in(const HttpResponse& response) {

@@ -17,9 +17,6 @@ bool may_be_previews(const HttpResponse& response);
 // "403 20403: message", if the answer is an error in the vendor's shape.
 std::optional<std::string> vendor_error_in(const HttpResponse& response);
 
-// What the usage asks for: its charge's amount, or its quantity as it is.
-const Quantity& amount_of(const meter::Usage& usage);
-
 // A usage of these is never looked up nor deleted upstream.
 class NoReadBack : public Upstream {
  public:

@@ -21,7 +21,7 @@ class Preview final : public NoReadBack {
     request.method = "POST";
     request.target = path_of(usage.series.subscription);
     request.headers = {{"content-type", "application/x-www-form-urlencoded"}, {"accept", "application/json"}};
-    request.body = std::string(kQuantity) + amount_of(usage).text();
+    request.body = std::string(kQuantity) + usage.billed().text();
     return request;
   }
 

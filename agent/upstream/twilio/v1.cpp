@@ -32,7 +32,7 @@ class V1 final : public NoReadBack {
     request.target = path_of(usage.series.subscription);
     request.headers = {{"content-type", "application/json"}, {"accept", "application/json"}};
     request.body = std::string(kHead) + "{\"sid\":" + quoted(usage.series.item_price.value()) +
-                   ",\"quantity\":" + amount_of(usage).text() + "}" + std::string(kTail);
+                   ",\"quantity\":" + usage.billed().text() + "}" + std::string(kTail);
     return request;
   }
 
