@@ -41,6 +41,7 @@ ONLY_IN = {
     "<toml++": ["agent/app/config_toml.cpp"],
     "<CLI/": ["agent/app/main.cpp", "agent/ctl/"],
     "<sys/timex.h>": ["platform/linux/"],
+    "<systemd/sd-bus.h>": ["platform/linux/"],
 }
 FORBIDDEN = [
     (re.compile(r"\b(TODO|FIXME|XXX|HACK)\b"), "finish it, or say it in DESIGN.md", r"\.(cpp|hpp|py|proto)$"),

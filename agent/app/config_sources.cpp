@@ -16,6 +16,7 @@ struct Kind {
 };
 constexpr Kind kKinds[] = {
     {"interface", load_interface},
+    {"modem-manager", load_modem_manager},
     {"nftables", load_nftables},
     {"access-log", load_access_log},
 };

@@ -22,6 +22,8 @@ struct LoadedSource {
 
 LoadedSource load_interface(const SourceTable& table);
 void describe(const source::InterfaceRule& rule, TomlWriter& out);
+LoadedSource load_modem_manager(const SourceTable& table);
+void describe(const source::ModemRule& rule, TomlWriter& out);
 LoadedSource load_nftables(const SourceTable& table);
 void describe(const source::NftablesRule& rule, TomlWriter& out);
 LoadedSource load_access_log(const SourceTable& table);

@@ -172,7 +172,10 @@ class Daemon {
         [this](const std::string& path) { return access_logs_.take(path); },
         memory_.get(),
         &access_,
-        [this](const std::string& path) { return sockets_.listen_unix_packets(path); }};
+        [this](const std::string& path) { return sockets_.listen_unix_packets(path); },
+        [this](const std::string& only) {
+          return platform::make_modem_messages(loop_.get_executor(), *clock_, only);
+        }};
     auto core = Core::make(config_, *journal_, surroundings);
     if (!core)
       return refuse("not_started", core.error(),

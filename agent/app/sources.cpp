@@ -5,6 +5,7 @@
 
 #include "agent/source/access_log/access_log_source.hpp"
 #include "agent/source/interface/interface_source.hpp"
+#include "agent/source/modem/modem_source.hpp"
 #include "agent/source/nftables/nftables_source.hpp"
 #include "agent/source/shared_counters/shared_counters.hpp"
 
@@ -19,6 +20,10 @@ std::shared_ptr<source::Source> make_source(const source::InterfaceRule& rule,
 std::shared_ptr<source::Source> make_source(const source::AccessLogRule& rule,
                                             const source::Dependencies& dependencies, source::Stored stored) {
   return std::make_shared<source::AccessLogSource>(rule, dependencies, std::move(stored));
+}
+std::shared_ptr<source::Source> make_source(const source::ModemRule& rule,
+                                            const source::Dependencies& dependencies, source::Stored stored) {
+  return std::make_shared<source::ModemSource>(rule, dependencies, std::move(stored));
 }
 std::shared_ptr<source::Source> make_source(const source::NftablesRule& rule,
                                             const source::Dependencies& dependencies, source::Stored stored) {
@@ -57,7 +62,8 @@ void Sources::put(const std::vector<source::Rule>& rules, journal::KeptOfSources
                                           around_.take_datagram_socket,
                                           around_.memory,
                                           around_.access,
-                                          around_.listen_packets};
+                                          around_.listen_packets,
+                                          around_.make_modem_messages};
   auto before = std::exchange(sources_, {});
   for (const auto& rule : rules) {
     const auto same =

@@ -14,6 +14,7 @@
 #include "agent/upstream/upstream.hpp"
 #include "platform/clock.hpp"
 #include "platform/links.hpp"
+#include "platform/modem_messages.hpp"
 #include "platform/nft_tables.hpp"
 #include "platform/process.hpp"
 #include "platform/random.hpp"
@@ -41,6 +42,7 @@ struct Surroundings {
   platform::SharedMemory* memory = nullptr;  // without it no app counts in shared memory
   const ingest::Access* access = nullptr;    // for what sources listen on
   std::function<Result<platform::Socket>(const std::string& path)> listen_packets = {};
+  platform::MakeModemMessages make_modem_messages = {};
 };
 
 }  // namespace meterd::app

@@ -71,6 +71,7 @@ class Batcher {
 
   platform::WallReading now() const { return deps_.clock.wall(); }
   BootTime boot() const { return deps_.clock.boot(); }
+  const std::string& epoch() const { return deps_.journal.epoch(); }
 
   // Counts one event into the open window. `identified`: its position there, to ask the outcome for.
   struct Counted {

@@ -16,6 +16,7 @@
 #include "agent/ingest/datagram_input.hpp"
 #include "platform/clock.hpp"
 #include "platform/links.hpp"
+#include "platform/modem_messages.hpp"
 #include "platform/nft_tables.hpp"
 #include "platform/shared_memory.hpp"
 #include "platform/sockets.hpp"
@@ -58,6 +59,7 @@ struct Dependencies {
   platform::SharedMemory* memory = nullptr;
   const ingest::Access* access = nullptr;
   std::function<Result<platform::Socket>(const std::string& path)> listen_packets = {};
+  platform::MakeModemMessages make_modem_messages = {};
 };
 
 class Source : public ingest::Harvested {

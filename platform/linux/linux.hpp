@@ -9,6 +9,7 @@
 #include "platform/clock.hpp"
 #include "platform/disk.hpp"
 #include "platform/links.hpp"
+#include "platform/modem_messages.hpp"
 #include "platform/nft_tables.hpp"
 #include "platform/notify.hpp"
 #include "platform/process.hpp"
@@ -37,6 +38,9 @@ std::string read_lasting_machine_id();
 std::unique_ptr<Random> make_random();
 std::unique_ptr<Disk> make_disk();
 std::unique_ptr<Links> make_links();
+// ModemManager's. `only`: of the modem with that EquipmentIdentifier; empty: of all.
+std::unique_ptr<ModemMessages> make_modem_messages(boost::asio::any_io_executor loop, Clock& clock,
+                                                   std::string only);
 std::unique_ptr<NftTables> make_nft_tables();
 std::unique_ptr<Notify> make_notify();
 std::unique_ptr<Process> make_process();

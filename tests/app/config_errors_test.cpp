@@ -277,7 +277,7 @@ TEST_F(ConfigErrors, CheckWhatTwilioBills) {
 }
 
 TEST_F(ConfigErrors, CheckEachSubscriptionAndSource) {
-  const std::string kKinds = "\"interface\", \"nftables\", \"access-log\"";
+  const std::string kKinds = "\"interface\", \"modem-manager\", \"nftables\", \"access-log\"";
   const std::string source = "[[source]]\nkind = \"interface\"\nname = \"wwan0\"\nevent = \"e\"\n";
   expect({{"[[subscription]]\nid = \"s\"\n",
            "1: subscription.item_prices: expected the item prices that the subscription has, as an array of "

@@ -27,6 +27,10 @@ name         = "wwan0"
 event        = "data.bytes"
 subscription = "sub_1"
 [[source]]
+kind         = "modem-manager"
+event        = "data.bytes"
+subscription = "sub_1"
+[[source]]
 kind        = "nftables"
 table       = "meterd"
 set         = "subscribers"
