@@ -14,6 +14,7 @@
 #include "agent/api/http_server.hpp"
 #include "agent/api/routes.hpp"
 #include "agent/app/access_log_sockets.hpp"
+#include "agent/app/clients.hpp"
 #include "agent/app/config_values.hpp"
 #include "agent/app/core.hpp"
 #include "agent/app/version.hpp"
@@ -34,35 +35,6 @@ constexpr int kReceiveBufferBytes =
     4 << 20;  // at 4 MiB loopback UDP loses nothing at 900,000 lines/s (measured)
 constexpr Milliseconds kStopDeadline{5'000};
 constexpr int kKernelDefaultQueue = 10;
-
-std::string basic_authorization(const std::string& user, const std::string& password);
-
-std::unique_ptr<upstream::HttpClient> make_client(const asio::any_io_executor& loop,
-                                                  const UpstreamConfig& config) {
-  upstream::HttpClientOptions options;
-  options.tls = config.tls;
-  options.host = config.host;
-  options.port = config.port;
-  options.authorization = config.kind == UpstreamKind::chargebee
-                              ? basic_authorization(config.key.reveal(), "")  // the vendor's rule
-                              : basic_authorization(config.account, config.token.reveal());
-  return upstream::make_http_client(loop, std::move(options));
-}
-
-std::string basic_authorization(const std::string& user, const std::string& password) {
-  constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  const std::string in = user + ":" + password;
-  std::string out = "Basic ";
-  for (std::size_t i = 0; i < in.size(); i += 3) {
-    std::uint32_t bits = 0;
-    for (std::size_t k = 0; k < 3; ++k)
-      bits = (bits << 8U) | (i + k < in.size() ? static_cast<unsigned char>(in[i + k]) : 0U);
-    for (std::size_t k = 0; k < 4; ++k)
-      out.push_back(i + k <= in.size() ? kAlphabet[(bits >> (18U - 6U * static_cast<unsigned>(k))) & 63U]
-                                       : '=');
-  }
-  return out;
-}
 
 // Nobody learns the machine's id from it.
 std::string machine_of_this_device() {
