@@ -35,8 +35,8 @@ void open_standard_files() {
       (void)open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY);  // the lowest free number
 }
 
-// Two servers of up to 256 connections each, the journal, and some room. Apps that count in shared memory have
-// as much again, where that is allowed.
+// Two servers of up to 256 connections each, the journal, and some room. Apps that count in shared memory
+// have as much again, where that is allowed.
 constexpr rlim_t kFilesNeeded = 640;
 constexpr rlim_t kFilesWanted = 1'152;
 

@@ -61,7 +61,8 @@ TEST_F(RoundingTest, ASuccessorIsChargedAsTheUsageThatItSupersedes) {
   device.advance(Seconds(1'800));
   EXPECT_EQ(billed("sms-usd"), *Quantity::parse("10")) << "7 of the other gateway's, 2 blocks and 1";
   bill("500");
-  EXPECT_EQ(billed("sms-usd"), *Quantity::parse("10")) << "600 bytes are left, not the successor's 500 once more";
+  EXPECT_EQ(billed("sms-usd"), *Quantity::parse("10"))
+      << "600 bytes are left, not the successor's 500 once more";
   expect_balanced();
 }
 
