@@ -98,6 +98,7 @@ int main(int argc, char** argv) {
   forbid_core_files();
   google::protobuf::SetLogHandler(nullptr);  // a message that does not parse is ours to report
   std::signal(SIGPIPE, SIG_IGN);             // a peer, or the log's reader, that goes away is an error code
+  std::signal(SIGIO, SIG_IGN);  // a lease on a file of counters was broken: it is asked, not told
   CLI::App cli{"meterd counts metered events on this device and delivers them to the billing system."};
   std::string config = "/etc/meterd/meterd.toml";
   bool check_only = false;

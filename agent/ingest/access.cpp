@@ -13,9 +13,10 @@ PermitPtr everything(std::string who) {
   return std::make_shared<const meter::Permit>(meter::Permit{std::move(who), {}, true});
 }
 
-PermitPtr only(std::string who, std::vector<meter::Permit::Rule> rules) {
+PermitPtr only(std::string who, std::vector<meter::Permit::Rule> rules, std::string scope) {
   if (rules.empty()) return nullptr;
-  return std::make_shared<const meter::Permit>(meter::Permit{std::move(who), std::move(rules), false});
+  return std::make_shared<const meter::Permit>(
+      meter::Permit{std::move(who), std::move(rules), false, std::move(scope)});
 }
 
 bool is_member(const platform::Peer& peer, const std::string& group) {
@@ -33,6 +34,7 @@ bool Access::is_for(const AccessRule& rule, const platform::Peer& peer, const st
 
 PermitPtr Access::of(const platform::Peer& peer) const {
   auto who = "user " + std::to_string(peer.user);
+  auto scope = who + ":";
   if (peer.user == 0 || peer.user == platform::own_user()) return everything(std::move(who));
   if (std::any_of(rules_.groups.begin(), rules_.groups.end(),
                   [&](const std::string& group) { return is_member(peer, group); }))
@@ -42,7 +44,7 @@ PermitPtr Access::of(const platform::Peer& peer) const {
   std::vector<meter::Permit::Rule> rules;
   for (const auto& rule : rules_.allow)
     if (is_for(rule, peer, unit)) rules.push_back(rule.permit);
-  return only(std::move(who), std::move(rules));
+  return only(std::move(who), std::move(rules), std::move(scope));
 }
 
 PermitPtr Access::of_socket(int fd) const {
@@ -54,7 +56,7 @@ PermitPtr Access::of_input(const std::string& input) const {
   std::vector<meter::Permit::Rule> rules;
   for (const auto& rule : rules_.allow)
     if (rule.input == input) rules.push_back(rule.permit);
-  return rules.empty() ? everything(input) : only(input, std::move(rules));
+  return rules.empty() ? everything(input) : only(input, std::move(rules), input + ":");
 }
 
 bool Access::names_processes() const {

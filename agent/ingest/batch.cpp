@@ -85,6 +85,10 @@ std::optional<BatchRefusal> refuse_batch(const v1::Batch& batch) {
   return std::nullopt;
 }
 
+std::string producer_of(const v1::Batch& batch, const meter::Permit* permit) {
+  return permit == nullptr ? batch.producer() : permit->scope + batch.producer();
+}
+
 PendingAck count_batch(const v1::Batch& batch, Batcher& batcher, ProducerTable& producers,
                        const meter::Permit* permit) {
   Counting counting{batch, permit, batcher, batcher.now(), nullptr, 0, {}, 0, 0};
@@ -92,7 +96,7 @@ PendingAck count_batch(const v1::Batch& batch, Batcher& batcher, ProducerTable& 
   out.needs_commit = batch.ack() != v1::RECEIVED;  // an unknown level gets the stronger promise
   out.ack.set_level(batch.ack());
   if (batch.sequence() != 0) {
-    counting.cursor = &producers[batch.producer()];
+    counting.cursor = &producers[producer_of(batch, permit)];
     counting.highest = counting.cursor->sequence();
     if (batch.sequence() > counting.highest + 1 && counting.highest != 0) ++batcher.stats().sequence_gaps;
   }
@@ -112,7 +116,7 @@ PendingAck count_batch(const v1::Batch& batch, Batcher& batcher, ProducerTable& 
     counting.cursor->set_sequence(last);
     counting.cursor->set_batches(counting.cursor->batches() + 1);
     forget_refused(*counting.cursor);
-    batcher.note_producer(batch.producer(), *counting.cursor);
+    batcher.note_producer(producer_of(batch, permit), *counting.cursor);
   }
   out.ack.set_counted(counting.counted);
   out.ack.set_duplicates(counting.duplicates);

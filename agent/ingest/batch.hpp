@@ -25,6 +25,9 @@ struct BatchRefusal {
 };
 std::optional<BatchRefusal> refuse_batch(const v1::Batch& batch);
 
+// The name under which the sequence of a batch's producer is kept.
+std::string producer_of(const v1::Batch& batch, const meter::Permit* permit);
+
 // Counts what of the batch its reporter may report. For a sequenced one the table must know the producer.
 PendingAck count_batch(const v1::Batch& batch, Batcher& batcher, ProducerTable& producers,
                        const meter::Permit* permit = nullptr);

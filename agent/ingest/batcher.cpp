@@ -63,7 +63,9 @@ Batcher::Counted Batcher::count(const meter::EventView& event, const platform::W
   }
   if (window_.identified.size() % kIdsPerPlace == 0) ++opened_places_;
   window_.identified.push_back({route->sum, event.quantity});
-  window_.ids.push_back(hash_(event.producer, event.id));
+  window_.ids.push_back(event.permit == nullptr
+                            ? hash_(event.producer, event.id)
+                            : hash_(event.permit->scope + std::string(event.producer), event.id));
   return {std::nullopt, window_.identified.size() - 1};
 }
 

@@ -264,10 +264,10 @@ asio::awaitable<bool> FramedServer::Shared::take_frame(std::shared_ptr<Connectio
     connection->put(slot, ack);
     co_return true;
   }
-  if (batch.sequence() != 0 && !producers.knows(batch.producer())) {
-    const auto read = [&journal = deps.journal, producer = batch.producer()] {
-      return read_producer(journal, producer);
-    };
+  const auto* permit = connection->permit->everything ? nullptr : connection->permit.get();
+  const auto producer = producer_of(batch, permit);
+  if (batch.sequence() != 0 && !producers.knows(producer)) {
+    const auto read = [&journal = deps.journal, producer] { return read_producer(journal, producer); };
     auto stored = co_await platform::run_on(deps.reader, read);
     if (!stored || producers.full()) {
       deps.batcher.stats().refuse(meter::Refusal::full);
@@ -276,10 +276,9 @@ asio::awaitable<bool> FramedServer::Shared::take_frame(std::shared_ptr<Connectio
       connection->put(slot, ack);
       co_return true;
     }
-    producers.learn(batch.producer(), *stored);  // keeps what another connection learnt meanwhile
+    producers.learn(producer, *stored);  // keeps what another connection learnt meanwhile
   }
-  auto pending = std::make_shared<PendingAck>(count_batch(
-      batch, deps.batcher, producers, connection->permit->everything ? nullptr : connection->permit.get()));
+  auto pending = std::make_shared<PendingAck>(count_batch(batch, deps.batcher, producers, permit));
   if (!pending->needs_commit) {
     connection->put(slot, pending->ack);
     co_return true;

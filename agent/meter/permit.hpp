@@ -31,9 +31,13 @@ struct Permit {
     Names events, subscriptions;
     bool operator==(const Rule&) const = default;
   };
-  std::string who;          // for the audit: "user 1001"
+  std::string who;          // for the audit: "user 1001 in sms.service"
   std::vector<Rule> rules;  // one of them must fit, event and subscription
   bool everything = false;
+  // What stands before the producers that it names, since a name is only a word: nobody can take another
+  // one's sequence or event ids along. Empty: those who may report everything are trusted with each other's
+  // names.
+  std::string scope = {};
 
   bool allows(std::string_view event, std::string_view subscription) const {
     return everything || std::any_of(rules.begin(), rules.end(), [&](const Rule& rule) {

@@ -63,16 +63,20 @@ std::optional<std::uint32_t> find_group(const std::string& name) {
   return entry.gr_gid;
 }
 
-// "0::/system.slice/sms.service", or on a system with the old hierarchy "1:name=systemd:/...". The last part
-// that is a unit: a service may divide its own group further.
+// "0::/system.slice/sms.service", or on a system with the old hierarchy "1:name=systemd:/...". The first part
+// that is no slice: below it the group is its unit's own, and a user's manager, say, names what it likes
+// there.
 std::string unit_in(const std::string& cgroups) {
   std::istringstream lines(cgroups);
   std::string unit;
   for (std::string line; std::getline(lines, line);) {
     if (!line.starts_with("0::/") && line.find(":name=systemd:/") == std::string::npos) continue;
     std::istringstream parts(line.substr(line.find('/')));
-    for (std::string part; std::getline(parts, part, '/');)
+    for (std::string part; std::getline(parts, part, '/');) {
+      if (part.empty() || part.ends_with(".slice")) continue;
       if (part.ends_with(".service") || part.ends_with(".scope")) unit = part;
+      break;
+    }
     if (!unit.empty()) return unit;
   }
   return unit;

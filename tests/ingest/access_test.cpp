@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/ingest/batch.hpp"
 #include "platform/sockets.hpp"
 #include "tests/ingest/bench.hpp"
 
@@ -81,14 +82,17 @@ TEST(Access, KnowsWhoConnectedASocket) {
   EXPECT_EQ(Access({}).of_socket(-1), nullptr);
 }
 
-TEST(UnitOfAProcess, IsTheInnermostServiceOrScopeOfSystemdsHierarchy) {
+TEST(UnitOfAProcess, IsTheOutermostServiceOrScopeOfSystemdsHierarchy) {
   EXPECT_EQ(platform::unit_in("0::/system.slice/sms.service\n"), "sms.service");
-  EXPECT_EQ(platform::unit_in("0::/user.slice/user-1.slice/user@1.service/app.slice/sms.service/worker\n"),
-            "sms.service");
+  EXPECT_EQ(platform::unit_in("0::/system.slice/system-a.slice/sms.service/worker\n"), "sms.service");
+  EXPECT_EQ(platform::unit_in("0::/user.slice/user-1.slice/user@1.service/app.slice/sms.service\n"),
+            "user@1.service")
+      << "a user's manager names its units as it likes";
+  EXPECT_EQ(platform::unit_in("0::/system.slice/box.scope/sms.service\n"), "box.scope");
   EXPECT_EQ(platform::unit_in("4:memory:/x.service\n1:name=systemd:/system.slice/a.scope\n0::/\n"),
             "a.scope");
   EXPECT_EQ(platform::unit_in("0::/\n4:memory:/x.service\n"), "") << "other hierarchies are anybody's";
-  EXPECT_EQ(platform::unit_in("0::/sms.service.d/x\n"), "");
+  EXPECT_EQ(platform::unit_in("0::/elsewhere/sms.service\n"), "");
   EXPECT_EQ(platform::unit_of(0), "");
 }
 
@@ -140,6 +144,31 @@ TEST_F(PermitTest, GoesByTheSubscriptionThatIsBilled) {
   event.quantity = Quantity::of(1);
   event.permit = &permit_;
   EXPECT_EQ(bench.count(event).refusal, Refusal::not_allowed);
+}
+
+TEST_F(PermitTest, WhatAReporterNamesIsItsOwn) {
+  permit_.scope = "user 1:";
+  meter::EventView event;
+  event.name = "sms.sent";
+  event.subscription = "sub_1";
+  event.quantity = Quantity::of(1);
+  event.producer = "app";
+  event.id = "m-1";
+  event.permit = &permit_;
+  ASSERT_FALSE(bench_.count(event).refusal);
+  event.permit = nullptr;
+  ASSERT_FALSE(bench_.count(event).refusal);
+  ASSERT_TRUE(bench_.commit());
+  EXPECT_EQ(bench_.accepted(), test::q("2")) << "nobody takes another one's id along";
+  v1::Batch batch;
+  batch.set_producer("app");
+  batch.set_sequence(UINT64_MAX / 2);
+  batch.add_events()->set_name("sms.sent");
+  batch.mutable_events(0)->set_subscription("sub_1");
+  ProducerTable producers;
+  (void)count_batch(batch, bench_.batcher(), producers, &permit_);
+  batch.set_sequence(1);
+  EXPECT_EQ(count_batch(batch, bench_.batcher(), producers).ack.counted(), 1U);
 }
 
 TEST_F(PermitTest, IsAuditedOnceAnHourForEachReporter) {

@@ -53,7 +53,7 @@ struct SharedCounters::Shared : std::enable_shared_from_this<SharedCounters::Sha
   bool stopping = false;
 
   void bind();
-  void accept();
+  bool accept();  // false: there was nothing to accept, or no descriptor for it
   bool may_connect(std::uint32_t user, const ingest::PermitPtr& permit);
   asio::awaitable<void> serve(std::shared_ptr<Connection> connection);
   bool take_packet(Connection& connection);
@@ -88,10 +88,8 @@ asio::awaitable<void> SharedCounters::run() {
     auto [error] =
         co_await shared->listening->async_wait(Descriptor::wait_read, asio::as_tuple(asio::use_awaitable));
     if (shared->stopping) break;
-    if (error)
-      co_await shared->tick->wait_for(kHarvestInterval);
-    else
-      shared->accept();
+    // Out of descriptors, most likely: breathe, or the loop would spin.
+    if (error || !shared->accept()) co_await shared->tick->wait_for(kHarvestInterval);
   }
   while (shared->watching || !shared->connections.empty()) co_await shared->tick->wait_for(kWatchInterval);
 }
@@ -125,19 +123,20 @@ void SharedCounters::Shared::bind() {
   trouble = socket.error().message;
 }
 
-void SharedCounters::Shared::accept() {
+bool SharedCounters::Shared::accept() {
   auto socket = platform::accept_packets(listening->native_handle());
-  if (!socket) return;  // gone already; or out of descriptors, and the next wait tells again
+  if (!socket) return false;
   const auto user = platform::peer_of(socket->fd());
-  if (!user) return;
+  if (!user) return true;
   auto permit = deps.access->of(*user);
-  if (!may_connect(user->user, permit)) return;
+  if (!may_connect(user->user, permit)) return true;
   auto connection =
       std::make_shared<Connection>(Connection{Descriptor(deps.loop, socket->release()), Clients::Peer{}});
   connection->peer.user = user->user;
   connection->peer.permit = std::move(permit);
   connections.insert(connection);
   asio::co_spawn(deps.loop, serve(connection), asio::detached);
+  return true;
 }
 
 bool SharedCounters::Shared::may_connect(std::uint32_t user, const ingest::PermitPtr& permit) {

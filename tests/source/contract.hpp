@@ -1,0 +1,34 @@
+// What every kind of source must keep, whatever it reads (contract_test.cpp). A new kind adds a Subject of
+// its own there: how it is made, and how something happens that it counts.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "agent/source/source.hpp"
+#include "tests/source/support.hpp"
+
+namespace meterd::source {
+
+class Subject {
+ public:
+  virtual ~Subject() = default;
+  // A fresh one that goes on from `stored`, at work: its run() is spawned on the bench's loop.
+  virtual std::shared_ptr<Source> make(test::Bench& bench, Stored stored) = 0;
+  // So many units of sub_1, at the place that it reads; returns once they could be seen.
+  virtual void happen(test::Bench& bench, std::uint64_t units) = 0;
+  // Its place is not there, or cannot be read; false: that cannot be with this kind.
+  virtual bool break_down() { return false; }
+  virtual std::string name() const = 0;
+  virtual std::string kind() const = 0;
+  virtual std::string event() const = 0;
+};
+
+struct Kind {
+  const char* name;
+  std::function<std::unique_ptr<Subject>()> make;
+};
+inline void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
+
+}  // namespace meterd::source

@@ -1,0 +1,163 @@
+// The contract of a source, kind by kind: what happened is counted once, in the transaction of the cursor,
+// whoever takes over; what cannot be counted is not passed in silence; and it says of itself what it is.
+#include "tests/source/contract_subjects.hpp"
+
+namespace meterd::source {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+const Kind kKinds[] = {
+    {"interface", [] { return std::make_unique<InterfaceSubject>(); }},
+    {"nftables", [] { return std::make_unique<NftablesSubject>(); }},
+    {"access_log", [] { return std::make_unique<AccessLogSubject>(); }},
+    {"modem_manager", [] { return std::make_unique<ModemSubject>(); }},
+};
+
+class SourceContract : public ::testing::TestWithParam<Kind> {
+ protected:
+  void SetUp() override {
+    subject_ = GetParam().make();
+    attach(test::stored_of(*bench_, subject_->name()));
+    interval();  // what there is already is its starting point
+  }
+  void TearDown() override { detach(); }
+  void attach(Stored stored) {
+    source_ = subject_->make(*bench_, std::move(stored));
+    bench_->batcher().set_sources({source_});
+  }
+  void detach() {
+    if (source_) source_->stop();
+    bench_->batcher().set_sources({});
+    source_.reset();
+    bench_->settle();
+  }
+  void kill() {
+    detach();
+    bench_->restart();
+    attach(test::stored_of(*bench_, subject_->name()));
+  }
+  void interval() {
+    for (int i = 0; i < 2; ++i) bench_->advance(Milliseconds(10'000));  // one to read, one to commit
+  }
+  void happen(std::uint64_t units) { subject_->happen(*bench_, units); }
+  std::string counted() const { return bench_->accepted().text(); }
+
+  std::unique_ptr<test::Bench> bench_ = std::make_unique<test::Bench>();
+  std::unique_ptr<Subject> subject_;
+  std::shared_ptr<Source> source_;
+};
+INSTANTIATE_TEST_SUITE_P(Kinds, SourceContract, ::testing::ValuesIn(kKinds),
+                         [](const auto& one) { return one.param.name; });
+
+TEST_P(SourceContract, CountsWhatHappensAndNothingElse) {
+  EXPECT_EQ(counted(), "0");
+  happen(3);
+  interval();
+  EXPECT_EQ(counted(), "3");
+  interval();
+  EXPECT_EQ(counted(), "3");
+  bench_->expect_sound();
+}
+
+TEST_P(SourceContract, CountsOnceThroughAKill) {
+  happen(3);
+  interval();
+  kill();
+  happen(4);
+  interval();
+  EXPECT_EQ(counted(), "7");
+}
+
+// Whatever a kill takes from memory is counted by the next one, or shown.
+TEST_P(SourceContract, AKillBeforeTheCommitLosesNothingInSilence) {
+  happen(3);
+  interval();
+  happen(5);
+  kill();
+  happen(4);
+  interval();
+  const auto lost = source_->report().gaps.lost();
+  EXPECT_EQ(bench_->accepted() + Quantity::of(lost), Quantity::of(12));
+}
+
+TEST_P(SourceContract, GoesOnWhereAnotherOneOfItsNameWas) {
+  happen(3);
+  interval();
+  const auto left = source_->stored();
+  detach();
+  attach(left);
+  happen(4);
+  interval();
+  EXPECT_EQ(counted(), "7");
+}
+
+TEST_P(SourceContract, WritesNothingWhileNothingHappens) {
+  happen(3);
+  interval();
+  const auto before = bench_->commits();
+  for (int i = 0; i < 30; ++i) interval();
+  EXPECT_EQ(bench_->commits(), before);
+}
+
+TEST_P(SourceContract, WhatIsRefusedIsCountedLaterOrShown) {
+  const auto meters = std::exchange(bench_->options.meters, {});
+  bench_->batcher().at_turn([&](const Status& turn) {
+    ASSERT_TRUE(turn);
+    bench_->batcher().adopt(bench_->settings());
+  });
+  interval();
+  happen(3);
+  interval();
+  EXPECT_EQ(counted(), "0");
+  const auto refused = bench_->refused(meter::Refusal::unknown_event);
+  EXPECT_GT(refused, 0U);
+  bench_->options.meters = meters;
+  bench_->batcher().at_turn([&](const Status& turn) {
+    ASSERT_TRUE(turn);
+    bench_->batcher().adopt(bench_->settings());
+  });
+  interval();
+  EXPECT_TRUE(counted() == "3" || (counted() == "0" && refused == 3)) << counted() << ", refused " << refused;
+}
+
+TEST_P(SourceContract, KeepsItsCursorsUnderItsName) {
+  happen(3);
+  interval();
+  const auto kept = test::must(journal::read_sources(bench_->journal()));
+  EXPECT_FALSE(kept.cursors.empty());
+  for (const auto& [name, cursor] : kept.cursors)
+    EXPECT_TRUE(name == source_->name() || name.starts_with(source_->name() + "/")) << name;
+}
+
+TEST_P(SourceContract, SaysWhatItIsAndThatItIsWell) {
+  happen(1);
+  interval();
+  const auto report = source_->report();
+  EXPECT_EQ(report.name, subject_->name());
+  EXPECT_EQ(report.kind, subject_->kind());
+  EXPECT_EQ(report.event, subject_->event());
+  EXPECT_EQ(report.trouble, "");
+}
+
+TEST_P(SourceContract, SaysWhatIsWrongAndWhatToDoAndLogsItOnce) {
+  if (!subject_->break_down()) return;
+  const auto lines = std::count(bench_->log.text.begin(), bench_->log.text.end(), '\n');
+  for (int i = 0; i < 10; ++i) interval();
+  EXPECT_NE(source_->report().trouble, "");
+  EXPECT_NE(source_->report().advice, "");
+  EXPECT_LE(std::count(bench_->log.text.begin(), bench_->log.text.end(), '\n'), lines + 1);
+}
+
+TEST_P(SourceContract, NamesNobodyInTheLog) {
+  happen(3);
+  interval();
+  (void)subject_->break_down();
+  interval();
+  for (const char* personal : {"sub_1", "10.0.0.2", "+15550100", "text 1"})
+    EXPECT_THAT(bench_->log.text, Not(HasSubstr(personal)));
+}
+
+}  // namespace
+}  // namespace meterd::source
