@@ -33,6 +33,7 @@ ingest::Batcher::Settings Bench::settings() {
   const auto seal = [this](journal::WriteTransaction& txn, const meter::BucketKey& bucket) {
     return seal_early(txn, bucket);
   };
+  options.seal_rules.resize(options.meters.size());  // a test may have changed the meters
   return {std::make_shared<meter::Catalog>(options.meters, options.subscriptions), options.seal_rules, seal,
           options.rules};
 }
