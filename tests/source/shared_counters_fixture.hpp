@@ -29,7 +29,8 @@ class SharedCountersTest : public ::testing::Test {
   // One process that counts: a connection, and the memory it was given.
   class App {
    public:
-    App(Clients& clients, std::uint32_t user, ingest::PermitPtr permit = everything()) : clients_(&clients) {
+    App(const std::shared_ptr<Clients>& clients, std::uint32_t user, ingest::PermitPtr permit = everything())
+        : clients_(clients) {
       peer_.user = user;
       peer_.permit = std::move(permit);
     }
@@ -53,8 +54,8 @@ class SharedCountersTest : public ::testing::Test {
                                                            std::size_t{answer.slot} * METERD_SLOT_BYTES);
     }
     // As libmeter does when its meterd is another one.
-    void connect_again(Clients& clients) {
-      clients_ = &clients;
+    void connect_again(const std::shared_ptr<Clients>& clients) {
+      clients_ = clients;
       peer_.client.reset();
       peer_.given.clear();
     }
@@ -65,7 +66,10 @@ class SharedCountersTest : public ::testing::Test {
     meterd_packet name(const Clients::Id& id, std::uint32_t slot, const CounterName& name) {
       return ask(METERD_NAME, name, static_cast<int>(slot), id);
     }
-    void leave() { clients_->leave(peer_); }
+    // Of a meterd that is not there any more nobody takes leave.
+    void leave() {
+      if (const auto clients = clients_.lock()) clients->leave(peer_);
+    }
     void unmap() {
       for (auto& [id, mapped] : memory) munmap(mapped.first, METERD_REGION_BYTES);
       memory.clear();
@@ -92,7 +96,9 @@ class SharedCountersTest : public ::testing::Test {
       std::copy(region.begin(), region.end(), packet.region);
       name.event.copy(packet.event, sizeof packet.event - 1);
       name.subscription.copy(packet.subscription, sizeof packet.subscription - 1);
-      auto answer = clients_->answer(peer_, packet, std::move(passed));
+      const auto clients = clients_.lock();
+      check(clients != nullptr, "an app asks a meterd that is there");
+      auto answer = clients->answer(peer_, packet, std::move(passed));
       Clients::Id id{};
       std::copy_n(answer.packet.region, id.size(), id.begin());
       if (answer.passed && !memory.contains(id)) {
@@ -104,7 +110,7 @@ class SharedCountersTest : public ::testing::Test {
       return answer.packet;
     }
 
-    Clients* clients_;
+    std::weak_ptr<Clients> clients_;
     Clients::Peer peer_;
   };
 
@@ -120,10 +126,10 @@ class SharedCountersTest : public ::testing::Test {
     dependencies.memory = memory_.get();
     source_ = std::make_shared<Harvested>();
     source_->clients =
-        std::make_unique<Clients>(rule_, dependencies, *memory_, test::stored_of(bench_, "shared"));
+        std::make_shared<Clients>(rule_, dependencies, *memory_, test::stored_of(bench_, "shared"));
     bench_.batcher().set_sources({source_});
   }
-  Clients& clients() { return *source_->clients; }
+  const std::shared_ptr<Clients>& clients() const { return source_->clients; }
   // What only our process knew is gone.
   void restart() {
     bench_.restart();
@@ -133,8 +139,8 @@ class SharedCountersTest : public ::testing::Test {
   void interval() { bench_.advance(Milliseconds(10'000)); }
   // Asks the kernel, as the source's own coroutine does.
   void look() {
-    for (const auto& region : clients().unattended())
-      if (!memory_->is_in_use(region->kept())) clients().let_go(region);
+    for (const auto& region : clients()->unattended())
+      if (!memory_->is_in_use(region->kept())) clients()->let_go(region);
   }
   std::string counted(const std::string& subscription = "sub_1") {
     const auto open = bench_.open();
@@ -149,13 +155,13 @@ class SharedCountersTest : public ::testing::Test {
   std::size_t cursors() const { return test::stored_of(bench_, "shared").cursors.size(); }
   std::string reasons() {
     std::string out;
-    for (const auto& gap : clients().gaps().recent())
+    for (const auto& gap : clients()->gaps().recent())
       out += gap.reason() + ": " + gap.what() + ": " + gap.lost_max() + "\n";
     return out;
   }
 
   struct Harvested final : ingest::Harvested {
-    std::unique_ptr<Clients> clients;
+    std::shared_ptr<Clients> clients;
     bool last = false;
     void harvest(ingest::Batcher& batcher, const platform::WallReading& now) override {
       clients->harvest(batcher, now, last);

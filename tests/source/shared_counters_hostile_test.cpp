@@ -102,7 +102,7 @@ TEST_F(SharedCountersTest, RefusesMemoryThatAnAppCutShortAndGoesOnWithTheRest) {
   interval();
   interval();
   EXPECT_EQ(bench_.open().size(), 64U) << "what there is";
-  EXPECT_EQ(clients().gaps().gaps(), 1U) << "shown once";
+  EXPECT_EQ(clients()->gaps().gaps(), 1U) << "shown once";
   EXPECT_THAT(reasons(), HasSubstr("an app cut its memory short"));
   ASSERT_EQ(ftruncate(fd, METERD_REGION_BYTES), 0);
   counter->fetch_add(2);
