@@ -13,7 +13,7 @@ from harness import ROOT, wait_until
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 REASONS = {"malformed", "unknown_event", "missing_subscription", "unknown_subscription", "bad_quantity", "bad_id",
-           "too_old", "in_future", "clock_untrusted", "full", "too_large"}
+           "too_old", "in_future", "clock_untrusted", "full", "too_large", "not_allowed"}
 
 
 PERSONAL = ("15550100123", "call-of-a-person", "no.such.meter-named-so", "box-of-a-person")
