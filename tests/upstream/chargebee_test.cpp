@@ -311,6 +311,12 @@ TEST(ChargebeeRetrieve, OnlyTheVendorsNotFoundIsAbsent) {
             Found::unknown);
 }
 
+TEST(ChargebeeRetrieve, ALookThatIsAnsweredAsAUsedKeyHoldsTheUpstreamUpForNoKey) {
+  const auto body = error_json("unable_to_process_request");
+  EXPECT_TRUE(api()->judge_create(sample(), response(422, body)).retry_after) << "a create waits for its key";
+  EXPECT_FALSE(api()->judge_retrieve(sample(), response(422, body)).verdict.retry_after);
+}
+
 TEST(ChargebeeRetrieve, ARefusedLookIsNeverARefusalOfTheUsage) {
   for (const auto& c : kCodes) {
     if (c.status == 404 && std::string_view(c.code) == "resource_not_found") continue;

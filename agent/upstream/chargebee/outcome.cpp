@@ -191,7 +191,10 @@ ReadBack judge_retrieve(const meter::Usage& usage, const Exchange& exchange) {
     // A refused look says nothing about the usage: it must never read as a refusal of the usage.
     const bool about_usage =
         look.verdict.outcome == Outcome::rejected || look.verdict.outcome == Outcome::duplicate;
-    if (look.found == Found::unknown && about_usage) look.verdict.outcome = Outcome::unavailable;
+    if (look.found == Found::unknown && about_usage) {
+      look.verdict.outcome = Outcome::unavailable;
+      look.verdict.retry_after.reset();  // how long a key is known is nothing to wait for: a look has none
+    }
     return look;
   }
   const Comparison comparison = compare(usage, answer.value_or(Answer{}));
