@@ -117,7 +117,7 @@ static struct meter_region* find_region(struct meter_handle* meter, const uint8_
 }
 
 // Gives meterd the memory back that it lost its hold on, and says what counts where. What it refuses of that
-// it shows to the operator. -1: the connection failed.
+// is not counted any more, and nobody is told. -1: the connection failed.
 static int hand_back(struct meter_handle* meter) {
   struct meterd_packet answer;
   int passed;

@@ -35,6 +35,9 @@ class Meter {
  public:
   Meter() : Meter(nullptr) {}
   explicit Meter(const std::string& directory) : Meter(directory.c_str()) {}
+  explicit Meter(const char* directory) : meter_(meter_open(directory)) {
+    if (!meter_) throw Error(errno, nullptr);
+  }
 
   Counter counter(const std::string& event, const std::string& subscription = {}) {
     meter_counter_t* found = meter_counter(meter_.get(), event.c_str(), subscription.c_str());
@@ -49,9 +52,6 @@ class Meter {
   struct Close {
     void operator()(meter_t* meter) const { meter_close(meter); }
   };
-  explicit Meter(const char* directory) : meter_(meter_open(directory)) {
-    if (!meter_) throw Error(errno, nullptr);
-  }
   std::unique_ptr<meter_t, Close> meter_;
 };
 
