@@ -215,7 +215,8 @@ void ModemManagerMessages::take_objects(sd_bus_message* reply) {
     ask(modem, mm::kMessaging, "List", [this, path = modem.path](sd_bus_message* list) {
       std::vector<std::string> paths;
       // A modem that is not enabled may refuse.
-      if (sd_bus_message_is_method_error(list, nullptr) == 0) mm::read_paths(list, paths);
+      if (sd_bus_message_is_method_error(list, nullptr) != 0 || !mm::read_paths(list, paths))
+        for (auto& one : listed_modems_) one.ready = one.ready && one.identity != modems_[path];
       for (auto& one : paths) {
         objects_[one].message.modem = modems_[path];
         listed_.insert(std::move(one));

@@ -87,7 +87,7 @@ void FaultSchedule::lose_power(Draws& draws) {
   auto& machine = sim_.machine_;
   if (!machine.powered()) return;
   sim_.world_.count(machine.wall().trusted ? "power loss" : "power loss before any trust");
-  sim_.traffic_.leave();
+  for (auto& one : sim_.counted_) one->lose_power();
   sim_.end_process("power loss");
   machine.power_off();
   sim_.world_.in(draws.any_span(kSecond, sim_.plan_.faults.longest_off), [this] {

@@ -59,16 +59,16 @@ Status Machine::start() {
   judge_trust();
   process_->clock->set_boot(boot_);
   process_->clock->set_wall(wall_);
-  const app::Surroundings surroundings{
-      process_->loop->get_executor(),
-      process_->loop->get_executor(),
-      process_->loop->get_executor(),
-      *process_->clock,
-      random_,
-      links,
-      log_,
-      [this](const app::UpstreamConfig&) { return deps_.make_client(*this); },
-      [this](const Error& error) { fatal_ = error; }};
+  app::Surroundings surroundings{process_->loop->get_executor(),
+                                 process_->loop->get_executor(),
+                                 process_->loop->get_executor(),
+                                 *process_->clock,
+                                 random_,
+                                 links,
+                                 log_,
+                                 [this](const app::UpstreamConfig&) { return deps_.make_client(*this); },
+                                 [this](const Error& error) { fatal_ = error; }};
+  deps_.furnish(surroundings);
   auto made = app::Core::make(deps_.config, *process_->journal, surroundings);
   if (!made) {
     process_ = nullptr;

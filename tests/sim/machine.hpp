@@ -48,6 +48,7 @@ class Machine {
     std::uint64_t seed = 0;
     std::int64_t drift_ppm = 0;
     std::function<std::unique_ptr<upstream::HttpClient>(Machine&)> make_client;
+    std::function<void(app::Surroundings&)> furnish;  // with what sources are read from
   };
   explicit Machine(Dependencies dependencies);
   ~Machine();

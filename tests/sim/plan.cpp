@@ -1,7 +1,7 @@
 #include "tests/sim/plan.hpp"
 
 #include "agent/meter/time_zone.hpp"
-#include "tests/sim/traffic.hpp"
+#include "tests/sim/counted.hpp"
 
 namespace meterd::sim {
 
@@ -88,10 +88,10 @@ void plan_config(Plan& plan, const std::string& zone, Draws draws) {
     plan.kinds.push_back({"sms.sent", name, {first}});
     plan.kinds.push_back({"api.call", name, {first + 1, first + 2}});
   }
-  plan.traffic = plan.series.size();
+  plan.counted.push_back({CountedKind::link, plan.series.size(), false});
   plan.series.push_back({"sub_1", "data-usd", zone_of(zone)});
-  config.sources.push_back(
-      source::InterfaceRule{Traffic::kInterface, EventName("data.bytes"), SubscriptionId("sub_1"), "both"});
+  config.sources.push_back(source::InterfaceRule{CountedLink::kInterface, EventName("data.bytes"),
+                                                 SubscriptionId("sub_1"), "both"});
 }
 
 void plan_reporters(Plan& plan, Draws draws) {
@@ -214,6 +214,7 @@ Plan plan_of(std::uint64_t seed, std::optional<Vendor> vendor) {
   plan_network(plan, draws.fork("network"));
   plan_faults(plan, draws.fork("faults"));
   plan_callers(plan, draws.fork("callers"));
+  plan_sources(plan, draws.fork("sources"), plan.config.journal_size_max > kTinyBytes);
   const auto billed_by = vendor.value_or(some_vendor(draws.fork("vendor")));
   if (billed_by != Vendor::chargebee) bill_through_twilio(plan, billed_by, draws.fork("twilio"));
   return plan;

@@ -31,6 +31,14 @@ struct FaultRates {
 enum class Vendor : std::uint8_t { chargebee, twilio_v1, twilio_preview };
 const char* name_of(Vendor vendor);  // as an [[upstream]] names its kind
 
+enum class CountedKind : std::uint8_t { link, table, messages, calls, memory };
+const char* name_of(CountedKind kind);
+struct CountedSource {  // of the device itself
+  CountedKind kind = CountedKind::link;
+  std::size_t series = 0;  // that it is billed as
+  bool lies = false;       // negative control: what it shows the agent is not what happened
+};
+
 struct Plan {
   std::uint64_t seed = 0;
   Vendor vendor = Vendor::chargebee;
@@ -39,7 +47,7 @@ struct Plan {
   app::Config config;  // its directory is the runner's
   std::vector<Series> series;
   std::vector<Kind> kinds;
-  std::size_t traffic = 0;  // the series that an interface's bytes are billed as
+  std::vector<CountedSource> counted;
   std::vector<Reporter::Habits> reporters;
   std::vector<Caller::Habits> callers;
   ChargebeeModel::Rules upstream;
@@ -57,6 +65,10 @@ struct Plan {
 
 // The seed draws the vendor too, unless one is wanted.
 Plan plan_of(std::uint64_t seed, std::optional<Vendor> vendor = {});
+
+// Adds what the device counts by itself, besides an interface (plan_sources.cpp).
+void plan_sources(Plan& plan, Draws draws, bool roomy);
+void add_source(Plan& plan, CountedKind kind);
 
 // Turns a plan for Chargebee into one for Twilio (plan_twilio.cpp).
 void bill_through_twilio(Plan& plan, Vendor vendor, const Draws& draws);

@@ -24,7 +24,13 @@ std::string sid_of(const std::string& kind, const std::string& name) {
 // Data bytes are many, and no amount may have more than 15 digits.
 Quantity price_of(const std::string& event, Draws& draws) {
   static const std::vector<std::string> kPrices{"0.0075", "0.0075", "1", "0.000123456789", "12.5"};
-  return *Quantity::parse(event == "data.bytes" ? "0.000000012345" : draws.pick(kPrices));
+  return *Quantity::parse(event.starts_with("data.") ? "0.000000012345" : draws.pick(kPrices));
+}
+
+void bill_to(source::Rule& rule, const SubscriptionId& subscription) {
+  std::visit([&](auto& one) { one.subscription = subscription; }, rule);
+  if (auto* table = std::get_if<source::NftablesRule>(&rule))
+    for (auto& subscriber : table->subscribers) subscriber.subscription = subscription;
 }
 
 void rename(Plan& plan) {
@@ -35,10 +41,7 @@ void rename(Plan& plan) {
     series.item_price = sid_of("BI", series.item_price);
   }
   for (auto& kind : plan.kinds) kind.subscription = sid_of("XE", kind.subscription);
-  for (auto& source : plan.config.sources)
-    std::visit(
-        [](auto& rule) { rule.subscription = SubscriptionId(sid_of("XE", rule.subscription.value())); },
-        source);
+  for (auto& source : plan.config.sources) bill_to(source, SubscriptionId(sid_of("XE", "sub_1")));
 }
 
 void set_upstream(Plan& plan, Vendor vendor, Draws draws) {

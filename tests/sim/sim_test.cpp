@@ -11,6 +11,7 @@ namespace meterd::sim {
 namespace {
 
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 constexpr std::uint64_t kSeeds = 11;
 
@@ -46,7 +47,14 @@ struct Named {
   std::uint64_t seed;
 };
 class OnceBroken : public ::testing::TestWithParam<Named> {};
-TEST_P(OnceBroken, IsKept) { expect_kept(plan_of(GetParam().seed, Vendor::chargebee)); }
+// Without the sources that came later: these runs are to be as they were.
+TEST_P(OnceBroken, IsKept) {
+  auto plan = plan_of(GetParam().seed, Vendor::chargebee);
+  plan.config.sources.resize(1, source::Rule(source::InterfaceRule{}));
+  plan.config.counters.socket.clear();
+  plan.counted.resize(1);
+  expect_kept(plan);
+}
 INSTANTIATE_TEST_SUITE_P(Simulation, OnceBroken,
                          ::testing::Values(Named{"a repeat was called a duplicate of what was refused", 11},
                                            Named{"what ended under a wrong clock was forgotten", 40},
@@ -128,6 +136,33 @@ TEST(Oracle, FindsNothingInACalmRun) {
   EXPECT_GT(outcome.verdict.events, 100U);
   EXPECT_GT(outcome.usages, 0U);
 }
+
+// What the device counts by itself: each source kept through kills, and found out when it tells what is not.
+class Sources : public ::testing::TestWithParam<CountedKind> {
+ protected:
+  static Plan plan_with(CountedKind kind, bool lies) {
+    auto plan = calm_plan(Reporter::Identity::sequence);
+    const auto is_it = [&](const CountedSource& one) { return one.kind == kind; };
+    auto& counted = plan.counted;
+    if (std::none_of(counted.begin(), counted.end(), is_it)) add_source(plan, kind);
+    std::find_if(counted.begin(), counted.end(), is_it)->lies = lies;
+    plan.faults.crash = Milliseconds(3'600'000);
+    plan.faults.crash_at_work_percent = 3;
+    return plan;
+  }
+};
+TEST_P(Sources, AreBilledWhatPassed) {
+  const auto outcome = run_plan(plan_with(GetParam(), false));
+  EXPECT_THAT(outcome.violations, IsEmpty());
+  EXPECT_GT(outcome.starts, 5U);
+}
+TEST_P(Sources, AreFoundOutWhenTheyLie) {
+  EXPECT_THAT(run_plan(plan_with(GetParam(), true)).violations, Not(IsEmpty()));
+}
+INSTANTIATE_TEST_SUITE_P(Simulation, Sources,
+                         ::testing::Values(CountedKind::table, CountedKind::messages, CountedKind::calls,
+                                           CountedKind::memory),
+                         [](const auto& one) { return std::string(name_of(one.param)); });
 
 TEST(Oracle, FindsWhatAnUpstreamWithoutUniqueIdsBillsTwice) {
   auto plan = calm_plan(Reporter::Identity::sequence);

@@ -85,7 +85,7 @@ struct TwilioTotals {
 
 struct Totals {
   std::uint64_t seeds = 0, failed = 0, events = 0, usages = 0, parked = 0, commits = 0, exchanges = 0,
-                starts = 0;
+                starts = 0, gaps = 0;
   std::uint64_t starts_refused = 0, handlers = 0;
   std::uint64_t created_by_callers = 0, deleted_by_callers = 0, refused_deletions = 0, requests_repeated = 0;
   std::int64_t lost = 0, doubled = 0, misdated = 0, undated = 0, milliseconds = 0;
@@ -102,6 +102,7 @@ struct Totals {
     commits += one.commits;
     exchanges += one.exchanges;
     starts += one.starts;
+    gaps += one.gaps_shown;
     starts_refused += one.starts_refused;
     handlers += one.handlers;
     created_by_callers += one.created_by_callers;
@@ -156,6 +157,7 @@ void print(const Totals& totals, std::uint64_t cpu_ms) {
   row("commits", totals.commits);
   row("exchanges", totals.exchanges);
   row("events", totals.events);
+  row("gaps of sources, shown", totals.gaps);
   row("usages at the upstream", totals.usages);
   row("usages parked (refused, limit, one a day)", totals.parked);
   row("usages created by callers", totals.created_by_callers);

@@ -37,12 +37,15 @@ Simulation::Simulation(const Plan& plan, const std::string& directory)
       twilio_(dynamic_cast<const TwilioModel*>(upstream_.get())),
       network_(world_, *upstream_, plan.weather, draws_.fork("network")),
       machine_({world_, config_in(plan.config, directory), plan.seed, plan.drift_ppm,
-                [this](Machine& machine) { return network_.client(machine); }}),
+                [this](Machine& machine) { return network_.client(machine); },
+                [this](app::Surroundings& surroundings) {
+                  for (auto& one : counted_) one->furnish(surroundings);
+                }}),
       oracle_(plan.series),
-      traffic_({world_, machine_, oracle_, plan.traffic, [this] { return here(); }}, draws_.fork("traffic")),
       faults_(std::make_unique<FaultSchedule>(*this)),
       checked_at_(plan.begin) {
   DiskFaults::of_process() = {};
+  make_counted();
   for (const auto& habits : plan.reporters) {
     Reporter::Dependencies dependencies{
         world_, machine_, oracle_, plan.kinds, [this] { return here(); }, [this] { crash_soon(); }};
@@ -81,7 +84,7 @@ Outcome Simulation::run() {
   for (auto& caller : callers_) caller->begin();
   for (auto& caller : charge_callers_) caller->begin();
   if (operator_) operator_->begin();
-  traffic_.begin();
+  for (auto& one : counted_) one->begin();
   faults_->begin();
   run_until(plan_.begin + plan_.length);
   world_.quieten();
@@ -90,7 +93,7 @@ Outcome Simulation::run() {
   for (auto& reporter : reporters_) reporter->stop_making();
   for (auto& caller : callers_) caller->stop_making();
   for (auto& caller : charge_callers_) caller->stop_making();
-  traffic_.stop_making();
+  for (auto& one : counted_) one->stop_making();
   drain();
   read_end();
   outcome_.simulated = world_.now() - plan_.begin;
@@ -246,7 +249,7 @@ void Simulation::note_health() {
   if (!dates) healthy_since_.reset();
   if (dates && !healthy_since_) healthy_since_ = world_.now();
   if (dates && world_.now() - *healthy_since_ > enough) oracle_.note_settled(machine_.boots(), world_.now());
-  traffic_.look(works && world_.now() - *working_since_ > enough && traffic_.waited(enough));
+  for (auto& one : counted_) one->look(works ? world_.now() - *working_since_ : Milliseconds(0));
   if (charges_)
     for (const auto& problem : charges_->look()) violate(problem);
   if (works && world_.now() - checked_at_ > kCheckInterval) check_journal("while running");

@@ -10,11 +10,11 @@
 #include <vector>
 
 #include "tests/sim/charge_book.hpp"
+#include "tests/sim/counted.hpp"
 #include "tests/sim/machine.hpp"
 #include "tests/sim/operator.hpp"
 #include "tests/sim/oracle.hpp"
 #include "tests/sim/plan.hpp"
-#include "tests/sim/traffic.hpp"
 #include "tests/sim/usage_book.hpp"
 #include "tests/sim/world.hpp"
 
@@ -32,6 +32,7 @@ struct Outcome {
   Milliseconds simulated{};
   Vendor vendor = Vendor::chargebee;
   ChargeBook::Sums charges;  // of Twilio's
+  std::uint64_t gaps_shown = 0;
   std::uint64_t items_left_out = 0, resolved = 0, charged_by_callers = 0;
 };
 
@@ -63,6 +64,8 @@ class Simulation {
   void read_end();
   void read_undated(Oracle::Seen& seen);
   void read_outbox(Oracle::Seen& seen);
+  void make_counted();
+  void judge_counted(const Oracle::Seen& seen);
   bool is_crowded_out(const journal::UsageRecord& record) const;
   void judge_callers(Oracle::Seen& seen);
   void begin_charges();
@@ -80,6 +83,7 @@ class Simulation {
   std::unique_ptr<UpstreamModel> upstream_;
   const TwilioModel* twilio_ = nullptr;  // the upstream, if it is one
   Network network_;
+  std::vector<std::unique_ptr<Counted>> counted_;  // outlive the process that counts them
   Machine machine_;
   Oracle oracle_;
   UsageBook book_;
@@ -88,9 +92,8 @@ class Simulation {
   std::unique_ptr<ChargeBook> charges_;  // Twilio's only, as the next two
   std::unique_ptr<Operator> operator_;
   std::vector<std::unique_ptr<ChargeCaller>> charge_callers_;
-  std::set<std::string> kept_;         // ids whose deletion the upstream refused for good
-  std::set<std::string> crowded_out_;  // ids that ran out of dates, as others took them all
-  Traffic traffic_;
+  std::set<std::string> kept_;               // ids whose deletion the upstream refused for good
+  std::set<std::string> crowded_out_;        // ids that ran out of dates, as others took them all
   std::optional<std::int64_t> crash_after_;  // handlers
   std::optional<WallTime> healthy_since_;    // at work, with a clock that dates
   std::optional<WallTime> working_since_;

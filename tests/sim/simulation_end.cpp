@@ -27,7 +27,8 @@ asio::awaitable<std::string> flush_now(app::Core& core) {
 
 bool Simulation::all_answered() const {
   const auto done = [](const auto& one) { return one->done(); };
-  return machine_.running() && traffic_.done() && std::all_of(reporters_.begin(), reporters_.end(), done) &&
+  return machine_.running() && std::all_of(counted_.begin(), counted_.end(), done) &&
+         std::all_of(reporters_.begin(), reporters_.end(), done) &&
          std::all_of(callers_.begin(), callers_.end(), done);
 }
 
@@ -87,6 +88,7 @@ void Simulation::read_end() {
   const bool may_park = plan_.upstream.per_day || plan_.upstream.lifetime_limit < 5'000;
   for (const auto& parked : seen.parked)
     if (!may_park && !crowded_out_.contains(parked.id)) violate("parked without need: " + parked.id);
+  judge_counted(seen);
   const auto of_callers = std::move(outcome_.verdict);
   outcome_.verdict = oracle_.judge(seen);
   outcome_.verdict += of_callers;

@@ -96,9 +96,11 @@ TEST_F(ModemSourceTest, StoresItsRecordInTheTransactionOfItsCounts) {
   watcher_->seen(sent(1, "not committed"));
   bench_.restart();
   attach();
-  begin();
+  watcher_->run_began("run-1");
+  watcher_->listing({sent(0).path, sent(1).path});
   watcher_->seen(sent(0));
   watcher_->seen(sent(1, "not committed"));
+  watcher_->listed({{"490154203237518", true}});
   interval();
   EXPECT_THAT(bench_.open(), ElementsAre(Pair("2027-01-15 sub_1 sms-usd", "2")));
 }

@@ -108,5 +108,65 @@ TEST_F(SmsLedgerRuns, GoesOnInTheSameRunAfterALostConnection) {
   EXPECT_EQ(commit(), 1U) << "the same text, on another path of this run";
 }
 
+// Deleted while the daemon was down, and the same text sent to the same number: where another message of the
+// run is still listed, the modem was not enabled anew.
+TEST_F(SmsLedgerRuns, CountsTheSameTextAnewWhereTheModemWentOn) {
+  first_listing();
+  ledger_->see(sms_from_us(0, MessageState::sent, "another"));
+  ledger_->see(sms_from_us(1, MessageState::sent));
+  EXPECT_EQ(commit(), 2U);
+  restart();
+  list({0, 2});
+  ledger_->see(sms_from_us(0, MessageState::sent, "another"));
+  ledger_->see(sms_from_us(2, MessageState::sent));
+  know();
+  EXPECT_EQ(commit(), 1U);
+  EXPECT_EQ(ledger_->take_taken(), 0U);
+}
+
+// Nothing tells that from a modem that was enabled anew.
+TEST_F(SmsLedgerRuns, ShowsWhatItTookForAMessageThatWentUnseen) {
+  first_listing();
+  ledger_->see(sms_from_us(0, MessageState::sent, std::string(161, 'a')));
+  EXPECT_EQ(commit(), 2U);
+  restart();
+  list({1});
+  ledger_->see(sms_from_us(1, MessageState::sent, std::string(161, 'a')));
+  know();
+  EXPECT_EQ(commit(), 0U);
+  EXPECT_EQ(ledger_->take_taken(), 2U);
+  EXPECT_EQ(ledger_->take_taken(), 0U);
+  list({});
+  ledger_->see(sms_from_us(2, MessageState::sent, std::string(161, 'a')));
+  EXPECT_EQ(ledger_->take_taken(), 0U) << "the daemon was there: the modem was enabled anew";
+}
+
+TEST_F(SmsLedgerRuns, ForgetsWhatAReadyModemDoesNotShowAgain) {
+  first_listing();
+  ledger_->see(sms_from_us(0, MessageState::sent));
+  EXPECT_EQ(commit(), 1U);
+  begin("run-2");
+  list({});
+  know(false);
+  EXPECT_EQ(ledger_->record().carried_size(), 1) << "it may have it still";
+  know();
+  EXPECT_EQ(ledger_->record().carried_size(), 0);
+  EXPECT_TRUE(ledger_->changed());
+  ledger_->see(sms_from_us(0, MessageState::sent));
+  EXPECT_EQ(commit(), 1U) << "another one";
+}
+
+// Of several modems nobody knows which one had a message.
+TEST_F(SmsLedgerRuns, KeepsWhatAnyOfSeveralModemsMayShowAgain) {
+  first_listing();
+  ledger_->know({{kModem, true}, {"another modem", true}});
+  ledger_->see(sms_from_us(0, MessageState::sent));
+  EXPECT_EQ(commit(), 1U);
+  begin("run-2");
+  list({});
+  know();
+  EXPECT_EQ(ledger_->record().carried_size(), 1);
+}
+
 }  // namespace
 }  // namespace meterd::source

@@ -78,6 +78,13 @@ void ModemSource::note_gaps(ingest::Batcher& batcher, const platform::WallReadin
     gap.set_what(std::to_string(unknown) + " messages");
     gaps_.note(batcher, std::move(gap));
   }
+  if (const auto taken = ledger_.take_taken(); taken > 0) {
+    auto gap = gap_of("messages were taken for others that were counted and then went, all of them, unseen",
+                      cursor_.read_ms(), now);
+    gap.set_what("segments");
+    gap.set_lost_max(std::to_string(taken));
+    gaps_.note(batcher, std::move(gap));
+  }
   if (const auto forgotten = ledger_.take_forgotten(); forgotten > 0) {
     auto gap = gap_of("more messages are kept than are remembered; shown anew, they would count again",
                       cursor_.read_ms(), now);

@@ -54,6 +54,7 @@ void SmsLedger::begin_run(const std::string& run) {
   while (record_.messages_size() > 0) carry(0);
   record_.set_run(run);
   record_.set_passed(0);
+  vanished_.clear();
   doubtful_.clear();  // they are stored: the new run shows them, and they are judged then
 }
 
@@ -103,6 +104,14 @@ bool SmsLedger::take_carried(const std::string& fingerprint) {
   if (at == carried.end()) return false;
   carried.erase(at);
   return true;
+}
+
+// A message that went and one that came while we were not there look like one that is shown again.
+void SmsLedger::take_for(const std::string& fingerprint, std::uint64_t segments) {
+  const auto at = std::find(vanished_.begin(), vanished_.end(), fingerprint);
+  if (at == vanished_.end()) return;
+  vanished_.erase(at);
+  taken_ += segments;
 }
 
 void SmsLedger::carry(int index) {
@@ -156,6 +165,7 @@ void SmsLedger::see(const ModemMessage& message) {
   } else if (!is_stored) {
     decide(std::move(one), true);
   } else if (take_carried(one.known.fingerprint())) {
+    take_for(one.known.fingerprint(), one.segments);
     decide(std::move(one), false);
   } else if (resembles_another(one.known.fingerprint()) && doubtful_.size() < kMessagesMax) {
     doubtful_.push_back(std::move(one));
@@ -187,19 +197,32 @@ void SmsLedger::erase(const std::string& path) {
   auto& messages = *record_.mutable_messages();
   const auto at =
       std::find_if(messages.begin(), messages.end(), [&](const Known& one) { return one.path() == name; });
-  if (at != messages.end()) messages.erase(at);
+  if (at == messages.end()) return;
+  changed_ |= at->stored();
+  messages.erase(at);
 }
 
 void SmsLedger::list(const std::vector<std::string>& paths) {
   std::set<std::string> present;
   for (const auto& path : paths) present.insert(short_path(path));
+  const auto& messages = record_.messages();
+  const bool went_on =
+      record_.modems_size() == 1 && std::any_of(messages.begin(), messages.end(), [&](const Known& one) {
+        return one.stored() && present.contains(one.path());
+      });
+  const bool first = !std::exchange(listed_, true);
   for (int i = 0; i < record_.messages_size();) {
     const auto& one = record_.messages(i);
     const bool is_unstored = !one.fingerprint().empty() && !one.stored();
-    if (is_unstored || present.contains(one.path()))
+    if (is_unstored || present.contains(one.path())) {
       ++i;
-    else
-      carry(i);
+      continue;
+    }
+    if (went_on)
+      record_.mutable_messages(i)->set_stored(false);  // it was deleted
+    else if (first && one.stored())
+      vanished_.push_back(one.fingerprint());
+    carry(i);
   }
   std::vector<Doubtful> later;  // a listing from before they came decides nothing
   for (auto& one : std::exchange(doubtful_, {})) {
@@ -208,6 +231,7 @@ void SmsLedger::list(const std::vector<std::string>& paths) {
       continue;
     }
     const bool is_same = take_carried(one.known.fingerprint());
+    if (is_same) take_for(one.known.fingerprint(), one.segments);
     decide(std::move(one), !is_same);
   }
   doubtful_ = std::move(later);
@@ -222,6 +246,11 @@ void SmsLedger::know(const std::vector<platform::Modem>& modems) {
     *known.Add() = identity(modem.identity);
     changed_ = true;
   }
+  vanished_.clear();
+  const bool is_only_one = modems.size() == 1 && modems.front().ready && record_.modems_size() == 1;
+  if (!is_only_one || record_.carried().empty()) return;
+  record_.clear_carried();
+  changed_ = true;
 }
 
 std::optional<std::uint64_t> SmsLedger::next() const {
