@@ -95,12 +95,27 @@ void check_lives(Problems& problems, const Config& config, const std::vector<Pro
   }
 }
 
+namespace {
+
+// Its readings go with the commits: no more often than those.
+std::string describe_flash(const source::NftablesRule& rule, Milliseconds commit_interval) {
+  const auto counters = static_cast<std::int64_t>(rule.is_set ? rule.subscribers.size() : 1);
+  const auto bytes = flash_bytes_per_day(counters, std::max(rule.interval, commit_interval));
+  return "#     " + rule.name() + " adds at most " + std::to_string(megabytes_of(bytes)) +
+         " MB a day, if all of its " + std::to_string(counters) + " counters move all the time\n";
+}
+
+}  // namespace
+
 std::string describe_plan(const Config& config) {
   std::string out = "\n# What this comes to:\n#   flash: at most " +
                     std::to_string(megabytes_of(flash_bytes_per_day(config.commit_interval))) +
                     " MB a day at commit_interval \"" + duration_text(config.commit_interval) +
                     "\", nothing while idle;\n#     each report that waits for its commit may add " +
                     std::to_string(kFlashBytesPerCommit / 1'000) + " KB\n";
+  for (const auto& rule : config.sources)
+    if (const auto* table = std::get_if<source::NftablesRule>(&rule))
+      out += describe_flash(*table, config.commit_interval);
   for (const auto& upstream : config.upstreams) out += describe_plan(upstream, plan_of(config, upstream));
   return out;
 }

@@ -53,6 +53,20 @@ TEST_F(ConfigNftables, ComesBackAsItWasDescribed) {
   }
 }
 
+// At most as often as there are commits.
+TEST_F(ConfigNftables, SaysWhatItsReadingsCostTheFlash) {
+  std::string subscribers;
+  for (int mark = 1; mark <= 1'000; ++mark)
+    subscribers += (mark == 1 ? "\"" : ", \"") + std::to_string(mark) + "\" = \"sub_1\"";
+  const auto plan_of = [&](const std::string& more) {
+    const auto config = load(set_of(subscribers, more) + kMeter);
+    return config ? describe_plan(*config) : config.error().message;
+  };
+  EXPECT_THAT(plan_of(""), HasSubstr("subscribers:data.bytes adds at most 156 MB a day, if all of its 1000"));
+  EXPECT_THAT(plan_of("interval = \"1s\"\n"), HasSubstr("adds at most 156 MB a day"));
+  EXPECT_THAT(plan_of("interval = \"1m\"\n"), HasSubstr("adds at most 26 MB a day"));
+}
+
 TEST_F(ConfigNftables, NeedsWhatItCountsAndForWhom) {
   const auto errors_of = [&](const std::string& text) { return errors(text + kMeter); };
   const std::string bare = "[[source]]\nkind = \"nftables\"\ntable = \"meterd\"\nevent = \"data.bytes\"\n";

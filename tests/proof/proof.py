@@ -119,10 +119,11 @@ def table(rows):
 
 
 SIM_OWN = {"seeds", "device-days", "process starts", "starts refused (disk full or broken)", "handlers run", "commits",
-           "exchanges", "events", "usages at the upstream", "usages parked (refused, limit, one a day)",
+           "exchanges", "events", "gaps of sources, shown", "usages at the upstream", "usages parked (refused, limit, one a day)",
            "usages created by callers", "usages deleted by callers", "deletions refused (invoiced), shown",
            "requests of callers repeated", "undated, shown", "lost", "doubled", "misdated", "seeds that broke a promise",
            "CPU seconds", "device-days a CPU-minute"}
+SOURCE = "source: "  # what the device counted by itself, by kind
 TWILIO = "twilio: "  # what the simulator's rows of upstreams that cannot be asked begin with
 
 
@@ -146,8 +147,10 @@ def report(campaigns):
             ("  usages created by callers", sim["usages created by callers"]),
             ("  usages deleted by callers", sim["usages deleted by callers"]),
             ("  requests of callers repeated", sim["requests of callers repeated"])]
+    rows += [(f"  {name.removeprefix(SOURCE)}", value) for name, value in sim.items() if name.startswith(SOURCE)]
+    rows += [("  gaps of sources, shown", sim["gaps of sources, shown"])]
     rows += [(f"  fault: {name}", value) for name, value in sim.items()
-             if name not in SIM_OWN and "refused" not in name and not name.startswith(TWILIO)]
+             if name not in SIM_OWN and "refused" not in name and not name.startswith((SOURCE, TWILIO))]
     rows += rows_of_twilio(sim)
     rows += [("power cuts, one at each system call", power["cut points"]), ("  disk images opened", power["images opened"]),
              ("  starts refused", power["starts refused"]), ("  torn", power["torn"]),

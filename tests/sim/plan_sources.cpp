@@ -58,7 +58,7 @@ void add_memory(Plan& plan) {
 }  // namespace
 
 const char* name_of(CountedKind kind) {
-  static constexpr const char* kNames[] = {"link", "table", "messages", "calls", "memory"};
+  static constexpr const char* kNames[] = {"interface", "nftables", "modem", "access_log", "memory"};
   return kNames[static_cast<int>(kind)];
 }
 

@@ -89,7 +89,7 @@ struct Totals {
   std::uint64_t starts_refused = 0, handlers = 0;
   std::uint64_t created_by_callers = 0, deleted_by_callers = 0, refused_deletions = 0, requests_repeated = 0;
   std::int64_t lost = 0, doubled = 0, misdated = 0, undated = 0, milliseconds = 0;
-  std::map<std::string, std::uint64_t> faults;
+  std::map<std::string, std::uint64_t> faults, of_sources;
   TwilioTotals twilio;
 
   void add(const Outcome& one) {
@@ -115,6 +115,7 @@ struct Totals {
     undated += one.verdict.undated;
     milliseconds += one.simulated.count();
     for (const auto& [name, times] : one.faults) faults[name] += times;
+    for (const auto& [kind, units] : one.of_sources) of_sources[kind] += units;
   }
 };
 
@@ -157,6 +158,7 @@ void print(const Totals& totals, std::uint64_t cpu_ms) {
   row("commits", totals.commits);
   row("exchanges", totals.exchanges);
   row("events", totals.events);
+  for (const auto& [kind, units] : totals.of_sources) row("source: " + kind + ", units billed", units);
   row("gaps of sources, shown", totals.gaps);
   row("usages at the upstream", totals.usages);
   row("usages parked (refused, limit, one a day)", totals.parked);

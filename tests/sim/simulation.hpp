@@ -31,7 +31,8 @@ struct Outcome {
   std::uint64_t created_by_callers = 0, deleted_by_callers = 0, refused_deletions = 0, requests_repeated = 0;
   Milliseconds simulated{};
   Vendor vendor = Vendor::chargebee;
-  ChargeBook::Sums charges;  // of Twilio's
+  ChargeBook::Sums charges;                         // of Twilio's
+  std::map<std::string, std::uint64_t> of_sources;  // units billed, by kind
   std::uint64_t gaps_shown = 0;
   std::uint64_t items_left_out = 0, resolved = 0, charged_by_callers = 0;
 };

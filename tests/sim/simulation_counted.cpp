@@ -65,7 +65,8 @@ void Simulation::make_counted() {
 void Simulation::judge_counted(const Oracle::Seen& seen) {
   auto kept = journal::read_sources(machine_.journal());
   if (!kept) return violate("what sources missed cannot be read: " + kept.error().message);
-  for (const auto& one : counted_) {
+  for (std::size_t at = 0; at < counted_.size(); ++at) {
+    const auto& one = counted_[at];
     const auto& series = plan_.series[one->series()];
     std::int64_t billed = 0;
     for (const auto* records : {&seen.billed, &seen.parked})
@@ -75,6 +76,7 @@ void Simulation::judge_counted(const Oracle::Seen& seen) {
     const auto undated = seen.undated.find({series.subscription, series.item_price});
     if (undated != seen.undated.end()) billed += undated->second;
     const auto& shown = kept->gaps[one->name()];
+    outcome_.of_sources[name_of(plan_.counted[at].kind)] += static_cast<std::uint64_t>(billed / 1'000);
     outcome_.gaps_shown += shown.gaps();
     if (const auto problem = one->judge(shown, billed / 1'000); !problem.empty()) violate(problem);
   }
