@@ -200,7 +200,7 @@ class WriteTransaction {
   // Ends the hold. `configured`: every upstream that meterd is configured with. Once all of them are
   // reconciled, one that is configured later is not held; those that only the journal knows still are.
   Status release(const UpstreamName& upstream, std::span<const UpstreamName> configured);
-  Status forget_counters();  // where counter sources were read to: their next reading is a new start
+  Status mark_counters_copied(WallTime now);  // source_records.hpp; those of shared memory go
 
   // --- history
   // Dates what ended under an untrusted clock, now that there is a trusted one; until then none of it is old
