@@ -148,6 +148,7 @@ class WriteTransaction {
                                     const Moment& now);
   // What rounding left of the series, in money. An unreadable one is set aside, and is zero from then on.
   Result<meter::Carried> carry(const meter::SeriesKey& series);
+  Status put_carry(const meter::SeriesKey& series, const meter::Charge& charge);  // sealing does it, too
 
   // --- delivery
   // The usages that may be sent now, oldest first, each with this attempt recorded: the intent.
@@ -326,7 +327,6 @@ class WriteTransaction {
   Result<std::optional<IdBlock>> id_block(std::uint32_t number) const;
   Status put_id_block(std::uint32_t number, std::uint32_t partition, std::string_view hashes);
   Status put_balance(const meter::BucketKey& bucket, const Balance& balance);
-  Status put_carry(const meter::SeriesKey& series, const meter::Charge& charge);
   Result<std::vector<StoredUsage>> due_usages(const UpstreamName& upstream, const Moment& now,
                                               std::size_t at_most, Lane first);
   Result<std::vector<StoredUsage>> due_beside(const StoredUsage& first, const Moment& now,
