@@ -111,6 +111,63 @@ TEST(SenderAccess, KeepsAVerdictForAMinuteAndNoneForTheUnknown) {
   EXPECT_NE(senders.of(daemon, BootTime{Milliseconds(61'000)}), nullptr) << "looked up anew";
 }
 
+// A process of user daemon whose unit may report; what has its number later may not.
+class SenderOfAUnit : public ::testing::Test {
+ protected:
+  static AccessRules rules() {
+    AccessRules out;
+    out.groups.clear();
+    out.allow.push_back({"", "", "sms.service", "", {Names({"sms.sent"}), {}}});
+    return out;
+  }
+  bool may_report(Milliseconds at) {
+    const auto* permit = senders_.of(platform::Sender{kDaemon, kDaemon, 4711}, BootTime{at});
+    return permit != nullptr && permit->allows("sms.sent", "sub_1");
+  }
+  std::optional<std::uint64_t> started_ = 100;
+  std::string unit_ = "sms.service";
+  int looks_ = 0;
+  Access access_{rules(),
+                 {[this](std::int32_t) { return unit_; },
+                  [this](std::int32_t) {
+                    ++looks_;
+                    return started_;
+                  }}};
+  SenderAccess senders_{access_};
+};
+
+TEST_F(SenderOfAUnit, ItsVerdictIsNotThatOfTheNextProcessOfItsNumber) {
+  EXPECT_TRUE(may_report(Milliseconds(0)));
+  started_ = 200;
+  unit_ = "other.service";
+  EXPECT_FALSE(may_report(Milliseconds(10)));
+  EXPECT_FALSE(may_report(Milliseconds(20)));
+}
+
+TEST_F(SenderOfAUnit, ItsVerdictEndsWithTheProcess) {
+  EXPECT_TRUE(may_report(Milliseconds(0)));
+  started_.reset();
+  unit_.clear();
+  EXPECT_FALSE(may_report(Milliseconds(10)));
+  started_ = 300;
+  unit_ = "sms.service";
+  EXPECT_TRUE(may_report(Milliseconds(20))) << "a new one of the unit, with the number again";
+}
+
+TEST_F(SenderOfAUnit, IsLookedAtAHundredTimesASecondAndNotForEachDatagram) {
+  for (int at = 0; at < 1'000; ++at)
+    for (int datagram = 0; datagram < 100; ++datagram) ASSERT_TRUE(may_report(Milliseconds(at)));
+  EXPECT_EQ(looks_, 100);
+}
+
+TEST(ProcessStart, TellsProcessesApartAndNothingOfWhatIsNot) {
+  EXPECT_EQ(platform::start_of(getpid()), platform::start_of(getpid()));
+  EXPECT_TRUE(platform::start_of(getpid()).has_value());
+  EXPECT_LT(*platform::start_of(1), *platform::start_of(getpid()));
+  EXPECT_EQ(platform::start_of(0), std::nullopt);
+  EXPECT_EQ(platform::start_of(INT32_MAX), std::nullopt);
+}
+
 class PermitTest : public ::testing::Test {
  protected:
   Batcher::Counted count(std::string_view subscription) {
