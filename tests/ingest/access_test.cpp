@@ -228,6 +228,55 @@ TEST_F(PermitTest, WhatAReporterNamesIsItsOwn) {
   EXPECT_EQ(count_batch(batch, bench_.batcher(), producers).ack.counted(), 1U);
 }
 
+// One that floods gets half of what there is; another restricted one its share, and who may do everything
+// more.
+TEST_F(PermitTest, WhoFillsWhatIsSharedRefusesNobodyElse) {
+  auto other = permit_;
+  permit_.scope = "user 1:";
+  other.scope = "user 2:";
+  std::uint64_t number = 0;
+  const auto fill = [&](const meter::Permit* permit, std::uint64_t at_most) {
+    std::uint64_t counted = 0;
+    for (; counted < at_most; ++counted) {
+      const auto id = std::to_string(++number);
+      meter::EventView event;
+      event.name = "sms.sent";
+      event.subscription = "sub_1";
+      event.quantity = Quantity::of(1);
+      event.producer = "app";
+      event.id = id;
+      event.permit = permit;
+      const auto refusal = bench_.count(event).refusal;
+      if (!refusal) continue;
+      EXPECT_EQ(refusal, Refusal::full);
+      break;
+    }
+    return counted;
+  };
+  constexpr auto kAll = limits::kPendingIdsMax;
+  EXPECT_EQ(fill(&permit_, kAll), kAll / 2);
+  EXPECT_EQ(fill(&other, kAll), kAll / 16);
+  EXPECT_EQ(fill(&permit_, 1), 0U);
+  EXPECT_EQ(fill(nullptr, 1'000), 1'000U);
+  ASSERT_TRUE(bench_.commit());
+  EXPECT_EQ(fill(&permit_, 1), 1U) << "in the next window there is room";
+  bench_.advance(Milliseconds(70'000));
+  const auto audited = test::must(journal::read_audit(bench_.journal(), 100));
+  ASSERT_FALSE(audited.empty());
+  EXPECT_THAT(audited[0].detail(), ::testing::HasSubstr("beyond its share"));
+}
+
+TEST(ProducersOfARestrictedReporter, AreBoundedAndRefuseNobodyElse) {
+  const meter::Permit one{"user 1", {}, false, "user 1:"};
+  const meter::Permit other{"user 2", {}, false, "user 2:"};
+  ProducerTable producers;
+  std::uint64_t known = 0;
+  for (; producers.has_room(&one); ++known) producers.learn("user 1:" + std::to_string(known), {}, &one);
+  EXPECT_EQ(known, limits::kProducersMax / 2);
+  EXPECT_TRUE(producers.has_room(&other));
+  EXPECT_TRUE(producers.has_room(nullptr));
+}
+
 TEST_F(PermitTest, IsAuditedOnceAnHourForEachReporter) {
   const auto audited = [&] { return test::must(journal::read_audit(bench_.journal(), 100)).size(); };
   for (int i = 0; i < 3; ++i) (void)count("sub_2");
