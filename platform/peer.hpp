@@ -32,6 +32,9 @@ std::uint32_t own_user();
 std::optional<std::uint32_t> find_user(const std::string& name);
 std::optional<std::uint32_t> find_group(const std::string& name);
 
+// When the process was started, in clock ticks since boot: another one that gets its number later has
+// another. nullopt: there is none.
+std::optional<std::uint64_t> start_of(std::int32_t process);
 // The systemd unit that a process runs in: "sms.service"; empty: none, or it has ended.
 std::string unit_of(std::int32_t process);
 // The same of what /proc/PID/cgroup says (cgroups(7)).

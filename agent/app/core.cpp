@@ -210,6 +210,8 @@ asio::awaitable<Status> Core::swap(Config next, Wiring wiring, journal::KeptOfSo
 asio::awaitable<bool> Core::stop(Milliseconds at_most) {
   stopping_ = true;
   sources_->stop();
+  // What was received must not wait for a source that does not end.
+  batcher_->commit_soon([](const Status&, const ingest::WindowOutcome&) {});
   (void)co_await sources_->join(at_most);  // what they take in their last moment is still committed
   batcher_->stop();
   collection_->stop();

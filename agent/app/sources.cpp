@@ -42,8 +42,10 @@ Sources::Sources(const Surroundings& surroundings, ingest::Batcher& batcher)
 
 // What was counted last may not be in the journal yet, also of a source that went and comes back.
 source::Stored Sources::stored_of(const std::string& name, const journal::KeptOfSources& kept) const {
-  if (const auto left = left_.find(name); left != left_.end()) return left->second;
   source::Stored out;
+  if (const auto left = left_.find(name); left != left_.end()) out = left->second;
+  out.of_a_copy = kept.of_a_copy;
+  if (left_.contains(name)) return out;
   if (const auto gaps = kept.gaps.find(name); gaps != kept.gaps.end()) out.gaps = gaps->second;
   for (auto at = kept.cursors.lower_bound(name); at != kept.cursors.end() && at->first.starts_with(name);
        ++at)

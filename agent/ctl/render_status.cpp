@@ -17,6 +17,7 @@ using Lines = std::vector<std::string>;
 constexpr std::size_t kLabelColumns = 11;
 constexpr std::size_t kUpstreamColumns = 20;
 constexpr std::size_t kUpstreamLinesMin = 3;  // even if much needs a person: a heading and two lines
+constexpr std::size_t kGapsShown = 2;
 constexpr std::string_view kMore = " more: meterctl status --json";
 
 std::string labelled(std::string_view label, std::string_view text) {
@@ -25,12 +26,12 @@ std::string labelled(std::string_view label, std::string_view text) {
   return clip(line.append(text), kScreenColumns);
 }
 
-// At most two lines: the inputs of the default configuration need them.
-Lines labelled_list(std::string_view label, std::string_view text) {
+// At most two lines by default: the inputs of the default configuration need them.
+Lines labelled_list(std::string_view label, std::string_view text, std::size_t lines_max = 2) {
   auto lines = wrap_words(text, {kLabelColumns, kLabelColumns});
   lines.front().replace(0, label.size(), label);
-  if (lines.size() > 2) {
-    lines.resize(2);
+  if (lines.size() > lines_max) {
+    lines.resize(lines_max);
     lines.back() = clip(lines.back() + std::string(kScreenColumns, ' '), kScreenColumns);
   }
   return lines;
@@ -115,17 +116,59 @@ std::string buckets_line(const json::object& buckets) {
 }
 
 // "interface:wwan0:data.bytes (2 gaps)"; what a source that counts nothing needs is said below, as attention.
-std::string sources_text(const json::object& counting) {
-  std::string out;
-  const auto* sources = counting.if_contains("sources");
-  if (sources == nullptr || !sources->is_array()) return out;
-  for (const auto& one : sources->get_array()) {
-    if (!one.is_object()) continue;
-    const auto& source = one.get_object();
-    out += (out.empty() ? "" : ", ") + text_in(source, "name");
-    if (const auto gaps = number_in(source, "gaps"); gaps > 0)
-      out += " (" + std::to_string(gaps) + (gaps == 1 ? " gap)" : " gaps)");
+std::string source_text(const json::object& source) {
+  auto out = text_in(source, "name");
+  if (const auto gaps = number_in(source, "gaps"); gaps > 0)
+    out += " (" + std::to_string(gaps) + (gaps == 1 ? " gap)" : " gaps)");
+  return out;
+}
+
+const json::object* last_gap_of(const json::object& source) {
+  const auto* gaps = source.if_contains("recent_gaps");
+  if (gaps == nullptr || !gaps->is_array() || gaps->get_array().empty()) return nullptr;
+  return &as_object(gaps->get_array().back());
+}
+
+std::string gap_text(const json::object& gap) {
+  auto when = text_or_empty(gap, "until");
+  if (when.empty()) when = "some time ago";
+  const auto lost_max = text_or_empty(gap, "lost_max");
+  std::string lost = "nobody knows how much";
+  if (const auto known = number_in(gap, "lost"); known > 0)
+    lost = std::to_string(known) + " lost";
+  else if (!lost_max.empty())
+    lost = "at most " + lost_max + " lost";
+  return when + ", " + lost + ": " + text_in(gap, "reason");
+}
+
+// Those with the latest gaps have two lines each, the others share what is left.
+Lines source_lines(const json::object& counting) {
+  std::vector<const json::object*> sources;
+  const auto* all = counting.if_contains("sources");
+  if (all == nullptr || !all->is_array() || all->get_array().empty()) return {};
+  for (const auto& one : all->get_array()) sources.push_back(&as_object(one));
+  const auto missed_at = [](const json::object* source) {
+    const auto* gap = last_gap_of(*source);
+    return gap == nullptr ? std::string() : " " + text_or_empty(*gap, "until");
+  };
+  std::stable_sort(sources.begin(), sources.end(),
+                   [&](const auto* one, const auto* other) { return missed_at(one) > missed_at(other); });
+  Lines out;
+  std::size_t shown = 0;
+  for (; shown < std::min(kGapsShown, sources.size()); ++shown) {
+    const auto* gap = last_gap_of(*sources[shown]);
+    if (gap == nullptr) break;
+    out.push_back(labelled("", source_text(*sources[shown])));
+    out.push_back(labelled("", gap_text(*gap)));
   }
+  std::string others;
+  for (; shown < sources.size(); ++shown)
+    others += (others.empty() ? "" : ", ") + source_text(*sources[shown]);
+  const std::size_t lines_max = out.empty() ? 2 : 1;
+  if (!others.empty())
+    for (auto& line : labelled_list("", others, lines_max)) out.push_back(std::move(line));
+  constexpr std::string_view kLabel = "sources";
+  out.front().replace(0, kLabel.size(), kLabel);
   return out;
 }
 
@@ -141,8 +184,7 @@ Lines fixed_lines(const json::object& status) {
   const auto inputs = list_in(counting, "inputs");
   for (auto& line : labelled_list("inputs", inputs.empty() ? "none" : inputs))
     lines.push_back(std::move(line));
-  if (const auto sources = sources_text(counting); !sources.empty())
-    for (auto& line : labelled_list("sources", sources)) lines.push_back(std::move(line));
+  for (auto& line : source_lines(counting)) lines.push_back(std::move(line));
   const auto window = milliseconds_text(number_in(counting, "loss_window_ms"));
   lines.push_back(
       labelled("loss", "a power cut loses at most " + window + " of received, no committed events"));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/journal/audit.hpp"
 #include "agent/meter/identity.hpp"
 #include "agent/meter/rounding.hpp"
 #include "platform/run_on.hpp"
@@ -78,19 +79,37 @@ Result<meter::Usage> date_usage(const journal::WriteTransaction& txn, const Seal
   return usage;
 }
 
-Status put_charge(journal::WriteTransaction& txn, const Target& target, meter::Usage& usage) {
+namespace {
+
+Status end_carry(journal::WriteTransaction& txn, const meter::SeriesKey& series, const meter::Carried& left,
+                 const journal::Moment& now) {
+  if (auto s = txn.put_carry(series, meter::Charge{}); !s) return s;
+  return txn.put_audit({"the configuration", "rounding",
+                        journal::place_of(series) + ": " + meter::describe(left) +
+                            " was left and is not billed, since the meter's rounding was changed"},
+                       now);
+}
+
+}  // namespace
+
+Status put_charge(journal::WriteTransaction& txn, const Target& target, meter::Usage& usage,
+                  const journal::Moment& now) {
   const auto price = target.prices.find(usage.series.item_price);
-  if (price == target.prices.end() && !target.vendor->traits().bills_money) return {};
-  if (price == target.prices.end())
+  const bool is_priced = price != target.prices.end();
+  if (!is_priced && target.vendor->traits().bills_money)
     return Error{Code::rejected, "no [[meter]] has a unit_price for the item price " +
                                      usage.series.item_price.value() + " of upstream " + target.name.value()};
-  auto carry = txn.carry(usage.series);
-  if (!carry) return carry.error();
-  usage.charge = meter::charge_for(usage.quantity, price->second, meter::carry_over(*carry, price->second));
-  if (!usage.charge)
-    return Error{Code::rejected, "the quantity " + usage.quantity.text() +
-                                     " has too many places for its unit_price or rounding"};
-  return {};
+  auto left = txn.carry(usage.series);
+  if (!left) return left.error();
+  const auto carry = is_priced ? meter::carry_over(*left, price->second) : std::nullopt;
+  if (is_priced) {
+    usage.charge = meter::charge_for(usage.quantity, price->second, carry.value_or(Quantity()));
+    if (!usage.charge)
+      return Error{Code::rejected, "the quantity " + usage.quantity.text() +
+                                       " has too many places for its unit_price or rounding"};
+  }
+  if (carry || left->amount.is_zero()) return {};
+  return end_carry(txn, usage.series, *left, now);
 }
 
 Status settle_odd_amount(journal::WriteTransaction& txn, std::uint64_t sequence, const meter::Usage& usage,
@@ -137,7 +156,7 @@ Status seal_copied_parts(journal::WriteTransaction& txn, const SealContext& cont
     auto usage =
         date_usage(txn, context, {bucket, part.quantity, part.events, part.revision, plan->cover}, now.wall);
     if (!usage) return usage.error();
-    if (auto priced = put_charge(txn, *plan->target, *usage); !priced) return priced;
+    if (auto priced = put_charge(txn, *plan->target, *usage, now); !priced) return priced;
     const auto request = record_of(plan->target->vendor->encode_create(*usage));
     auto sealed = txn.seal_copied(*usage, request, now);
     if (!sealed) return sealed.error();
@@ -162,7 +181,7 @@ Result<bool> seal_bucket(journal::WriteTransaction& txn, const SealContext& cont
                           {bucket, balance->open, balance->open_events, balance->next_revision, plan->cover},
                           now.wall);
   if (!usage) return usage.error();
-  if (auto priced = put_charge(txn, *plan->target, *usage); !priced) return priced.error();
+  if (auto priced = put_charge(txn, *plan->target, *usage, now); !priced) return priced.error();
   auto sealed = txn.seal(*usage, record_of(plan->target->vendor->encode_create(*usage)), now);
   if (!sealed) return sealed.error();
   if (auto s = settle_odd_amount(txn, *sealed, *usage, now); !s) return s.error();

@@ -55,9 +55,11 @@ struct NextUsage {
 Result<meter::Usage> date_usage(const journal::WriteTransaction& txn, const SealContext& context,
                                 const NextUsage& next, WallTime now);
 
-// Gives the usage its amount, where its upstream bills money. Code::rejected: it has no price, or its
-// quantity too many places; the bucket stays open.
-Status put_charge(journal::WriteTransaction& txn, const Target& target, meter::Usage& usage);
+// Gives the usage its amount, where its upstream bills money or blocks. Code::rejected: it has no price, or
+// its quantity too many places; the bucket stays open. What the usage before left and this one cannot take
+// over, as the rounding was changed, is audited and billed no more.
+Status put_charge(journal::WriteTransaction& txn, const Target& target, meter::Usage& usage,
+                  const journal::Moment& now);
 
 // Ends what needs no request: an amount of nothing is delivered as its carry, and one that the vendor's
 // numbers would round is parked.

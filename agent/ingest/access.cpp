@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::size_t kSendersKnown = 64;
 constexpr Milliseconds kSenderKnownFor{60'000};
+constexpr Milliseconds kProcessKnownFor{10};
 
 PermitPtr everything(std::string who) {
   return std::make_shared<const meter::Permit>(meter::Permit{std::move(who), {}, true});
@@ -39,7 +40,7 @@ PermitPtr Access::of(const platform::Peer& peer) const {
   if (std::any_of(rules_.groups.begin(), rules_.groups.end(),
                   [&](const std::string& group) { return is_member(peer, group); }))
     return everything(std::move(who));
-  const auto unit = names_processes() ? platform::unit_of(peer.process) : std::string();
+  const auto unit = names_processes() ? processes_.unit_of(peer.process) : std::string();
   if (!unit.empty()) who += " in " + unit;
   std::vector<meter::Permit::Rule> rules;
   for (const auto& rule : rules_.allow)
@@ -69,17 +70,27 @@ bool Access::names_others() const {
                      [](const AccessRule& rule) { return rule.input.empty(); });
 }
 
+bool SenderAccess::is_same_process(Known& known, BootTime now) const {
+  if (!by_process_ || now - known.looked_at < kProcessKnownFor) return true;
+  const bool is_same = access_.processes().start_of(known.sender.process) == known.started;
+  if (is_same) known.looked_at = now;
+  return is_same;
+}
+
 const meter::Permit* SenderAccess::of(const std::optional<platform::Sender>& sender, BootTime now) {
   if (!sender) return nullptr;
   auto asked = *sender;
   if (!by_process_) asked.process = 0;
-  const auto fits = [&](const Known& one) { return one.sender == asked && now < one.until; };
+  const auto fits = [&](Known& one) {
+    return one.sender == asked && now < one.until && is_same_process(one, now);
+  };
   if (last_ < known_.size() && fits(known_[last_])) return known_[last_].permit.get();
   const auto found = std::find_if(known_.begin(), known_.end(), fits);
   if (found == known_.end()) {
     std::erase_if(known_, [&](const Known& one) { return one.sender == asked || now >= one.until; });
     if (known_.size() >= kSendersKnown) known_.erase(known_.begin());
-    known_.push_back({asked, access_.of(platform::peer_of(*sender)), now + kSenderKnownFor});
+    const auto started = by_process_ ? access_.processes().start_of(asked.process) : std::nullopt;
+    known_.push_back({asked, access_.of(platform::peer_of(*sender)), now + kSenderKnownFor, started, now});
     last_ = known_.size() - 1;
   } else {
     last_ = static_cast<std::size_t>(found - known_.begin());

@@ -2,6 +2,8 @@
 // over loopback has no peer and is known by its input alone. Immutable; loop thread.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,9 +30,16 @@ struct AccessRules {
 // null: nothing.
 using PermitPtr = std::shared_ptr<const meter::Permit>;
 
+// What the system says of a process, which may have ended meanwhile.
+struct Processes {
+  std::function<std::string(std::int32_t)> unit_of = platform::unit_of;
+  std::function<std::optional<std::uint64_t>(std::int32_t)> start_of = platform::start_of;
+};
+
 class Access {
  public:
-  explicit Access(AccessRules rules) : rules_(std::move(rules)) {}
+  explicit Access(AccessRules rules, Processes processes = {})
+      : rules_(std::move(rules)), processes_(std::move(processes)) {}
   // Root, meterd's own user and the groups: everything. Looks into the system's databases each time: a user
   // may become a group's member while meterd runs.
   PermitPtr of(const platform::Peer& peer) const;
@@ -38,6 +47,7 @@ class Access {
   // "udp:127.0.0.1:8125": everything, unless a rule names it.
   PermitPtr of_input(const std::string& input) const;
   bool names_processes() const;  // a rule goes by unit
+  const Processes& processes() const { return processes_; }
   // Others than the groups' members are to reach the sockets.
   bool names_others() const;
 
@@ -45,10 +55,12 @@ class Access {
   bool is_for(const AccessRule& rule, const platform::Peer& peer, const std::string& unit) const;
 
   AccessRules rules_;
+  Processes processes_;
 };
 
 // The verdicts on senders of datagrams, for a minute each: a look into the databases for each datagram would
-// cost more than the datagram.
+// cost more than the datagram. A verdict that goes by unit is of one process: whether the number is still
+// that process's is looked at every 10 ms (5 us each), in which the numbers of processes do not go round.
 class SenderAccess {
  public:
   explicit SenderAccess(const Access& access) : access_(access), by_process_(access.names_processes()) {}
@@ -60,7 +72,10 @@ class SenderAccess {
     platform::Sender sender;
     PermitPtr permit;
     BootTime until;
+    std::optional<std::uint64_t> started;  // of its process
+    BootTime looked_at;
   };
+  bool is_same_process(Known& known, BootTime now) const;
   const Access& access_;
   bool by_process_;
   std::vector<Known> known_;

@@ -42,15 +42,13 @@ Batcher::Counted Batcher::count(const meter::EventView& event, const platform::W
     return refused(why);
   };
   if (event.permit != nullptr && !allows(*event.permit, *route)) {
-    note_not_allowed(event.permit->who);
+    ++tried_by(event.permit->who).events;
     return dropped(Refusal::not_allowed);
   }
   if (!fits_places(*route, event.quantity)) return refused(Refusal::bad_quantity);
   const auto full = [&] { return dropped(Refusal::full); };
   const bool identified = !event.id.empty();
-  if (identified &&
-      (above_watermark_ || opened_places_ >= opened_places_max_ ||
-       remembered_ids_ >= limits::kRememberedIdsMax || window_.identified.size() >= limits::kPendingIdsMax))
+  if (identified && (above_watermark_ || opened_places_ >= opened_places_max_ || !may_identify(event.permit)))
     return full();
 
   const auto at_ms = now.trusted ? at.since_epoch.count() : deps_.clock.boot().since_boot.count();
@@ -62,11 +60,21 @@ Batcher::Counted Batcher::count(const meter::EventView& event, const platform::W
     return {};
   }
   if (window_.identified.size() % kIdsPerPlace == 0) ++opened_places_;
+  pending_shares_.take(event.permit);
+  id_shares_.take(event.permit);
   window_.identified.push_back({route->sum, event.quantity});
   window_.ids.push_back(event.permit == nullptr
                             ? hash_(event.producer, event.id)
                             : hash_(event.permit->scope + std::string(event.producer), event.id));
   return {std::nullopt, window_.identified.size() - 1};
+}
+
+bool Batcher::may_identify(const meter::Permit* permit) {
+  const auto pending = window_.identified.size();
+  const bool has_room =
+      pending_shares_.has_room(permit, pending) && id_shares_.has_room(permit, remembered_ids_ + pending);
+  if (!has_room && permit != nullptr) note_beyond_share(permit->who);
+  return has_room;
 }
 
 bool Batcher::allows(const meter::Permit& permit, const Route& route) {

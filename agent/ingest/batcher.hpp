@@ -19,8 +19,10 @@
 #include <utility>
 #include <vector>
 
+#include "agent/base/limits.hpp"
 #include "agent/base/log.hpp"
 #include "agent/ingest/route_table.hpp"
+#include "agent/ingest/shares.hpp"
 #include "agent/ingest/stats.hpp"
 #include "agent/ingest/window.hpp"
 #include "agent/journal/committer.hpp"
@@ -82,6 +84,7 @@ class Batcher {
 
   // What somebody reports who may report nothing at all.
   void refuse_reporter(const std::string& who);
+  void note_beyond_share(const std::string& who);  // audited as what is not allowed
   // Why no event of that name and subscription would be counted, as far as the configuration says.
   std::optional<meter::Refusal> would_refuse(std::string_view name, std::string_view subscription) const {
     return settings_.catalog->resolve(name, subscription).refusal;
@@ -164,6 +167,12 @@ class Batcher {
   Span place_legs(const Route& route, WallTime at, const platform::WallReading& now,
                   std::vector<PlacedSum::Leg>& legs) const;
   bool is_open(const Route& route, const Span& span) const;
+  // Reporters that tried what [access] does not allow, or does not leave room for: how often since the audit
+  // was told, and when it was.
+  struct NotAllowed {
+    std::uint64_t events = 0, beyond_share = 0;
+    std::optional<BootTime> audited_at;
+  };
   bool may_open(const std::vector<PlacedSum::Leg>& legs, bool open, bool is_reading) const;
   Window close_window();
   WindowContext context_for(const platform::WallReading& now, std::optional<WallTime> dated_at = {});
@@ -173,7 +182,9 @@ class Batcher {
   void note_dated(const Status& dated);
   Status may_date(std::uint32_t boot, UsageDay day) const;
   void take_turns();
-  void note_not_allowed(const std::string& who);
+  NotAllowed& tried_by(const std::string& who);
+  // Of a window, and of what is remembered.
+  bool may_identify(const meter::Permit* permit);
   void summarise_refusals();
   void audit_not_allowed();
 
@@ -214,12 +225,10 @@ class Batcher {
   std::uint64_t opened_places_max_ = UINT64_MAX;
   std::uint64_t seal_generation_ = 1;
   IngestStats stats_;
-  // Reporters that tried what [access] does not allow: how often since the audit was told, and when it was.
-  struct NotAllowed {
-    std::uint64_t events = 0;
-    std::optional<BootTime> audited_at;
-  };
   std::map<std::string, NotAllowed> not_allowed_;
+  Shares pending_shares_{limits::kPendingIdsMax};
+  Shares id_shares_{limits::kRememberedIdsMax};  // of the last remember_ids, or less
+  BootTime id_shares_began_;
   IngestStats summarised_;
   BootTime summarised_at_;
 };

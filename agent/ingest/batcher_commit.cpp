@@ -108,6 +108,11 @@ Window Batcher::close_window() {
   if (routes_.size() > kRoutesKept) routes_.clear();
   open_places_ = 0;
   ++window_number_;
+  pending_shares_.begin_anew();
+  if (const auto now = deps_.clock.boot(); now - id_shares_began_ >= settings_.rules.remember_ids) {
+    id_shares_.begin_anew();
+    id_shares_began_ = now;
+  }
   return std::exchange(window_, {});
 }
 
@@ -200,24 +205,30 @@ void Batcher::summarise_refusals() {
 
 void Batcher::refuse_reporter(const std::string& who) {
   stats_.refuse(meter::Refusal::not_allowed);
-  note_not_allowed(who);
+  ++tried_by(who).events;
 }
 
-void Batcher::note_not_allowed(const std::string& who) {
-  if (not_allowed_.size() >= kNotAllowedMax && !not_allowed_.contains(who))
-    ++not_allowed_["others"].events;
-  else
-    ++not_allowed_[who].events;
+void Batcher::note_beyond_share(const std::string& who) { ++tried_by(who).beyond_share; }
+
+Batcher::NotAllowed& Batcher::tried_by(const std::string& who) {
+  const bool is_one_too_many = not_allowed_.size() >= kNotAllowedMax && !not_allowed_.contains(who);
+  return not_allowed_[is_one_too_many ? "others" : who];
 }
 
 // An entry an hour and reporter: who goes on trying must not fill the flash.
 void Batcher::audit_not_allowed() {
   const auto now = deps_.clock.boot();
   for (auto& [who, tried] : not_allowed_) {
-    if (tried.events == 0 || (tried.audited_at && now - *tried.audited_at < kAuditInterval)) continue;
-    const journal::WriteTransaction::Act act{
-        who, "refused",
-        std::to_string(std::exchange(tried.events, 0)) + " events that [access] does not allow"};
+    if (tried.events + tried.beyond_share == 0 ||
+        (tried.audited_at && now - *tried.audited_at < kAuditInterval))
+      continue;
+    std::string what;
+    if (const auto events = std::exchange(tried.events, 0); events > 0)
+      what = std::to_string(events) + " events that [access] does not allow";
+    if (const auto beyond = std::exchange(tried.beyond_share, 0); beyond > 0)
+      what += (what.empty() ? "" : ", ") + std::to_string(beyond) +
+              " reports beyond its share of remembered ids and producers";
+    const journal::WriteTransaction::Act act{who, "refused", what};
     tried.audited_at = now;
     const auto at = journal::moment_of(deps_.clock, deps_.journal.boot_number());
     journal::Operation operation = [act, at](journal::WriteTransaction& txn) {

@@ -269,14 +269,18 @@ asio::awaitable<bool> FramedServer::Shared::take_frame(std::shared_ptr<Connectio
   if (batch.sequence() != 0 && !producers.knows(producer)) {
     const auto read = [&journal = deps.journal, producer] { return read_producer(journal, producer); };
     auto stored = co_await platform::run_on(deps.reader, read);
-    if (!stored || producers.full()) {
+    const bool has_room = producers.has_room(permit);
+    if (!stored || !has_room) {
+      if (!has_room && permit != nullptr) deps.batcher.note_beyond_share(permit->who);
       deps.batcher.stats().refuse(meter::Refusal::full);
       v1::Ack ack;
-      ack.set_error("full: too many producers, or the journal cannot be read; report the batch again later");
+      ack.set_error(
+          has_room ? "full: the journal cannot be read; report the batch again later"
+                   : "full: too many producers, of all or of this reporter's share; name the ones there are");
       connection->put(slot, ack);
       co_return true;
     }
-    producers.learn(producer, *stored);  // keeps what another connection learnt meanwhile
+    producers.learn(producer, *stored, permit);  // keeps what another connection learnt meanwhile
   }
   auto pending = std::make_shared<PendingAck>(count_batch(batch, deps.batcher, producers, permit));
   if (!pending->needs_commit) {

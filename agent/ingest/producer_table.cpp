@@ -6,7 +6,9 @@ namespace meterd::ingest {
 
 using meter::Refusal;
 
-bool ProducerTable::full() const { return cursors_.size() >= limits::kProducersMax; }
+bool ProducerTable::has_room(const meter::Permit* permit) const {
+  return shares_.has_room(permit, cursors_.size());
+}
 
 std::optional<Refusal> refused_before(const journal::ProducerCursor& cursor, std::uint64_t sequence) {
   for (const auto& range : cursor.refused()) {

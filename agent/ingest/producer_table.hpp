@@ -8,6 +8,8 @@
 #include <string>
 #include <unordered_map>
 
+#include "agent/base/limits.hpp"
+#include "agent/ingest/shares.hpp"
 #include "agent/journal/write_transaction.hpp"
 #include "agent/meter/event.hpp"
 
@@ -18,14 +20,17 @@ namespace meterd::ingest {
 class ProducerTable {
  public:
   bool knows(const std::string& producer) const { return cursors_.contains(producer); }
-  bool full() const;
-  void learn(const std::string& producer, const journal::ProducerCursor& cursor) {
-    cursors_.emplace(producer, cursor);
+  // For one more, that the reporter with that permit names.
+  bool has_room(const meter::Permit* permit) const;
+  void learn(const std::string& producer, const journal::ProducerCursor& cursor,
+             const meter::Permit* permit = nullptr) {
+    if (cursors_.emplace(producer, cursor).second) shares_.take(permit);
   }
   journal::ProducerCursor& operator[](const std::string& producer) { return cursors_[producer]; }
 
  private:
   std::unordered_map<std::string, journal::ProducerCursor> cursors_;
+  Shares shares_{limits::kProducersMax};
 };
 
 // Why the event of that sequence was refused when it was passed; nullopt: it was counted.

@@ -242,7 +242,7 @@ Status Journal::start(const std::string& directory, platform::Random& random) {
   WriteTransaction write(std::move(*txn), &remembered_ids_);
   if (auto s = write.load_ids(); !s) return s;
   if (!copy_reason_.empty())
-    if (auto s = write.forget_counters(); !s) return s;
+    if (auto s = write.mark_counters_copied(options_.now); !s) return s;
   if (!new_boot && !write.set_ids_aside())
     remembered_ids_.set_blocks(write.id_blocks());  // nothing to write
   else if (auto s = write.commit(); !s)

@@ -121,6 +121,7 @@ Result<std::optional<CounterCursor>> read_counter(const Journal& journal, std::s
 struct KeptOfSources {
   std::map<std::string, CounterCursor> cursors;
   std::map<std::string, SourceGaps> gaps;
+  bool of_a_copy = false;  // the journal was put back at least once
 };
 Result<KeptOfSources> read_sources(const Journal& journal);
 

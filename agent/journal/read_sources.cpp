@@ -23,6 +23,7 @@ Result<KeptOfSources> read_sources(const Journal& journal) {
   auto txn = journal.begin_read();
   if (!txn) return txn.error();
   KeptOfSources out;
+  out.of_a_copy = journal.lineage().copies > 0;
   if (auto s = read_kind(*txn, Kind::counter, out.cursors); !s) return s.error();
   if (auto s = read_kind(*txn, Kind::source_gaps, out.gaps); !s) return s.error();
   return out;

@@ -1,8 +1,10 @@
 // A journal that is a copy of another one: what holds its upstreams, and what ends that (lineage.hpp).
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "agent/journal/records.hpp"
+#include "agent/journal/source_records.hpp"
 #include "agent/journal/write_transaction.hpp"
 
 namespace meterd::journal {
@@ -135,15 +137,40 @@ Status WriteTransaction::release(const UpstreamName& name, std::span<const Upstr
   return put_general(*general);
 }
 
-Status WriteTransaction::forget_counters() {
+Status WriteTransaction::mark_counters_copied(WallTime now) {
   std::vector<std::string> keys;
   auto scanned = txn_.scan(prefix(Kind::counter), "", [&](std::string_view key, std::string_view) {
     keys.emplace_back(key);
     return true;
   });
   if (!scanned) return scanned;
-  for (const auto& key : keys)
+  std::map<std::string, std::int64_t> forgotten;  // when each source was read last
+  for (const auto& key : keys) {
+    auto cursor = load<CounterCursor>(txn_, key);
+    if (!cursor) return cursor.error();
+    if (!(*cursor)->has_shared()) {
+      mark_copied(**cursor);
+      if (auto s = store(txn_, key, **cursor); !s) return s;
+      continue;
+    }
+    // Memory that is still there is shown by its source; of the rest nobody else would tell.
+    const auto name = parse_source_key(key);
+    if (!name) return name.error();
+    auto& read_ms = forgotten[name->substr(0, name->find('/'))];
+    read_ms = std::max(read_ms, (*cursor)->read_ms());
     if (auto s = txn_.erase(key); !s) return s;
+  }
+  for (const auto& [source, read_ms] : forgotten) {
+    auto gaps = load<SourceGaps>(txn_, source_gaps_key(source));
+    if (!gaps) return gaps.error();
+    auto all = gaps->value_or(SourceGaps{});
+    Gap gap;
+    gap.set_from_ms(read_ms);
+    gap.set_until_ms(now.since_epoch.count());
+    gap.set_reason(kPutBack);
+    append(all, std::move(gap));
+    if (auto s = put_source_gaps(source, all); !s) return s;
+  }
   return {};
 }
 

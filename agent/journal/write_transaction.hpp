@@ -148,6 +148,7 @@ class WriteTransaction {
                                     const Moment& now);
   // What rounding left of the series, in money. An unreadable one is set aside, and is zero from then on.
   Result<meter::Carried> carry(const meter::SeriesKey& series);
+  Status put_carry(const meter::SeriesKey& series, const meter::Charge& charge);  // sealing does it, too
 
   // --- delivery
   // The usages that may be sent now, oldest first, each with this attempt recorded: the intent.
@@ -200,7 +201,7 @@ class WriteTransaction {
   // Ends the hold. `configured`: every upstream that meterd is configured with. Once all of them are
   // reconciled, one that is configured later is not held; those that only the journal knows still are.
   Status release(const UpstreamName& upstream, std::span<const UpstreamName> configured);
-  Status forget_counters();  // where counter sources were read to: their next reading is a new start
+  Status mark_counters_copied(WallTime now);  // source_records.hpp; those of shared memory go
 
   // --- history
   // Dates what ended under an untrusted clock, now that there is a trusted one; until then none of it is old
@@ -326,7 +327,6 @@ class WriteTransaction {
   Result<std::optional<IdBlock>> id_block(std::uint32_t number) const;
   Status put_id_block(std::uint32_t number, std::uint32_t partition, std::string_view hashes);
   Status put_balance(const meter::BucketKey& bucket, const Balance& balance);
-  Status put_carry(const meter::SeriesKey& series, const meter::Charge& charge);
   Result<std::vector<StoredUsage>> due_usages(const UpstreamName& upstream, const Moment& now,
                                               std::size_t at_most, Lane first);
   Result<std::vector<StoredUsage>> due_beside(const StoredUsage& first, const Moment& now,

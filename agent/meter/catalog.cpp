@@ -61,7 +61,8 @@ std::string_view advice_for(Refusal refusal) {
     case Refusal::clock_untrusted:
       return "The device's clock is not trusted yet; report the event again later.";
     case Refusal::full:
-      return "A limit is reached and nothing was counted; report the event again later.";
+      return "A limit is reached, or this reporter's share of one, and nothing was counted; report the event "
+             "again later.";
     case Refusal::too_large:
       return "The frame or datagram is above its limit; send smaller batches.";
     case Refusal::not_allowed:

@@ -44,13 +44,27 @@ std::string rounding_names() {
   return out;
 }
 
-Quantity carry_over(const Carried& left, const Price& next) {
-  if (left.rounding == next.rounding) return left.amount;
-  const auto* before = find_rule(left.rounding);
-  if (before == nullptr || next.rounding.empty()) return {};
-  const auto units = left.amount.times(Quantity::of(before->block));
-  const auto blocks = units ? units->times(next.unit) : std::nullopt;
-  return blocks.value_or(Quantity());
+namespace {
+
+std::optional<Quantity> units_of(const Carried& left) {
+  const auto* rule = find_rule(left.rounding);
+  return rule == nullptr ? std::nullopt : left.amount.times(Quantity::of(rule->block));
+}
+
+}  // namespace
+
+std::optional<Quantity> carry_over(const Carried& left, const Price& next) {
+  if (left.amount.is_zero() || left.rounding == next.rounding) return left.amount;
+  const auto units = units_of(left);
+  if (!units || next.rounding.empty()) return std::nullopt;
+  return units->times(next.unit);
+}
+
+std::string describe(const Carried& left) {
+  if (left.rounding.empty()) return left.amount.text() + " in money";
+  const auto units = units_of(left);
+  return left.amount.text() + " of a block (" + left.rounding + ")" +
+         (units ? ": " + units->text() + " units" : std::string());
 }
 
 }  // namespace meterd::meter

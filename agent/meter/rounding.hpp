@@ -22,8 +22,11 @@ inline constexpr const char* kNoRounding = "none";
 std::optional<Price> price_of_rounding(std::string_view name);
 std::string rounding_names();  // for a message
 
-// What is left as the next price counts it: another rule gets the same bytes, and money is no part of a
-// block.
-Quantity carry_over(const Carried& left, const Price& next);
+// What is left as the next price counts it: another rule gets the same bytes. nullopt: it cannot be, since
+// money is no part of a block, or the other rule's part would have more than 38 places.
+std::optional<Quantity> carry_over(const Carried& left, const Price& next);
+
+// For operators: "0.5 of a block (1kB-v1): 500 units", "0.0025 in money".
+std::string describe(const Carried& left);
 
 }  // namespace meterd::meter

@@ -4,16 +4,17 @@
 
 namespace meterd::source {
 
-namespace {
-constexpr int kRecentMax = 16;
-}  // namespace
+journal::Gap put_back_gap(std::int64_t copied_at_ms, const platform::WallReading& now) {
+  journal::Gap gap;
+  gap.set_from_ms(copied_at_ms);
+  gap.set_until_ms(now.time.since_epoch.count());
+  gap.set_trusted(now.trusted);
+  gap.set_reason(journal::kPutBack);
+  return gap;
+}
 
 void Gaps::note(ingest::Batcher& batcher, journal::Gap gap) {
-  totals_.set_gaps(totals_.gaps() + 1);
-  totals_.set_lost(totals_.lost() + gap.lost());
-  auto* recent = totals_.mutable_recent();
-  if (recent->size() >= kRecentMax) recent->DeleteSubrange(0, recent->size() - kRecentMax + 1);
-  *recent->Add() = std::move(gap);
+  journal::append(totals_, std::move(gap));
   batcher.note_gaps(source_, totals_);
 }
 

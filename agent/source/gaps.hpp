@@ -6,8 +6,12 @@
 #include <utility>
 
 #include "agent/ingest/batcher.hpp"
+#include "agent/journal/source_records.hpp"
 
 namespace meterd::source {
+
+// From where a cursor that came with a copy was read, until counting goes on.
+journal::Gap put_back_gap(std::int64_t copied_at_ms, const platform::WallReading& now);
 
 class Gaps {
  public:

@@ -38,6 +38,7 @@ using Cursors = std::map<std::string, journal::CounterCursor>;
 struct Stored {
   Cursors cursors;
   journal::SourceGaps gaps;
+  bool of_a_copy = false;  // somebody else may have counted what there are no cursors of
 };
 
 // Bound, or without a descriptor; and who may send there.

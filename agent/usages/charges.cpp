@@ -59,7 +59,7 @@ Result<std::vector<bool>> charge(journal::WriteTransaction& txn, const ChargeOrd
     if (!date) return date.error();
     usage.usage_date = *date;
     if (order.api == Api::preview)
-      if (auto priced = flush::put_charge(txn, target, usage); !priced) return priced.error();
+      if (auto priced = flush::put_charge(txn, target, usage, now); !priced) return priced.error();
     auto created = txn.create_usage({usage, flush::record_of(target.vendor->encode_create(usage)),
                                      journal::v0::API, rules.zone.name(), 0},
                                     now);

@@ -1,13 +1,17 @@
 #include "platform/peer.hpp"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <charconv>
 #include <fstream>
 #include <sstream>
+#include <string_view>
 
 namespace meterd::platform {
 namespace {
@@ -80,6 +84,26 @@ std::string unit_in(const std::string& cgroups) {
     if (!unit.empty()) return unit;
   }
   return unit;
+}
+
+// The 22nd field of /proc/PID/stat (proc(5)); the second may hold anything, and ends with the last bracket.
+std::optional<std::uint64_t> start_of(std::int32_t process) {
+  constexpr int kFieldsBetween = 20;
+  std::array<char, 1'024> text{};
+  const int fd = ::open(("/proc/" + std::to_string(process) + "/stat").c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return std::nullopt;
+  const auto size = ::read(fd, text.data(), text.size());
+  ::close(fd);
+  std::string_view rest(text.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
+  rest.remove_prefix(std::min(rest.rfind(')'), rest.size()));
+  for (int field = 0; field < kFieldsBetween && !rest.empty(); ++field)
+    rest.remove_prefix(std::min(rest.find(' ', 1), rest.size()));
+  if (rest.empty()) return std::nullopt;
+  rest.remove_prefix(1);
+  std::uint64_t started = 0;
+  const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), started);
+  if (error != std::errc()) return std::nullopt;
+  return started;
 }
 
 std::string unit_of(std::int32_t process) {

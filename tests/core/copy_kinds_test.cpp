@@ -1,4 +1,5 @@
 // Copies of copies, ledgers, counters, upstreams that cannot be asked; and a copy that is not recognised.
+#include "agent/journal/source_records.hpp"
 #include "tests/core/copy_fixture.hpp"
 
 namespace meterd::testing {
@@ -67,6 +68,10 @@ TEST_F(CopyTest, InterfaceBytesOfTheOriginalsTimeAreNotCountedAgain) {
   copy_->links.links["wwan0"] = {1, 1'750, 0};
   copy_->advance(Seconds(2'000));
   EXPECT_EQ(billed_by(*copy_).text(), "1550");
+  const auto gaps = copy_->status().sources.at(0).gaps;
+  ASSERT_EQ(gaps.recent_size(), 1) << "told once";
+  EXPECT_EQ(gaps.recent(0).reason(), journal::kPutBack);
+  EXPECT_EQ(gaps.recent(0).lost_max(), "1100");
 }
 
 TEST_F(CopyTest, TheLedgerOfACopyIsItsOwnAndIsNotHeld) {

@@ -182,7 +182,7 @@ void Device::start() {
                                        disk_, random);
   check(opened.ok(), "the test's journal opens");
   journal = std::move(*opened);
-  const app::Surroundings surroundings{
+  app::Surroundings surroundings{
       loop->get_executor(),
       journal_thread != nullptr ? journal_thread->get_executor() : loop->get_executor(),
       loop->get_executor(),
@@ -199,6 +199,7 @@ void Device::start() {
       [this](const upstream::HttpClientOptions& options) {
         return std::make_unique<DownloadClient>(billing, options);
       }};
+  surroundings.make_modem_messages = make_modem_messages;
   auto made = app::Core::make(config, *journal, surroundings);
   check(made.ok(), "the test's configuration is right");
   core = std::move(*made);

@@ -19,6 +19,7 @@
 #include "agent/base/text.hpp"
 #include "platform/fake/clock.hpp"
 #include "platform/fake/process.hpp"
+#include "platform/modem_messages.hpp"
 #include "tests/support/surroundings.hpp"
 
 namespace meterd::testing {
@@ -93,6 +94,7 @@ class Device {
   app::Config config;
   Billing billing;
   FakeLinks links;
+  platform::MakeModemMessages make_modem_messages;
   QuietRandom random;
   std::vector<std::string> clients;  // the hosts of the connections that were made
   platform::FakeProcess process;

@@ -1,5 +1,8 @@
 // Bytes that are billed in blocks: the upstream gets blocks, the journal keeps bytes, and what is less than a
 // block goes to the next usage.
+#include <gmock/gmock.h>
+
+#include "agent/journal/schema.hpp"
 #include "tests/core/core_fixture.hpp"
 
 namespace meterd::testing {
@@ -19,6 +22,15 @@ class RoundingTest : public CoreTest {
     ASSERT_TRUE(device.commit());
     ASSERT_TRUE(device.flush(true));
     device.clock->settle();
+  }
+  std::vector<std::string> audits() {
+    std::vector<std::string> out;
+    auto txn = device.journal->begin_read();
+    for (std::uint64_t number = 0;; ++number) {
+      const auto record = txn->get(journal::audit_key(number));
+      if (!record || !record->has_value()) return out;
+      out.emplace_back(**record);
+    }
   }
 };
 
@@ -45,6 +57,28 @@ TEST_F(RoundingTest, KeepsTheBytesOfTheRestWhenTheRuleChanges) {
   bill("1999500");
   EXPECT_EQ(billed("sms-usd"), *Quantity::parse("4"))
       << "2 blocks of 1 kB, and 2 of 1 MB of 1,999,500 + 500 bytes";
+}
+
+TEST_F(RoundingTest, TellsOnceWhatIsLeftWhenTheRuleIsGivenUp) {
+  bill("2500");
+  round("none");
+  bill("7");
+  bill("8");
+  EXPECT_EQ(billed("sms-usd"), *Quantity::parse("17")) << "2 blocks, 7 units and 8";
+  const auto told = audits();
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_THAT(told[0], ::testing::HasSubstr("billing/sub_1/sms-usd: 0.5 of a block (1kB-v1): 500 units"));
+  round("1kB-v1");
+  bill("500");
+  EXPECT_EQ(billed("sms-usd"), *Quantity::parse("17")) << "the 500 that were told do not come again";
+  expect_balanced();
+}
+
+TEST_F(RoundingTest, TellsNothingWhereNothingIsLeft) {
+  bill("2000");
+  round("none");
+  bill("7");
+  EXPECT_THAT(audits(), ::testing::IsEmpty());
 }
 
 // As TakenDateTest has it: the day has had one second so far, and that is another gateway's.

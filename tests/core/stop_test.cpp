@@ -55,6 +55,41 @@ TEST_F(StopTest, WaitsForADiskThatHangsAndKeepsWhatWasReceivedMeanwhile) {
   EXPECT_EQ(device.verify().accepted, Quantity::of(3));
 }
 
+// A bus that does not answer, say.
+class SourceThatHangs final : public platform::ModemMessages {
+ public:
+  explicit SourceThatHangs(platform::Clock& clock) : alarm_(clock.make_alarm()) {}
+  boost::asio::awaitable<void> watch(platform::ModemWatcher&) override {
+    for (;;) co_await alarm_->wait_for(Seconds(3'600));
+  }
+  void list_again() override {}
+  void stop() override {}
+
+ private:
+  std::unique_ptr<platform::Alarm> alarm_;
+};
+
+TEST_F(StopTest, CommitsWhatWasReceivedBeforeASourceThatHangsAndEndsWithoutIt) {
+  device.crash();
+  device.config.sources.push_back(
+      source::ModemRule{EventName("sms.sent"), SubscriptionId("sub_1"), "sent", {}});
+  device.make_modem_messages = [this](const std::string&) {
+    return std::make_unique<SourceThatHangs>(*device.clock);
+  };
+  device.start();
+  ASSERT_FALSE(device.report("sms.sent", "sub_1", "1").refusal);
+  EXPECT_EQ(device.verify().accepted, Quantity());
+  stop();
+  device.clock->settle();
+  EXPECT_EQ(device.verify().accepted, Quantity::of(1)) << "at once";
+  EXPECT_FALSE(stopped_);
+  ASSERT_FALSE(device.report("sms.sent", "sub_1", "2").refusal);
+  for (int second = 0; second < 3; ++second) device.advance(Seconds(1));
+  EXPECT_TRUE(stopped_);
+  EXPECT_FALSE(device.core->batcher().holds_uncommitted());
+  EXPECT_EQ(device.verify().accepted, Quantity::of(3));
+}
+
 // A disk that refuses is not waited for: trying again changes nothing.
 TEST_F(StopTest, DoesNotWaitForAJournalThatIsFull) {
   device.crash();

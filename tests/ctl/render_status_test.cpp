@@ -74,6 +74,38 @@ TEST(RenderStatus, SaysWhenItDoesNotCountAsItShould) {
   EXPECT_THAT(text_of(render_status(status)), HasSubstr("refused    32: unknown_event 30, bad_quantity 2\n"));
 }
 
+json::object gap(const char* until, int lost, json::value lost_max, const char* reason) {
+  return {{"from", nullptr}, {"until", until}, {"trusted", true},     {"reason", reason},
+          {"what", ""},      {"lost", lost},   {"lost_max", lost_max}};
+}
+
+json::object source_with(const char* name, json::array gaps) {
+  const auto count = gaps.size();
+  return {{"name", name}, {"trouble", ""}, {"gaps", count}, {"recent_gaps", std::move(gaps)}};
+}
+
+TEST(RenderStatus, NamesTheLastGapBelowItsSource) {
+  auto status = quiet_status();
+  auto& sources = status.at("counting").at("sources");
+  EXPECT_THAT(text_of(render_status(status)), Not(HasSubstr("lost:")));
+  sources = json::array{
+      source_with("interface:wwan0:data.bytes",
+                  {gap("2026-11-20T01:00:00Z", 0, nullptr, "the device was started again"),
+                   gap("2026-11-22T01:00:00Z", 0, "1100", "the journal was put back: in doubt")})};
+  EXPECT_THAT(text_of(render_status(status)),
+              HasSubstr("sources    interface:wwan0:data.bytes (2 gaps)\n"
+                        "           2026-11-22T01:00:00Z, at most 1100 lost: the journal was put ba"));
+  sources = json::array{
+      source_with("access-log:/run/a.sock", {gap("2026-11-20T01:00:00Z", 7, nullptr, "messages lost")}),
+      source_with("quiet", {}), source_with("modem", {gap("2026-11-21T01:00:00Z", 0, nullptr, "deleted")})};
+  EXPECT_THAT(text_of(render_status(status)),
+              HasSubstr("sources    modem (1 gap)\n"
+                        "           2026-11-21T01:00:00Z, nobody knows how much: deleted\n"
+                        "           access-log:/run/a.sock (1 gap)\n"
+                        "           2026-11-20T01:00:00Z, 7 lost: messages lost\n"
+                        "           quiet\n"));
+}
+
 TEST(RenderStatus, SaysWhatBecomesOfWhatIsInDoubt) {
   auto status = quiet_status();
   auto& upstream = status.at("upstreams").at(0).as_object();
@@ -124,8 +156,8 @@ TEST(RenderStatus, FitsOneScreenWhateverTheDaemonHasToSay) {
                                          {"bad_quantity", 1}};
       counting["events"] = UINT64_MAX;
       counting["inputs"] = json::array(20, "unix:/run/meterd/a-long-directory/statsd.sock");
-      counting["sources"] =
-          json::array(20, json::object{{"name", "interface:wwan0:data.bytes"}, {"trouble", ""}, {"gaps", 0}});
+      counting["sources"] = json::array(
+          20, source_with(kLongId.c_str(), {gap("2026-11-22T01:00:00Z", 1, nullptr, kLongId.c_str())}));
       status.at("journal").at("directory") = "/" + kLongId;
       auto upstream = status.at("upstreams").at(0);
       upstream.at("name") = kLongId;

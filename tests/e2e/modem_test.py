@@ -25,6 +25,7 @@ kind = "modem-manager"
 event = "sms.{direction}"
 direction = "{direction}"
 subscription = "sub_1"
+modem = "490154203237518"
 """ for direction in ("sent", "received"))
 BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">

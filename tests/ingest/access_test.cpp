@@ -111,6 +111,63 @@ TEST(SenderAccess, KeepsAVerdictForAMinuteAndNoneForTheUnknown) {
   EXPECT_NE(senders.of(daemon, BootTime{Milliseconds(61'000)}), nullptr) << "looked up anew";
 }
 
+// A process of user daemon whose unit may report; what has its number later may not.
+class SenderOfAUnit : public ::testing::Test {
+ protected:
+  static AccessRules rules() {
+    AccessRules out;
+    out.groups.clear();
+    out.allow.push_back({"", "", "sms.service", "", {Names({"sms.sent"}), {}}});
+    return out;
+  }
+  bool may_report(Milliseconds at) {
+    const auto* permit = senders_.of(platform::Sender{kDaemon, kDaemon, 4711}, BootTime{at});
+    return permit != nullptr && permit->allows("sms.sent", "sub_1");
+  }
+  std::optional<std::uint64_t> started_ = 100;
+  std::string unit_ = "sms.service";
+  int looks_ = 0;
+  Access access_{rules(),
+                 {[this](std::int32_t) { return unit_; },
+                  [this](std::int32_t) {
+                    ++looks_;
+                    return started_;
+                  }}};
+  SenderAccess senders_{access_};
+};
+
+TEST_F(SenderOfAUnit, ItsVerdictIsNotThatOfTheNextProcessOfItsNumber) {
+  EXPECT_TRUE(may_report(Milliseconds(0)));
+  started_ = 200;
+  unit_ = "other.service";
+  EXPECT_FALSE(may_report(Milliseconds(10)));
+  EXPECT_FALSE(may_report(Milliseconds(20)));
+}
+
+TEST_F(SenderOfAUnit, ItsVerdictEndsWithTheProcess) {
+  EXPECT_TRUE(may_report(Milliseconds(0)));
+  started_.reset();
+  unit_.clear();
+  EXPECT_FALSE(may_report(Milliseconds(10)));
+  started_ = 300;
+  unit_ = "sms.service";
+  EXPECT_TRUE(may_report(Milliseconds(20))) << "a new one of the unit, with the number again";
+}
+
+TEST_F(SenderOfAUnit, IsLookedAtAHundredTimesASecondAndNotForEachDatagram) {
+  for (int at = 0; at < 1'000; ++at)
+    for (int datagram = 0; datagram < 100; ++datagram) ASSERT_TRUE(may_report(Milliseconds(at)));
+  EXPECT_EQ(looks_, 100);
+}
+
+TEST(ProcessStart, TellsProcessesApartAndNothingOfWhatIsNot) {
+  EXPECT_EQ(platform::start_of(getpid()), platform::start_of(getpid()));
+  EXPECT_TRUE(platform::start_of(getpid()).has_value());
+  EXPECT_LT(*platform::start_of(1), *platform::start_of(getpid()));
+  EXPECT_EQ(platform::start_of(0), std::nullopt);
+  EXPECT_EQ(platform::start_of(INT32_MAX), std::nullopt);
+}
+
 class PermitTest : public ::testing::Test {
  protected:
   Batcher::Counted count(std::string_view subscription) {
@@ -169,6 +226,55 @@ TEST_F(PermitTest, WhatAReporterNamesIsItsOwn) {
   (void)count_batch(batch, bench_.batcher(), producers, &permit_);
   batch.set_sequence(1);
   EXPECT_EQ(count_batch(batch, bench_.batcher(), producers).ack.counted(), 1U);
+}
+
+// One that floods gets half of what there is; another restricted one its share, and who may do everything
+// more.
+TEST_F(PermitTest, WhoFillsWhatIsSharedRefusesNobodyElse) {
+  auto other = permit_;
+  permit_.scope = "user 1:";
+  other.scope = "user 2:";
+  std::uint64_t number = 0;
+  const auto fill = [&](const meter::Permit* permit, std::uint64_t at_most) {
+    std::uint64_t counted = 0;
+    for (; counted < at_most; ++counted) {
+      const auto id = std::to_string(++number);
+      meter::EventView event;
+      event.name = "sms.sent";
+      event.subscription = "sub_1";
+      event.quantity = Quantity::of(1);
+      event.producer = "app";
+      event.id = id;
+      event.permit = permit;
+      const auto refusal = bench_.count(event).refusal;
+      if (!refusal) continue;
+      EXPECT_EQ(refusal, Refusal::full);
+      break;
+    }
+    return counted;
+  };
+  constexpr auto kAll = limits::kPendingIdsMax;
+  EXPECT_EQ(fill(&permit_, kAll), kAll / 2);
+  EXPECT_EQ(fill(&other, kAll), kAll / 16);
+  EXPECT_EQ(fill(&permit_, 1), 0U);
+  EXPECT_EQ(fill(nullptr, 1'000), 1'000U);
+  ASSERT_TRUE(bench_.commit());
+  EXPECT_EQ(fill(&permit_, 1), 1U) << "in the next window there is room";
+  bench_.advance(Milliseconds(70'000));
+  const auto audited = test::must(journal::read_audit(bench_.journal(), 100));
+  ASSERT_FALSE(audited.empty());
+  EXPECT_THAT(audited[0].detail(), ::testing::HasSubstr("beyond its share"));
+}
+
+TEST(ProducersOfARestrictedReporter, AreBoundedAndRefuseNobodyElse) {
+  const meter::Permit one{"user 1", {}, false, "user 1:"};
+  const meter::Permit other{"user 2", {}, false, "user 2:"};
+  ProducerTable producers;
+  std::uint64_t known = 0;
+  for (; producers.has_room(&one); ++known) producers.learn("user 1:" + std::to_string(known), {}, &one);
+  EXPECT_EQ(known, limits::kProducersMax / 2);
+  EXPECT_TRUE(producers.has_room(&other));
+  EXPECT_TRUE(producers.has_room(nullptr));
 }
 
 TEST_F(PermitTest, IsAuditedOnceAnHourForEachReporter) {

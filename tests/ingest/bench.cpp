@@ -1,8 +1,13 @@
 #include "tests/ingest/bench.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <filesystem>
 
+#include "agent/journal/lock.hpp"
 #include "agent/meter/identity.hpp"
 
 namespace meterd::test {
@@ -75,6 +80,24 @@ void Bench::reboot(const std::string& boot) {
   boot_id_ = boot;
   life_.reset();
   begin(Instant{wall.time, BootTime{Milliseconds(60'000)}, wall.trusted});
+}
+
+void Bench::back_up() {
+  const int fd = ::open((directory_ / "backup").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  must(journal().copy_to(fd));
+  ::close(fd);
+}
+
+void Bench::put_back() {
+  const auto wall = clock().wall();
+  const Instant now{wall.time, clock().boot(), wall.trusted};
+  life_.reset();
+  const auto kept = directory_ / "journal";
+  std::filesystem::remove_all(kept);
+  std::filesystem::create_directories(kept);
+  std::filesystem::copy_file(directory_ / "backup", kept + "/data.mdb");
+  must(must(journal::DirectoryLock::take(kept)).write({true, true}));
+  begin(now);
 }
 
 void Bench::stop() {

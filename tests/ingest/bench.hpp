@@ -73,6 +73,8 @@ class Bench {
   void restart();                        // as after SIGKILL: the same boot, the same time
   void reboot(const std::string& boot);  // as after a power cut: time since boot starts again
   void stop();                           // polite
+  void back_up();
+  void put_back();  // the backup is its journal from now on; the same boot, the same time
   void advance(Milliseconds by) { clock().advance(by); }
   void settle() { clock().settle(); }
   void at(std::string_view rfc3339) { clock().set_wall(utc(rfc3339)); }

@@ -57,8 +57,20 @@ TEST(Rounding, TakesWhatIsLeftOverToAnotherRuleAsTheSameBytes) {
 }
 
 TEST(Rounding, TakesMoneyForNoPartOfABlock) {
-  EXPECT_TRUE(carry_over({q("0.5"), ""}, *price_of_rounding("1MB-v1")).is_zero());
-  EXPECT_TRUE(carry_over({q("0.5"), "1MB-v1"}, Price{q("0.0075"), 2}).is_zero());
+  EXPECT_EQ(carry_over({q("0.5"), ""}, *price_of_rounding("1MB-v1")), std::nullopt);
+  EXPECT_EQ(carry_over({q("0.5"), "1MB-v1"}, Price{q("0.0075"), 2}), std::nullopt);
+  EXPECT_EQ(carry_over({}, Price{q("0.0075"), 2}), Quantity()) << "of nothing nothing is lost";
+}
+
+TEST(CarryOver, SaysWhatItCannotTakeOver) {
+  const Carried fine{q("0.00000000000000000000000000000000000001"), "1kB-v1"};  // its bytes have 35 places
+  EXPECT_EQ(carry_over(fine, *price_of_rounding("1MB-v1")), std::nullopt);
+  EXPECT_EQ(describe(fine),
+            "0.00000000000000000000000000000000000001 of a block (1kB-v1): "
+            "0.00000000000000000000000000000000001 units");
+  EXPECT_EQ(describe({q("0.5"), "1kB-v1"}), "0.5 of a block (1kB-v1): 500 units");
+  EXPECT_EQ(describe({q("0.0025"), ""}), "0.0025 in money");
+  EXPECT_EQ(describe({q("0.5"), "of a later meterd"}), "0.5 of a block (of a later meterd)");
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // workers that come and go.
 #include <random>
 
+#include "agent/journal/source_records.hpp"
 #include "agent/source/access_log/sequences.hpp"
 #include "tests/base/seed.hpp"
 #include "tests/source/support.hpp"
@@ -37,6 +38,31 @@ TEST_F(SequencesTest, KnowWhatWasSkipped) {
 TEST_F(SequencesTest, KnowWhatWasLostBeforeAWorkerWasSeen) {
   EXPECT_EQ(take("w", {4}), 3);
   EXPECT_EQ(step.since_ms, 0) << "not seen before";
+}
+
+TEST_F(SequencesTest, DoubtWhatIsBelowAWorkersFirstNumberInAJournalThatWasPutBack) {
+  take("w", {1, 2});
+  journal::CounterCursor cursor;
+  *cursor.mutable_access_log() = sequences.cursor();
+  journal::mark_copied(cursor);
+  sequences = Sequences(cursor.access_log(), true);
+  EXPECT_EQ(take("w", {10}), 0);
+  EXPECT_EQ(step.doubtful, 7U);
+  EXPECT_EQ(step.since_ms, now.time.since_epoch.count());
+  EXPECT_EQ(take("w", {9}), 0) << "overtaken, and never called lost";
+  EXPECT_EQ(take("w", {12}), 1) << "from then on it is known";
+  EXPECT_EQ(take("another", {5}), 1) << "that never came before the backup";
+  EXPECT_EQ(step.doubtful, 4U);
+}
+
+TEST_F(SequencesTest, RememberThroughARestartWhomTheyDidNotSeeSinceTheJournalWasPutBack) {
+  take("w", {1, 2});
+  journal::CounterCursor cursor;
+  *cursor.mutable_access_log() = sequences.cursor();
+  journal::mark_copied(cursor);
+  sequences = Sequences(cursor.access_log(), true);
+  sequences = Sequences(sequences.cursor(), true);
+  EXPECT_EQ(take("w", {10, 12}), 1);
 }
 
 TEST_F(SequencesTest, CountFromZeroAsWell) { EXPECT_EQ(take("w", {0, 1, 2}), 0); }

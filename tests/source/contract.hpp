@@ -20,6 +20,8 @@ class Subject {
   virtual void happen(test::Bench& bench, std::uint64_t units) = 0;
   // Its place is not there, or cannot be read; false: that cannot be with this kind.
   virtual bool break_down() { return false; }
+  // What the last gap says of so many units that it cannot judge: at most those, or empty.
+  virtual std::string doubt_of(std::uint64_t units) const { return std::to_string(units); }
   virtual std::string name() const = 0;
   virtual std::string kind() const = 0;
   virtual std::string event() const = 0;

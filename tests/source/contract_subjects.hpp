@@ -134,6 +134,7 @@ class ModemSubject final : public Subject {
     watcher_->no_manager();
     return true;
   }
+  std::string doubt_of(std::uint64_t) const override { return {}; }
   std::string name() const override { return rule_.name(); }
   std::string kind() const override { return "modem-manager"; }
   std::string event() const override { return "sms.sent"; }

@@ -82,6 +82,39 @@ TEST_P(SourceContract, AKillBeforeTheCommitLosesNothingInSilence) {
   EXPECT_EQ(bench_->accepted() + Quantity::of(lost), Quantity::of(12));
 }
 
+// What came after the backup was counted by the journal that went on then, or by none: it is neither counted
+// again nor called lost, and it is told, once.
+TEST_P(SourceContract, WhatCameBeforeItsJournalWasPutBackIsInDoubt) {
+  happen(3);
+  interval();
+  const auto copied_at = bench_->clock().wall().time.since_epoch.count();
+  bench_->back_up();
+  happen(5);
+  interval();
+  detach();
+  bench_->put_back();
+  attach(test::stored_of(*bench_, subject_->name()));
+  interval();
+  happen(4);
+  interval();
+  EXPECT_EQ(counted(), "7");
+  kill();
+  interval();
+  const auto gaps = source_->report().gaps;
+  EXPECT_EQ(gaps.lost(), 0U);
+  ASSERT_GE(gaps.recent_size(), 1);
+  const auto& gap = gaps.recent(0);
+  EXPECT_EQ(gap.reason(), journal::kPutBack);
+  EXPECT_GT(gap.from_ms(), 0);
+  EXPECT_LE(gap.from_ms(), copied_at);
+  EXPECT_GT(gap.until_ms(), copied_at);
+  EXPECT_TRUE(gap.trusted());
+  const auto told = std::count_if(gaps.recent().begin(), gaps.recent().end(),
+                                  [](const auto& one) { return one.reason() == journal::kPutBack; });
+  EXPECT_EQ(told, 1);
+  EXPECT_EQ(gaps.recent().rbegin()->lost_max(), subject_->doubt_of(5));
+}
+
 TEST_P(SourceContract, GoesOnWhereAnotherOneOfItsNameWas) {
   happen(3);
   interval();

@@ -203,7 +203,17 @@ TEST_F(ModemSourceTest, AsksForItsModemOnly) {
   rule_.modem = "490154203237518";
   attach();
   EXPECT_EQ(only_, "490154203237518");
-  EXPECT_NE(source_->name(), (ModemRule{rule_.event, rule_.subscription, "sent", {}}.name()));
+}
+
+// The name is stored, logged and shown. Another digest would be another source: what it knew would be
+// forgotten.
+TEST(ModemRuleName, TellsModemsApartWithoutNamingThem) {
+  const auto name_of = [](const char* modem) {
+    return ModemRule{EventName("sms.sent"), SubscriptionId("sub_1"), "sent", modem}.name();
+  };
+  EXPECT_EQ(name_of(""), "modem-manager:sms.sent:sent");
+  EXPECT_EQ(name_of("490154203237518"), "modem-manager:sms.sent:sent:modem-c635bd");
+  EXPECT_NE(name_of("490154203237518"), name_of("490154203237526"));
 }
 
 TEST_F(ModemSourceTest, DoesWithoutABusInTheSimulator) {

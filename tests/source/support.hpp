@@ -19,6 +19,7 @@ inline source::Dependencies dependencies_of(Bench& bench, platform::Links& links
 inline source::Stored stored_of(const Bench& bench, const std::string& name) {
   const auto kept = must(journal::read_sources(bench.journal()));
   source::Stored out;
+  out.of_a_copy = kept.of_a_copy;
   if (const auto gaps = kept.gaps.find(name); gaps != kept.gaps.end()) out.gaps = gaps->second;
   for (const auto& [key, cursor] : kept.cursors)
     if (key == name || key.starts_with(name + "/")) out.cursors.emplace(key, cursor);

@@ -14,10 +14,9 @@ AccessLogSource::AccessLogSource(AccessLogRule rule, const Dependencies& depende
       batcher_(dependencies.batcher),
       calls_(rule_),
       gaps_(name(), std::move(stored.gaps)) {
-  if (const auto found = stored.cursors.find(name()); found != stored.cursors.end()) {
+  if (const auto found = stored.cursors.find(name()); found != stored.cursors.end())
     cursor_ = std::move(found->second);
-    sequences_ = Sequences(cursor_.access_log());
-  }
+  sequences_ = Sequences(cursor_.access_log(), stored.of_a_copy);
   if (!dependencies.take_datagram_socket) return;
   auto taken = dependencies.take_datagram_socket(rule_.socket);
   if (taken.socket.fd() < 0) return;
@@ -57,23 +56,38 @@ void AccessLogSource::take_line(std::string_view line, const meter::Permit* perm
 void AccessLogSource::take_number(const CallReader::Sender& sender, const platform::WallReading& now) {
   const auto step = sequences_.take(sender.worker, sender.number, now);
   if (step.is_found) ++missed_.found;
-  if (step.lost == 0) return;
-  missed_.from_ms = missed_.lost == 0 ? step.since_ms : std::min(missed_.from_ms, step.since_ms);
+  if (step.lost == 0 && step.doubtful == 0) return;
+  const bool is_first = missed_.lost == 0 && missed_.doubtful == 0;
+  missed_.from_ms = is_first ? step.since_ms : std::min(missed_.from_ms, step.since_ms);
   missed_.until_ms = now.time.since_epoch.count();
   missed_.trusted = now.trusted;
   missed_.lost += step.lost;
+  missed_.doubtful += step.doubtful;
 }
 
-void AccessLogSource::harvest(ingest::Batcher& batcher, const platform::WallReading&) {
-  if (!sequences_.is_changed()) return;
+void AccessLogSource::harvest(ingest::Batcher& batcher, const platform::WallReading& now) {
+  const auto copied_at = journal::copied_at(cursor_.read_ms());
+  if (!sequences_.is_changed() && !copied_at) return;
+  if (copied_at) gaps_.note(batcher, put_back_gap(*copied_at, now));
   *cursor_.mutable_access_log() = sequences_.take_cursor();
+  cursor_.set_read_ms(now.time.since_epoch.count());
   batcher.note_counter(name(), cursor_);
+  note_missed(batcher);
+}
+
+void AccessLogSource::note_missed(ingest::Batcher& batcher) {
   const auto missed = std::exchange(missed_, {});
+  journal::Gap gap;
+  gap.set_from_ms(missed.from_ms);
+  gap.set_until_ms(missed.until_ms);
+  gap.set_trusted(missed.trusted);
+  if (missed.doubtful > 0) {
+    gap.set_reason("the first messages of workers since the journal was put back: lost, or counted before");
+    gap.set_lost_max(std::to_string(missed.doubtful));
+    gaps_.note(batcher, gap);
+    gap.clear_lost_max();
+  }
   if (missed.lost > missed.found) {
-    journal::Gap gap;
-    gap.set_from_ms(missed.from_ms);
-    gap.set_until_ms(missed.until_ms);
-    gap.set_trusted(missed.trusted);
     gap.set_reason("messages lost");
     gap.set_lost(missed.lost - missed.found);
     gaps_.note(batcher, std::move(gap));

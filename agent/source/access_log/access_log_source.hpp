@@ -31,11 +31,12 @@ class AccessLogSource final : public Source {
 
  private:
   void take_line(std::string_view line, const meter::Permit* permit, const platform::WallReading& now);
+  void note_missed(ingest::Batcher& batcher);
   void take_number(const CallReader::Sender& sender, const platform::WallReading& now);
 
   // Of the open window.
   struct Missed {
-    std::uint64_t lost = 0, found = 0;
+    std::uint64_t lost = 0, found = 0, doubtful = 0;
     std::int64_t from_ms = 0, until_ms = 0;
     bool trusted = false;
   };

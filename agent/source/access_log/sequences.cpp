@@ -3,14 +3,18 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/journal/source_records.hpp"
+
 namespace meterd::source {
 
-Sequences::Sequences(const journal::v0::AccessLogCursor& stored) {
+Sequences::Sequences(const journal::v0::AccessLogCursor& stored, bool of_a_copy) : of_a_copy_(of_a_copy) {
   for (const auto& one : stored.workers()) {
     if (workers_.size() >= kWorkersMax) break;
     auto& worker = workers_[one.name()];
     worker.highest = one.sequence();
-    worker.seen_ms = one.seen_ms();
+    const auto copied_at = journal::copied_at(one.seen_ms());
+    worker.is_copied = copied_at.has_value();
+    worker.seen_ms = copied_at.value_or(one.seen_ms());
     worker.turn = ++turn_;
     for (const auto& range : one.missing())
       if (worker.missing.size() < kRangesMax) worker.missing.push_back({range.first(), range.last()});
@@ -25,32 +29,33 @@ Sequences::Step Sequences::take(std::string_view name, std::uint64_t number,
   step.since_ms = worker.seen_ms;
   worker.seen_ms = now.trusted ? now.time.since_epoch.count() : 0;
   worker.turn = ++turn_;
+  const bool is_doubtful = std::exchange(worker.is_copied, false);
   if (number <= worker.highest) {
-    if (find_missing(worker, number)) {
-      step.is_found = true;
+    if (const auto range = find_missing(worker, number)) {
+      step.is_found = !range->is_doubtful;
       return step;
     }
     worker.highest = 0;
     worker.missing.clear();
   }
   if (number > worker.highest + 1) {
-    step.lost = number - worker.highest - 1;
-    add_missing(worker, {worker.highest + 1, number - 1});
+    (is_doubtful ? step.doubtful : step.lost) = number - worker.highest - 1;
+    add_missing(worker, {worker.highest + 1, number - 1, is_doubtful});
   }
   worker.highest = number;
   return step;
 }
 
-bool Sequences::find_missing(Worker& worker, std::uint64_t number) {
+std::optional<Sequences::Range> Sequences::find_missing(Worker& worker, std::uint64_t number) {
   const auto found = std::find_if(worker.missing.begin(), worker.missing.end(), [&](const Range& range) {
     return range.first <= number && number <= range.last;
   });
-  if (found == worker.missing.end()) return false;
+  if (found == worker.missing.end()) return std::nullopt;
   const Range range = *found;
   worker.missing.erase(found);
-  if (range.first < number) add_missing(worker, {range.first, number - 1});
-  if (number < range.last) add_missing(worker, {number + 1, range.last});
-  return true;
+  if (range.first < number) add_missing(worker, {range.first, number - 1, range.is_doubtful});
+  if (number < range.last) add_missing(worker, {number + 1, range.last, range.is_doubtful});
+  return range;
 }
 
 void Sequences::add_missing(Worker& worker, Range range) {
@@ -67,7 +72,9 @@ Sequences::Worker& Sequences::worker_of(std::string_view name) {
     workers_.erase(std::min_element(workers_.begin(), workers_.end(), [](const auto& a, const auto& b) {
       return a.second.turn < b.second.turn;
     }));
-  return workers_[std::string(name)];
+  auto& worker = workers_[std::string(name)];
+  worker.is_copied = of_a_copy_;
+  return worker;
 }
 
 journal::v0::AccessLogCursor Sequences::cursor() const {
@@ -80,7 +87,8 @@ journal::v0::AccessLogCursor Sequences::cursor() const {
     auto& worker = *out.add_workers();
     worker.set_name(one->first);
     worker.set_sequence(one->second.highest);
-    worker.set_seen_ms(one->second.seen_ms);
+    const auto seen_ms = one->second.seen_ms;
+    worker.set_seen_ms(one->second.is_copied ? journal::copied(seen_ms) : seen_ms);
     for (const auto& range : one->second.missing) {
       auto& missing = *worker.add_missing();
       missing.set_first(range.first);

@@ -33,6 +33,10 @@ InterfaceSource::InterfaceSource(InterfaceRule rule, const Dependencies& depende
     cursor_ = std::move(found->second);
 }
 
+std::uint64_t InterfaceSource::bytes_of(const CounterStep& step) const {
+  return (rule_.direction != "tx" ? step.rx : 0) + (rule_.direction != "rx" ? step.tx : 0);
+}
+
 void InterfaceSource::harvest(ingest::Batcher& batcher, const platform::WallReading& now) {
   auto sample = links_.sample(rule_.interface_name);
   if (!sample) {
@@ -44,9 +48,9 @@ void InterfaceSource::harvest(ingest::Batcher& batcher, const platform::WallRead
   }
   if (!trouble_.empty()) log_.info("interface_back", {{"interface", rule_.interface_name}});
   trouble_.clear();
+  if (cursor_ && journal::copied_at(cursor_->read_ms())) return begin_in_copy(batcher, *sample, now);
   const auto step = counter_step(cursor_, *sample, boot_id_);
-  const std::uint64_t bytes =
-      (rule_.direction != "tx" ? step.rx : 0) + (rule_.direction != "rx" ? step.tx : 0);
+  const std::uint64_t bytes = bytes_of(step);
   const bool first = !cursor_.has_value();
   if (bytes > 0) {
     meter::EventView event;
@@ -62,6 +66,21 @@ void InterfaceSource::harvest(ingest::Batcher& batcher, const platform::WallRead
   if (step.reset) note_reset(batcher, read_before, now);
   cursor_ = step.next;
   cursor_->set_read_ms(now.time.since_epoch.count());
+  batcher.note_counter(name(), *cursor_);
+}
+
+// The original may have counted what passed since.
+void InterfaceSource::begin_in_copy(ingest::Batcher& batcher, const platform::LinkSample& sample,
+                                    const platform::WallReading& now) {
+  const auto step = counter_step(cursor_, sample, boot_id_);
+  auto gap = put_back_gap(*journal::copied_at(cursor_->read_ms()), now);
+  if (!step.reset) gap.set_lost_max(Quantity::of(bytes_of(step)).text());
+  gaps_.note(batcher, std::move(gap));
+  const auto resets = cursor_->resets();
+  cursor_ = step.next;
+  cursor_->set_resets(resets);
+  cursor_->set_read_ms(now.time.since_epoch.count());
+  read_at_ = now.time;
   batcher.note_counter(name(), *cursor_);
 }
 

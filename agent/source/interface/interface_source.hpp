@@ -3,7 +3,8 @@
 //   first sight of the interface: the counter is a starting point, nothing is counted;
 //   same boot, same index, not lower: the difference, each direction for itself;
 //   another boot, another index (the interface was made anew) or a lower value (the driver reset it): the
-//   counter started from zero, so all of it.
+//   counter started from zero, so all of it;
+//   a cursor that came with a copy of the journal: a starting point again, and the difference is in doubt.
 #pragma once
 
 #include <memory>
@@ -34,6 +35,9 @@ class InterfaceSource final : public Source {
   Stored stored() const override;
 
  private:
+  std::uint64_t bytes_of(const CounterStep& step) const;
+  void begin_in_copy(ingest::Batcher& batcher, const platform::LinkSample& sample,
+                     const platform::WallReading& now);
   void note_reset(ingest::Batcher& batcher, std::optional<WallTime> read_before,
                   const platform::WallReading& now);
 

@@ -11,6 +11,11 @@ journal::CounterCursor cursor_of(const Stored& stored, const std::string& name) 
   return found == stored.cursors.end() ? journal::CounterCursor{} : found->second;
 }
 
+// Of what the original may have counted nothing is known: what is there at the first listing is a start.
+journal::v0::ModemCursor ledger_of(const journal::CounterCursor& cursor) {
+  return journal::copied_at(cursor.read_ms()) ? journal::v0::ModemCursor{} : cursor.modem();
+}
+
 SmsLedger::Rules rules_of(const ModemRule& rule, const ingest::Batcher& batcher) {
   return {rule.direction != "received", rule.direction != "sent", batcher.epoch()};
 }
@@ -31,7 +36,7 @@ ModemSource::ModemSource(ModemRule rule, const Dependencies& dependencies, Store
       log_(dependencies.log),
       cursor_(cursor_of(stored, rule_.name())),
       gaps_(rule_.name(), std::move(stored.gaps)),
-      ledger_(rules_of(rule_, dependencies.batcher), cursor_.modem()) {
+      ledger_(rules_of(rule_, dependencies.batcher), ledger_of(cursor_)) {
   if (dependencies.make_modem_messages) messages_ = dependencies.make_modem_messages(rule_.modem);
 }
 
@@ -48,6 +53,16 @@ void ModemSource::stop() {
 }
 
 void ModemSource::harvest(ingest::Batcher& batcher, const platform::WallReading& now) {
+  // It stays marked in the journal until a modem has shown what it has.
+  const auto copied_at = journal::copied_at(cursor_.read_ms());
+  if (copied_at && trouble_ != Trouble::none) return;
+  if (copied_at) {
+    auto gap = put_back_gap(*copied_at, now);
+    std::uint64_t uncounted = 0;
+    for (const auto segments : cursor_.modem().uncounted()) uncounted += segments;
+    if (uncounted > 0) gap.set_what(std::to_string(uncounted) + " segments that no meter took before it");
+    gaps_.note(batcher, std::move(gap));
+  }
   while (const auto segments = ledger_.next()) {
     meter::EventView event;
     event.name = rule_.event.value();
@@ -59,7 +74,7 @@ void ModemSource::harvest(ingest::Batcher& batcher, const platform::WallReading&
     ledger_.counted();
   }
   note_gaps(batcher, now);
-  if (!ledger_.changed()) return;
+  if (!ledger_.changed() && !copied_at) return;
   *cursor_.mutable_modem() = ledger_.record();
   cursor_.set_read_ms(now.time.since_epoch.count());
   batcher.note_counter(name(), cursor_);

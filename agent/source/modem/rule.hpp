@@ -15,9 +15,9 @@ struct ModemRule {
 
   // A kind that listens (has a run()) is taken up by a restart only.
   static constexpr bool kListens = true;
-  std::string name() const {
-    return "modem-manager:" + event.value() + ":" + direction + (modem.empty() ? "" : ":" + modem);
-  }
+  // An IMEI says whose device it is: the name, which is stored, logged and shown, has a few digits of a
+  // digest.
+  std::string name() const;
   bool operator==(const ModemRule&) const = default;
 };
 

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
+
+#include "agent/journal/source_records.hpp"
 
 namespace meterd::source {
 namespace {
@@ -29,9 +32,11 @@ KeptReadings::KeptReadings(const NftablesRule& rule, const Cursors& stored)
     damaged_ = !stored.empty();
   } else {
     const auto& head = found->second;
+    const auto copied_at = journal::copied_at(head.read_ms());
+    copied_ = copied_at.has_value();
     last_ = ReadingMoment{head.nft().boot_id(),
                           head.nft().counters(),
-                          {{Milliseconds(head.read_ms())}, head.nft().trusted()},
+                          {{Milliseconds(copied_at.value_or(head.read_ms()))}, head.nft().trusted()},
                           {Milliseconds(head.nft().boot_ms())}};
     for (std::uint32_t i = 0; i < head.nft().pages(); ++i) {
       const auto page = stored.find(page_name(i));
@@ -78,8 +83,8 @@ void KeptReadings::set(std::size_t subscriber, const ElementReading& reading) {
 
 void KeptReadings::read_at(ReadingMoment moment) {
   // Which counters they are must be known with what they count.
-  write_head_ =
-      write_head_ || !last_ || last_->boot_id != moment.boot_id || last_->counters != moment.counters;
+  write_head_ = std::exchange(copied_, false) || write_head_ || !last_ || last_->boot_id != moment.boot_id ||
+                last_->counters != moment.counters;
   last_ = std::move(moment);
 }
 
@@ -99,7 +104,8 @@ void KeptReadings::write(ingest::Batcher& batcher) {
 
 journal::CounterCursor KeptReadings::head() const {
   journal::CounterCursor out;
-  out.set_read_ms(last_->wall.time.since_epoch.count());
+  const auto read_ms = last_->wall.time.since_epoch.count();
+  out.set_read_ms(copied_ ? journal::copied(read_ms) : read_ms);
   auto& nft = *out.mutable_nft();
   nft.set_boot_id(last_->boot_id);
   nft.set_counters(last_->counters);

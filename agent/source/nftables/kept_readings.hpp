@@ -31,6 +31,8 @@ class KeptReadings {
 
   // nullopt: never read.
   const std::optional<ReadingMoment>& last() const { return last_; }
+  // They came with a copy of the journal, and were not read since.
+  bool is_copied() const { return copied_; }
   // A part of what was stored could not be read: those subscribers are unknown.
   bool is_damaged() const { return damaged_; }
   std::size_t size() const { return readings_.size(); }
@@ -58,6 +60,7 @@ class KeptReadings {
   std::vector<bool> changed_;             // pages
   std::optional<ReadingMoment> last_;
   bool damaged_ = false;
+  bool copied_ = false;
   bool write_head_ = false;
   std::vector<std::string> obsolete_;  // pages that were stored and are no longer used
 };

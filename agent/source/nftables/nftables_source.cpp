@@ -124,6 +124,11 @@ void NftablesSource::take() {
   ended.wall.time = began.wall.time + (at_->ended - at_->began);
   const auto before = kept_.last();
   const bool same_counters = before && before->boot_id == began.boot_id && before->counters == began.counters;
+  if (kept_.is_copied()) {
+    begin_in_copy(same_counters, *before, ended);
+    kept_.read_at(began);
+    return kept_.write(batcher_);
+  }
   const auto ends = count(same_counters, batcher_.now());
   kept_.read_at(began);
   const bool tell_damage = kept_.is_damaged() && !std::exchange(damage_told_, true);
@@ -131,6 +136,23 @@ void NftablesSource::take() {
   if (replaced || ends.reset > 0 || ends.gone > 0 || tell_damage)
     note_gap(ends, before.value_or(began), ended);
   kept_.write(batcher_);
+}
+
+// The original may have counted what passed since: none of it is counted here.
+void NftablesSource::begin_in_copy(bool same_counters, const ReadingMoment& before,
+                                   const ReadingMoment& now) {
+  bool is_known = same_counters && !kept_.is_damaged();
+  Quantity doubtful;
+  const auto& readings = at_->sample.readings;
+  for (std::size_t i = 0; i < readings.size(); ++i) {
+    const auto step = element_step(kept_[i], readings[i], same_counters);
+    is_known = is_known && step.end == ElementStep::End::none;
+    doubtful += Quantity::of(step.bytes);
+    kept_.set(i, readings[i]);
+  }
+  auto gap = put_back_gap(before.wall.time.since_epoch.count(), now.wall);
+  gap.set_lost_max(is_known ? doubtful.text() : lost_at_most(rule_.bytes_per_second_max, before, now));
+  gaps_.note(batcher_, std::move(gap));
 }
 
 NftablesSource::Ends NftablesSource::count(bool same_counters, const platform::WallReading& now) {

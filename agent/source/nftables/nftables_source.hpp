@@ -52,6 +52,7 @@ class NftablesSource final : public Source {
     std::size_t reset = 0, replaced = 0, gone = 0;
   };
   Ends count(bool same_counters, const platform::WallReading& now);
+  void begin_in_copy(bool same_counters, const ReadingMoment& before, const ReadingMoment& now);
   bool count_for(std::size_t subscriber, std::uint64_t bytes, const platform::WallReading& now);
   void note_gap(const Ends& ends, const ReadingMoment& before, const ReadingMoment& now);
 
