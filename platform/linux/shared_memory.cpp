@@ -124,7 +124,13 @@ class StoredMemory final : public LinuxMemory {
     for (int i = 0; i < count; ++i) std::free(names[i]);
     std::free(names);
     std::vector<Kept> out;
-    for (auto& [name, kept] : found) out.push_back(std::move(kept));
+    for (auto& [name, kept] : found) {
+      // A process that was killed had got no further: without its memory it is nothing.
+      if (kept.memory.fd() < 0)
+        (void)drop(kept);  // found again at worst
+      else
+        out.push_back(std::move(kept));
+    }
     return out;
   }
 
@@ -184,14 +190,19 @@ class DirectoryMemory final : public LinuxMemory {
 
   std::vector<Kept> find() override {
     std::vector<Kept> out;
+    std::vector<std::string> left;
     std::error_code error;
     for (std::filesystem::directory_iterator at(directory_, error), end; !error && at != end;
          at.increment(error)) {
       const auto id = parse_id(at->path().filename().string());
-      if (!id) continue;
+      if (!id) {
+        if (is_left_alone(at->path())) left.push_back(at->path());
+        continue;
+      }
       Kept kept{*id, open_at(path_of(*id), O_RDONLY), open_at(names_of(*id), O_RDWR)};
       if (kept.memory.fd() >= 0) out.push_back(std::move(kept));
     }
+    for (const auto& path : left) (void)unlink(path.c_str());  // found again at worst
     return out;
   }
 
@@ -226,6 +237,12 @@ class DirectoryMemory final : public LinuxMemory {
   }
 
  private:
+  // Names without memory: a process was killed before it made that, or after it had dropped it.
+  static bool is_left_alone(const std::filesystem::path& path) {
+    std::error_code error;
+    return path.extension() == kNamesSuffix && parse_id(path.stem().string()) &&
+           !std::filesystem::exists(std::filesystem::path(path).replace_extension(), error) && !error;
+  }
   std::string path_of(const Id& id) const { return directory_ + "/" + text_of(id); }
   std::string names_of(const Id& id) const { return path_of(id) + std::string(kNamesSuffix); }
   Result<MemoryFile> make_names(const Id& id, const Sizes& sizes) {

@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 
-from activation import start_activated
+from activation import hold_datagrams
 from harness import ROOT, STOP_SECONDS, Device, Failed, wait_until
 
 CLONE_NEWNET = 0x40000000
@@ -122,20 +122,6 @@ class Callers(threading.Thread):
         self.answered += count
 
 
-class HoldingDevice(Device):
-    """meterd whose socket for the access log is held for it, as systemd holds the socket of a .socket unit."""
-
-    def hold(self, path):
-        self.held = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.held.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        self.held.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)  # PassCredentials=yes
-        self.held.bind(str(path))
-        os.chmod(path, 0o666)
-
-    def start(self, environment=None):
-        start_activated(self, [self.held], environment)
-
-
 class Sums:
     """What the device says of the calls."""
 
@@ -214,14 +200,14 @@ def main():
     directory = pathlib.Path(tempfile.mkdtemp(prefix="meterd-access-log-"))
     directory.chmod(0o755)  # nginx's workers find the socket in it
     log_socket = directory / "access.sock"
-    device = (HoldingDevice if options.held else Device)(options.meterd, options.meterctl, directory / "device")
+    device = Device(options.meterd, options.meterctl, directory / "device")
     configure(device, log_socket, numbered=not options.control)
     restarts = ["SIGTERM", "SIGKILL", "SIGKILL", "SIGTERM", "SIGKILL"]
     if options.held:
         restarts = ["SIGKILL" if options.kill else "SIGTERM"] * 5
     try:
         if options.held:
-            device.hold(log_socket)
+            device.held.append(hold_datagrams(log_socket))
         sums = run(device, directory, log_socket, options.calls, options.rate, restarts,
                    RATE_OF_RESTART if options.held else options.rate)
         name = "held socket" if options.held else "own socket"

@@ -1,42 +1,38 @@
-"""What systemd's socket activation does for a service: sockets that are bound before it, kept while it does not run,
-and passed to each of its processes (sd_listen_fds(3)).
+"""How systemd starts a service that finds descriptors from FIRST on (sd_listen_fds(3)): sockets that are bound before it
+and kept while it does not run, and what it has put into its store (service_manager.py)."""
 
-    activation.py FD,FD,... COMMAND...   (run by start_activated: becomes the command, which finds the sockets from 3 on)
-"""
-
+import contextlib
 import os
-import subprocess
-import sys
-
-from harness import READY_SECONDS, wait_until
+import socket
 
 FIRST = 3
-OUT_OF_THE_WAY = 200
+OUT_OF_THE_WAY = 300
 
 
-def start_activated(device, sockets, environment=None):
-    """Starts the device's meterd with these sockets and waits until it answers."""
-    moved = [os.dup2(one.fileno(), OUT_OF_THE_WAY + at) for at, one in enumerate(sockets)]
-    command = [sys.executable, __file__, ",".join(map(str, moved)), device.meterd, "--config",
-               str(device.config_file)]
+def hold_datagrams(path):
+    held = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)  # PassCredentials=yes
+    held.bind(str(path))
+    os.chmod(path, 0o666)
+    return held
+
+
+@contextlib.contextmanager
+def passing(sockets, store=None):
+    """A command that becomes the one behind it, which finds the descriptors; and those that its process must be left."""
+    passed = [("socket", one.fileno()) for one in sockets] + sorted(store.kept().items() if store else ())
+    if not passed:
+        yield [], ()
+        return
+    if len(passed) > OUT_OF_THE_WAY - FIRST:
+        raise ValueError(f"{len(passed)} descriptors")
+    moved = [os.dup2(fd, OUT_OF_THE_WAY + at) for at, (_, fd) in enumerate(passed)]
+    places = " ".join(f"{FIRST + at}<&{fd} {fd}<&-" for at, fd in enumerate(moved))
+    names = ":".join(name for name, _ in passed)
+    script = f'export LISTEN_FDS={len(moved)} LISTEN_FDNAMES={names} LISTEN_PID=$$; exec "$@" {places}'
     try:
-        with open(device.log_file, "ab") as log:
-            device.process = subprocess.Popen(command, stdout=log, stderr=log, pass_fds=moved, env=environment)
+        yield ["bash", "-c", script, "bash"], moved
     finally:
         for fd in moved:
             os.close(fd)
-    wait_until("GET /healthz answers 200", device._healthy, READY_SECONDS)
-
-
-def main():
-    moved = [int(fd) for fd in sys.argv[1].split(",")]
-    for at, fd in enumerate(moved):
-        os.dup2(fd, FIRST + at)
-        os.set_inheritable(FIRST + at, True)
-        os.close(fd)
-    os.environ.update(LISTEN_FDS=str(len(moved)), LISTEN_PID=str(os.getpid()))
-    os.execv(sys.argv[2], sys.argv[2:])
-
-
-if __name__ == "__main__":
-    main()

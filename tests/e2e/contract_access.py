@@ -5,7 +5,6 @@ import socket
 import subprocess
 import sys
 
-from activation import start_activated
 from contract_case import ContractTest
 from frames import frame
 from harness import wait_until
@@ -119,7 +118,6 @@ class InheritedSockets(ContractTest):
     """As systemd's socket activation does it: bound before meterd, kept while it does not run."""
 
     def keep_sockets(self):
-        self.kept = []
         for kind, path in ((socket.SOCK_DGRAM, self.device.statsd), (socket.SOCK_STREAM, self.device.ingest),
                            (socket.SOCK_STREAM, self.device.api)):
             one = socket.socket(socket.AF_UNIX, kind)
@@ -129,22 +127,19 @@ class InheritedSockets(ContractTest):
                 one.listen(64)
             else:
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-            self.kept.append(one)
-
-    def start_with_sockets(self):
-        start_activated(self.device, self.kept)
+            self.device.held.append(one)
 
     def test_nothing_is_lost_while_meterd_does_not_run(self):
         self.device.write_config((("sms.sent", "sms-usd"),))
         self.keep_sockets()
-        self.start_with_sockets()
+        self.device.start()
         sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.addCleanup(sender.close)
         for _ in range(3):
             sender.sendto(line("sub_1").encode(), str(self.device.statsd))
             self.terminate()
             sender.sendto(line("sub_1").encode(), str(self.device.statsd))  # nobody reads
-            self.start_with_sockets()
+            self.device.start()
         wait_until("all are counted", lambda: str(self.counted()) == "6", 20)
 
     def test_sockets_that_no_key_names_are_told(self):
@@ -153,6 +148,6 @@ class InheritedSockets(ContractTest):
         stray = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.addCleanup(stray.close)
         stray.bind(str(self.directory / "stray.sock"))
-        self.kept.append(stray)
-        self.start_with_sockets()
+        self.device.held.append(stray)
+        self.device.start()
         self.assertIn("event=inherited_sockets_unused", self.device.log_file.read_text())

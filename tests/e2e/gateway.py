@@ -60,7 +60,7 @@ class Lan:
         self.bytes_of = dict.fromkeys(self.addresses, 0)
         self.link_bytes = 0
         self._lock = threading.Lock()
-        self._place = subprocess.Popen(["unshare", "--net", "sleep", "600"])
+        self._place = subprocess.Popen(["unshare", "--net", "sleep", "3600"])
         self._sender = None
         self._wait_for_place()
         without_ipv6 = ("sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6")

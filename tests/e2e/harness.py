@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import http.client
 import json
+import os
 import pathlib
 import re
 import signal
@@ -15,6 +16,8 @@ import socket
 import subprocess
 import time
 import urllib.parse
+
+import activation
 
 KEY = "test_key"
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -36,6 +39,20 @@ def wait_until(what, check, seconds, every=0.02):
         if time.monotonic() >= deadline:
             raise Failed(f"not within {seconds} s: {what}")
         time.sleep(every)
+
+
+def wait_for_rest(what, value, rest_seconds, seconds):
+    """Until `value` has not changed for so long."""
+    last, since = value(), time.monotonic()
+
+    def rests():
+        nonlocal last, since
+        now = value()
+        if now != last:
+            last, since = now, time.monotonic()
+        return time.monotonic() - since >= rest_seconds
+
+    wait_until(what, rests, seconds, every=0.1)
 
 
 def free_port(kind=socket.SOCK_STREAM):
@@ -131,6 +148,9 @@ class Device:
         key.touch(mode=0o600)
         key.write_text(KEY + "\n")
         self.process = None
+        self.environment = None  # of each process; None: the test's
+        self.held = []  # sockets that are passed to each process, as systemd passes those of a .socket unit
+        self.store = None  # of descriptors, as systemd's (service_manager.py)
 
     # Configuration.
 
@@ -168,9 +188,11 @@ listen = ["unix:{self.api}", "127.0.0.1:{self.tcp_port}"]
 
     def spawn(self, environment=None, stderr=None, below=()):
         """`below`: a command that runs the daemon in its own place, such as strace -D."""
-        with open(self.log_file, "ab") as log:
-            command = [*below, self.meterd, "--config", str(self.config_file)]
-            self.process = subprocess.Popen(command, stdout=log, stderr=stderr or log, env=environment)
+        with open(self.log_file, "ab") as log, activation.passing(self.held, self.store) as (above, kept):
+            command = [*above, *below, self.meterd, "--config", str(self.config_file)]
+            environment = dict(environment or self.environment or os.environ)
+            environment |= self.store.environment() if self.store else {}
+            self.process = subprocess.Popen(command, stdout=log, stderr=stderr or log, env=environment, pass_fds=kept)
 
     def start(self, environment=None):
         """Seconds from exec to the first answer on /healthz."""

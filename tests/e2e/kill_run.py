@@ -30,6 +30,7 @@ class Plan:
         self.seed, self.span, self.messages = seed, span, messages
         self.began = time.monotonic()
         self.moment = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+        self.killed = threading.Event()  # there will be no kill any more
         self.over = threading.Event()
 
     def item_price(self, name):
@@ -75,6 +76,7 @@ class KillRun:
             if self.plan.over.wait(max(0.0, self.plan.began + moment - time.monotonic())):
                 break
             self.killer.kill(aimed)
+        self.plan.killed.set()
         self.join()
 
     def kill_moments(self):
@@ -89,6 +91,11 @@ class KillRun:
             else:
                 moments.append((moment, self.random.random() < 0.7))
         return sorted(moments)
+
+    def kill_moments_anywhere(self, aimed):
+        """At any moment; `aimed`: how many of them are at the next system call of a kind."""
+        moments = [self.random.uniform(0.3, self.plan.span) for _ in range(self.options.kills)]
+        return sorted((moment, self.random.random() < aimed) for moment in moments)
 
     def join(self):
         deadline = self.plan.began + self.plan.span + PRODUCER_SECONDS
@@ -113,6 +120,12 @@ class KillRun:
         connection.close()
         if ack.counted != events:
             raise Failed(f"unexpected answer {ack}")
+
+    def stop(self):
+        """For the end, whatever happened."""
+        self.plan.over.set()
+        self.device.stop()
+        self.sandbox.stop()
 
     def terminate(self):
         code = self.device.terminate()
@@ -160,9 +173,7 @@ def run_to_the_verdict(make, options):
         problems = [str(failure)]
     finally:
         if run:
-            run.plan.over.set()
-            run.device.stop()
-            run.sandbox.stop()
+            run.stop()
         if not problems and not options.keep and sys.exc_info()[0] is None:
             shutil.rmtree(directory)
     if not problems:

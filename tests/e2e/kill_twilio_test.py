@@ -81,9 +81,7 @@ class Run(KillRun):
         device.config_file.write_text(text)
 
     def kill_moments(self):
-        """Any moment, mostly at a system call after it: what is to be hit is a request on its way."""
-        moments = [self.random.uniform(0.3, self.plan.span) for _ in range(self.options.kills)]
-        return sorted((moment, self.random.random() < 0.8) for moment in moments)
+        return self.kill_moments_anywhere(aimed=0.8)  # what is to be hit is a request on its way
 
     # The phases.
 

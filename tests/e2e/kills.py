@@ -34,6 +34,19 @@ SENDING = (
     ("fdatasync", 8),
     ("pwrite64", 10),
 )
+# Those of the sources too: an access log's datagrams (recvmmsg), netlink (sendto, recvmsg), D-Bus (sendmsg, recvmsg), and
+# apps' counters: their readings (pread64), new memory (ftruncate), and who has it still (fcntl) before it goes (unlink).
+SOURCES = RUNNING + (
+    ("recvmmsg", 20),
+    ("recvmsg", 100),
+    ("sendmsg", 20),
+    ("sendto", 12),
+    ("pread64", 12),
+    ("pread64", 3),
+    ("ftruncate", 1),
+    ("fcntl", 2),
+    ("unlink", 2),
+)
 STARTING = (("flock", 1), ("fallocate", 1), ("openat", 60), ("mmap", 60), ("bind", 4), ("listen", 3), ("accept4", 1))
 AIM_SECONDS = 3  # after which it is killed anyway: not every call happens in every second
 # A process that was killed is still seen for a moment. So its end is taken to be this much earlier.

@@ -7,59 +7,21 @@ may have added what it was about to note, and nobody else knows: that much, one 
 """
 
 import argparse
-import os
 import pathlib
 import random
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 
+from counting_app import App
 from harness import Device, Failed, wait_until
+from kills import inject
 from service_manager import Store
 
-APPS, THREADS = 4, 2
+APPS = 4
 SPAN_SECONDS = 12
 SETTLE_SECONDS = 30
-HEAD = struct.Struct("8Q")
-THREAD = struct.Struct("2Q")
-
-
-class App:
-    """One process after the other for one subscription; each has a file in which it notes the truth."""
-
-    def __init__(self, program, device, number):
-        self.subscription = f"sub_{number}"
-        self._program, self._device = program, device
-        self._truths = []
-        self.process = None
-
-    def start(self):
-        self._truths.append(self._device.directory / f"{self.subscription}-{len(self._truths)}.truth")
-        command = [self._program, str(self._device.directory), self._truths[-1], "api.calls", self.subscription, str(THREADS)]
-        self.process = subprocess.Popen(command)
-        path = self._truths[-1]
-        wait_until("the app has its file", lambda: path.exists() and path.stat().st_size > HEAD.size, 20)
-
-    def park(self):
-        """Returns when it adds nothing any more."""
-        path = self._truths[-1]
-        with open(path, "r+b") as file:
-            file.write(struct.pack("Q", 1))
-        wait_until("the app keeps still", lambda: HEAD.unpack(path.read_bytes()[: HEAD.size])[1] == THREADS, 20)
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    def truth(self):
-        """(surely added, at most added)"""
-        least = most = 0
-        for path in self._truths:
-            for meant, added in THREAD.iter_unpack(path.read_bytes()[HEAD.size :][: THREAD.size * THREADS]):
-                least, most = least + added, most + meant
-        return least, most
 
 
 class Run:
@@ -67,21 +29,9 @@ class Run:
         self.options, self.random = options, random.Random(options.seed)
         self.device = Device(options.meterd, options.meterctl, directory)
         self.device.write_config([("api.calls", "calls-usd")])
-        self.store = Store(self.device.directory) if options.store else None
-        self.apps = [App(options.client, self.device, i) for i in range(APPS)]
+        self.store = self.device.store = Store(self.device.directory) if options.store else None
+        self.apps = [App(options.client, self.device, "api.calls", f"sub_{i}") for i in range(APPS)]
         self.stops = 0
-
-    def start(self):
-        if not self.store:
-            self.device.start()
-            return
-        below, environment, kept = self.store.start_options()
-        with open(self.device.log_file, "ab") as log:
-            command = [*below, self.device.meterd, "--config", str(self.device.config_file)]
-            self.device.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, pass_fds=kept)
-        for fd in kept:
-            os.close(fd)
-        wait_until("GET /healthz answers 200", self.device._healthy, 20)
 
     def restart(self, turn):
         """By SIGKILL, and where there is a store now and then by a stop that empties it."""
@@ -93,7 +43,20 @@ class Run:
         else:
             self.device.kill()
         time.sleep(self.random.uniform(0, 0.3))  # the apps go on without it
-        self.start()
+        self.device.start()
+
+    def kill_while_memory_is_made(self):
+        """Before the names of its counters, between these and the memory, and before its app is told of it."""
+        for call, nth in [("sendmsg", n) for n in (2, 3, 4)] if self.store else [("ftruncate", 1), ("ftruncate", 2)]:
+            process = self.device.process
+            tracer = subprocess.Popen([*inject(call, nth), "-p", str(process.pid)])
+            status = pathlib.Path(f"/proc/{process.pid}/status")
+            wait_until("strace is attached", lambda: "TracerPid:\t0\n" not in status.read_text(), 20)
+            self.apps[0].start()
+            process.wait(20)
+            tracer.wait(20)
+            self.apps[0].kill()
+            self.device.start()
 
     def kill_apps_and_daemon(self):
         for app in self.apps:
@@ -119,7 +82,7 @@ class Run:
                 app.kill()
             for path in (self.device.directory / "counters").iterdir():
                 path.unlink()
-            self.start()
+            self.device.start()
         for app in self.apps:
             app.kill()
 
@@ -149,6 +112,7 @@ class Run:
         code, text = self.device.ctl("verify")
         if code != 0:
             problems.append(f"meterctl verify: {code}: {text}")
+        problems += [line for line in self.device.log_file.read_text().splitlines() if line.startswith("<3>")]
         total = sum(counted.values())
         if total < 100_000:
             problems.append(f"only {total} units were counted: this run proves little")
@@ -170,7 +134,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="meterd-libmeter-", dir="/dev/shm") as directory:
         run = Run(options, pathlib.Path(directory))
         try:
-            run.start()
+            run.device.start()
+            run.kill_while_memory_is_made()
             run.kill_apps_and_daemon()
             run.end()
             problems = run.verdict()

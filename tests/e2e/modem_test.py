@@ -17,8 +17,8 @@ import sys
 import tempfile
 
 from harness import Device, Failed, wait_until
+from modem_bus import RECEIVED, Bus, Letters, Service
 
-HERE = pathlib.Path(__file__).resolve().parent
 METERS = [("sms.sent", "sent-usd"), ("sms.received", "received-usd")]
 SOURCES = "".join(f"""[[source]]
 kind = "modem-manager"
@@ -27,131 +27,48 @@ direction = "{direction}"
 subscription = "sub_1"
 modem = "490154203237518"
 """ for direction in ("sent", "received"))
-BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <type>system</type>
-  <listen>unix:path={path}</listen>
-  <policy context="default"><allow user="*"/><allow own="*"/><allow send_destination="*"/>
-    <allow receive_sender="*"/></policy>
-</busconfig>
-"""
-RECEIVED, SENDING, SENT = 3, 4, 5
 SETTLE_SECONDS = 30
 MODEM_MANAGER = "/usr/sbin/ModemManager"
-
-
-class Bus:
-    def __init__(self, directory):
-        self.path = pathlib.Path(directory) / "bus"
-        self.config = pathlib.Path(directory) / "bus.conf"
-        self.config.write_text(BUS.format(path=self.path))
-        self.environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={self.path}"}
-        self.start()
-
-    def start(self):
-        self.path.unlink(missing_ok=True)
-        self.process = subprocess.Popen(["dbus-daemon", f"--config-file={self.config}", "--nofork", "--nopidfile"])
-        wait_until("the bus listens", self.path.exists, 10)
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait(10)
-
-
-class Service:
-    def __init__(self, bus, arguments=()):
-        self.process = subprocess.Popen(["/usr/bin/python3", str(HERE / "modem_manager.py"), *arguments], text=True,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=bus.environment)
-        if self.process.stdout.readline() != "ready\n":
-            raise Failed("the service did not start")
-
-    def do(self, op, **arguments):
-        self.process.stdin.write(json.dumps({"op": op, **arguments}) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise Failed(f"the service ended at {op}")
-        return json.loads(line)
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait(10)
-
-
-def text_of(parts, chance):
-    if chance.random() < 0.3:
-        return "ж" * (chance.randint(1, 70) if parts == 1 else 67 * (parts - 1) + chance.randint(4, 67))
-    return "a" * (chance.randint(0, 160) if parts == 1 else 153 * (parts - 1) + chance.randint(8, 153))
 
 
 class Run:
     def __init__(self, device, bus, service, chance):
         self.device, self.bus, self.service, self.chance = device, bus, service, chance
-        self.truth = {"sent-usd": 0, "received-usd": 0}
-        self.final, self.clock, self.messages, self.same = [], 0, 0, 0
+        self.letters = Letters(service, chance)
 
     def counted(self):
-        sums = dict.fromkeys(self.truth, 0)
+        sums = dict.fromkeys(self.letters.truth, 0)
         for (_, price, _), row in self.device.balances().items():
-            sums[price] += int(row["accepted"])
+            sums[price.removesuffix("-usd")] += int(row["accepted"])
         return sums
 
     def settle(self):
         try:
-            wait_until("everything is counted", lambda: self.counted() == self.truth, SETTLE_SECONDS, every=0.1)
+            wait_until("everything is counted", lambda: self.counted() == self.letters.truth, SETTLE_SECONDS, every=0.1)
         except Failed:
-            raise Failed(f"counted {self.counted()}, truth {self.truth}, after {self.messages} messages") from None
-
-    def one(self, seen):
-        """A message to its end. `seen`: somebody listens; otherwise it is new by its number alone."""
-        chance = self.chance
-        to_us, parts, signals = chance.random() < 0.5, chance.randint(1, 5), chance.choice((1, 1, 2, 3)) if seen else 0
-        self.clock += 1
-        text = text_of(parts, chance)
-        same = seen and not to_us and chance.random() < 0.3
-        if same:  # the same again, to the same number
-            text, parts, self.same = "a" * 160, 1, self.same + 1
-        handle = self.service.do("make", to_us=to_us, stored=chance.random() < 0.5, signals=signals,
-                                 number="+1555" if same else f"+1555{self.clock}",
-                                 time=f"2027-01-15T{self.clock:06}+00" if to_us else "",
-                                 text=text[:153] if to_us else text)
-        if to_us:
-            self.service.do("state", handle=handle, state=RECEIVED, text=text, signals=signals)
-        else:
-            self.service.do("state", handle=handle, state=SENDING, text=None, signals=signals)
-            self.service.do("state", handle=handle, state=SENT, text=None, signals=signals)
-        self.truth["received-usd" if to_us else "sent-usd"] += parts
-        self.messages += 1
-        self.final.append(handle)
+            raise Failed(f"counted {self.counted()}, truth {self.letters}") from None
 
     def some(self, count, seen=True):
         for _ in range(count):
-            self.one(seen)
+            self.letters.one(seen, may_repeat=seen)
 
     def delete_some(self):
         self.settle()
-        self.chance.shuffle(self.final)
-        for handle in self.final[::3]:
-            self.service.do("delete", handle=handle)
-        self.final = []  # the others are left to the service, which may lose them
+        self.letters.delete_some()
 
     def restart_service(self):
         self.settle()
-        self.final = []
-        self.service.do("restart")
+        self.letters.restart()
 
     def disable(self):
         self.settle()
-        self.final = []
-        self.service.do("disable")
+        self.letters.disable()
 
     def restart_bus(self):
         self.settle()
-        self.final = []
         self.bus.stop()
         self.bus.start()
-        self.service.do("restart")
+        self.letters.restart()
 
     def kill_with_uncommitted(self):
         self.device.kill()
@@ -161,8 +78,7 @@ class Run:
     def kill_with_committed(self):
         self.settle()
         self.device.kill()
-        self.service.do("restart")
-        self.final = []
+        self.letters.restart()
         self.some(5, seen=False)
         self.device.start(self.bus.environment)
 
@@ -186,7 +102,7 @@ def check_everything(device, bus, seed, arguments, messages):
         events = [run.kill_with_uncommitted, run.restart_service, run.kill_with_committed, run.disable, run.delete_some,
                   run.stop_politely]
         turn, bus_restarts = 0, 3
-        while run.messages < messages:
+        while run.letters.messages < messages:
             run.some(run.chance.randint(10, 30))
             events[turn % len(events)]()
             if turn % 10 == 9 and bus_restarts > 0:
@@ -194,7 +110,7 @@ def check_everything(device, bus, seed, arguments, messages):
                 run.restart_bus()
             turn += 1
         run.settle()
-        print(f"{run.messages} messages, {run.same} of them the same again, {turn} events: counted {run.counted()}")
+        print(f"{run.letters.messages} messages, {run.letters.same} of them the same again, {turn} events: counted {run.counted()}")
     finally:
         device.stop()
         service.stop()

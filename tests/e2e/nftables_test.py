@@ -15,13 +15,14 @@ import time
 
 import gateway
 import harness
-from harness import Failed, wait_until
+from harness import Failed, wait_for_rest, wait_until
 
 SUBSCRIBERS = {"10.0.0.2": "sub_2", "10.0.0.3": "sub_3", "10.0.0.4": "sub_4"}
 STRANGER = "10.0.0.99"
 RATE_MAX = 200_000_000  # bytes a second: far above what the sender manages
 KILLS = 20
 COUNT_SECONDS = 15
+REST_SECONDS = 2.5  # two readings
 READ_ELEMENTS, READS = 10_000, 200
 
 RULES = """
@@ -110,15 +111,7 @@ class Run:
 
     def settle(self):
         """Until two readings in a row have counted nothing new."""
-        since, last = time.monotonic(), self.counted()
-        deadline = since + COUNT_SECONDS
-        while time.monotonic() - since < 2.5:
-            if time.monotonic() > deadline:
-                raise Failed("counting does not come to rest")
-            time.sleep(0.1)
-            now = self.counted()
-            if now != last:
-                since, last = time.monotonic(), now
+        wait_for_rest("counting comes to rest", self.counted, REST_SECONDS, COUNT_SECONDS)
 
     def report(self, name):
         sources = self.device.get("/status")["counting"]["sources"]

@@ -7,14 +7,13 @@ import os
 import socket
 import threading
 
-LISTEN_FDS_START = 3
-
 
 class Store:
     def __init__(self, directory, places=512):
         self._path = str(directory / "notify.sock")
         self._places = places
         self._kept = {}  # name -> descriptor
+        self._seen = threading.Event()
         self._lock = threading.Lock()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(self._path)
@@ -29,6 +28,9 @@ class Store:
                 return
             if data == b"end":
                 return
+            if data == b"barrier":
+                self._seen.set()
+                continue
             self._take(dict(line.split("=", 1) for line in data.decode().splitlines() if "=" in line), ancillary)
 
     def _take(self, said, ancillary):
@@ -59,26 +61,23 @@ class Store:
         with self._lock:
             return sorted(self._kept)
 
-    def start_options(self):
-        """How the service is started now: a command before its own, and the arguments of Popen."""
+    def environment(self):
+        return {"NOTIFY_SOCKET": self._path, "FDSTORE": str(self._places)}
+
+    def kept(self):
+        """{name: descriptor} as it is now, also of what a process that was killed had sent before."""
+        self._seen.clear()
+        self._say(b"barrier")
+        self._seen.wait(5)
         with self._lock:
-            names = sorted(self._kept)
-            kept = [os.dup(self._kept[name]) for name in names]
-        environment = dict(os.environ, NOTIFY_SOCKET=self._path, FDSTORE=str(self._places))
-        if names:
-            environment.update(LISTEN_FDS=str(len(names)), LISTEN_FDNAMES=":".join(names))
-        # In the child: out of each other's way first, then to the numbers that the service expects.
-        moves = "".join(
-            f"os.dup2({fd}, {LISTEN_FDS_START + len(names) + 200 + i});" for i, fd in enumerate(kept)
-        ) + "".join(
-            f"os.dup2({LISTEN_FDS_START + len(names) + 200 + i}, {LISTEN_FDS_START + i});" for i in range(len(kept))
-        )
-        program = f"import os, sys; {moves} os.environ.update(LISTEN_PID=str(os.getpid())); os.execv(sys.argv[1], sys.argv[1:])"
-        return ["/usr/bin/python3", "-c", program], environment, kept
+            return dict(self._kept)
+
+    def _say(self, what):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as own:
+            own.sendto(what, self._path)
 
     def close(self):
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as own:
-            own.sendto(b"end", self._path)
+        self._say(b"end")
         self._thread.join(5)
         self._socket.close()
         self.forget()

@@ -51,6 +51,17 @@ class Between:
     most: Decimal
 
 
+@dataclasses.dataclass
+class Shown:
+    """What is counted by a source: whatever of it is not billed is shown, and never is more billed than was sent."""
+
+    name: str
+    item_price: str
+    sent: dict  # subscription -> Decimal
+    lost: Decimal | None = None  # as the device shows it, exactly; None: it does not know
+    lost_max: Decimal = Decimal(0)  # more than this may not be missing, whatever is shown
+
+
 def compare(expected, billed):
     """{name: problems} for each claim, and "" for what was billed without being asked for."""
     out = {claim.name: [] for claim in expected}
@@ -96,7 +107,24 @@ def _between(claim, billed):
     return [f"billed {total}, not within {claim.least} and {claim.most}"]
 
 
-_CHECKS = {Exact: _exact, Lossy: _lossy, Between: _between}
+def _shown(claim, billed):
+    problems, missing = [], Decimal(0)
+    by_subscription = dict.fromkeys(claim.sent, Decimal(0))
+    for (subscription, _, _), value in billed.items():
+        by_subscription[subscription] = EXACT.add(by_subscription.get(subscription, Decimal(0)), value)
+    for subscription, value in sorted(by_subscription.items()):
+        left = claim.sent.get(subscription, Decimal(0)) - value
+        if left < 0:
+            problems.append(f"{subscription}: billed {value}, {-left} more than was sent")
+        missing += left
+    if claim.lost is not None and missing != claim.lost:
+        problems.append(f"{missing} missing, {claim.lost} shown as lost")
+    if missing > claim.lost_max:
+        problems.append(f"{missing} missing, at most {claim.lost_max} may be")
+    return problems
+
+
+_CHECKS = {Exact: _exact, Lossy: _lossy, Between: _between, Shown: _shown}
 
 
 def compare_balances(balances, billed):
@@ -109,6 +137,12 @@ def compare_balances(balances, billed):
         if not accepted == delivered == got:
             problems.append(f"{key}: the device accepted {accepted} and delivered {delivered}, billed {got}")
     return problems
+
+
+def compare_gaps(expected, shown):
+    """{source: number of gaps}: each is told once."""
+    wrong = sorted(name for name in expected.keys() | shown.keys() if expected.get(name) != shown.get(name))
+    return [f"{name}: {shown.get(name)} gaps are shown, {expected.get(name)} there were" for name in wrong]
 
 
 def created_twice(ids):
@@ -147,11 +181,34 @@ def self_test():
     wrong({("s1", "link", day): Decimal(21)}, ["link"])
     wrong({("s1", "other", day): Decimal(1)}, [""])
     assert len(reported({}, ids=("u1", "u1"))) == 1
+    _self_test_shown(day)
     books = {key: {"accepted": str(value), "delivered": str(value)} for key, value in right.items()}
     assert compare_balances(books, right) == []
     doubled = right | {("s1", "lossy", day): Decimal("9.6")}  # within what was sent, and still one too many
     assert len(compare_balances(books, doubled)) == 1
     assert len(compare_balances(books, {key: value for key, value in right.items() if key[0] == "s1"})) == 1
+
+
+def _self_test_shown(day):
+    sent = {"s1": Decimal(900), "s2": Decimal(100)}
+
+    def wrong(first, second, **allowed):
+        billed = {("s1", "data", day): Decimal(first), ("s2", "data", day): Decimal(second)}
+        return bool(compare([Shown("data", "data", sent, **allowed)], billed)["data"])
+
+    lost = {"lost": Decimal(10), "lost_max": Decimal(20)}
+    assert not wrong(900, 100) and not wrong(895, 95, **lost) and not wrong(880, 100, lost_max=Decimal(20))
+    assert wrong(901, 100)  # a cursor was stored without what it had counted, and one byte more was read
+    assert wrong(1800, 100)  # a cursor was lost: all was counted again
+    assert wrong(899, 100)  # and nothing is shown
+    assert wrong(901, 99)  # the sums agree, the subscriptions do not
+    assert wrong(910, 80, **lost)
+    assert wrong(890, 99, **lost) and wrong(891, 100, **lost)  # one more lost than shown, one more shown than lost
+    assert wrong(879, 100, lost_max=Decimal(20))  # beyond the bound
+    assert wrong(875, 100, lost=Decimal(25), lost_max=Decimal(20))  # shown, and more than a kill could take
+    assert not wrong(890, 100, **lost)
+    assert not compare_gaps({"a": 2, "b": 0}, {"a": 2, "b": 0})
+    assert len(compare_gaps({"a": 2, "b": 0}, {"a": 3, "c": 0})) == 3  # told twice, not seen, not asked for
 
 
 if __name__ == "__main__":

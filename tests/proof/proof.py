@@ -2,8 +2,8 @@
 """Runs everything that tries to break the promise, and prints one table of what was survived.
 
 Four campaigns: the simulator's seeds, power cuts at every system call, SIGKILLs of the real programs (with a Chargebee
-upstream, and with Twilio's two), and mutants (the agent broken on purpose, which the tests must notice). Without
---minutes: 10,000 seeds, 100,000 cut points, 500 and 200 kills and all mutants; this takes over an hour. With --minutes
+upstream, with Twilio's two, and while each source counts), and mutants (the agent broken on purpose, which the tests must
+notice). Without --minutes: 10,000 seeds, 100,000 cut points, 500, 200 and 200 kills and all mutants; this takes over an hour. With --minutes
 each gets its share of the time, and the mutants are left out.
 
     proof.py --release DIR --dev DIR [--minutes N] [--seed S]
@@ -17,12 +17,13 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-FULL = {"seeds": 10_000, "points": 100_000, "kills": 500, "Twilio kills": 200}
+FULL = {"seeds": 10_000, "points": 100_000, "kills": 500, "Twilio kills": 200, "source kills": 200}
 SEEDS_A_TURN = 100
 POINTS_A_TURN = 5_000
-KILLS_A_MINUTE = 40  # as measured, on two processors
+KILLS_A_MINUTE = {"kills": 40, "Twilio kills": 40, "source kills": 24}  # as measured, on two processors
 KILLS_LEAST = 20
-SHARE = {"sim": 0.45, "power": 0.25, "kills": 0.2, "Twilio kills": 0.1}
+SHARE = {"sim": 0.4, "power": 0.2, "kills": 0.18, "Twilio kills": 0.1, "source kills": 0.12}
+FIGURES = "charges|usages in doubt|resolved|reloads|calls shown as lost|calls|messages|restarts of apps"  # that a kill test prints
 
 
 def run(*command):
@@ -83,16 +84,16 @@ def cut_power(options, deadline):
     return campaign
 
 
-def kill(options, minutes, name="kills", test="kill_test.py"):
+def kill(options, minutes, name="kills", test="kill_test.py", more=()):
     campaign = Campaign(name)
-    kills = FULL[name] if minutes is None else max(KILLS_LEAST, int(minutes * SHARE[name] * KILLS_A_MINUTE))
+    kills = FULL[name] if minutes is None else max(KILLS_LEAST, int(minutes * SHARE[name] * KILLS_A_MINUTE[name]))
     text, well = run("/usr/bin/python3", ROOT / "tests/e2e" / test, "--meterd", options.dev / "bin/meterd",
                      "--meterctl", options.dev / "bin/meterctl", "--sandbox", ROOT / "tests/sandbox/billing_sandbox",
-                     "--kills", kills, "--seed", options.seed)
+                     "--kills", kills, "--seed", options.seed, *more)
     total = re.search(r"^(\d+) kills: (.*)$", text, re.MULTILINE)
     campaign.sums["kills"] = int(total.group(1)) if total else 0
     campaign.by_kind = total.group(2) if total else ""
-    for figure, what in re.findall(r"\b(\d+) (charges|usages in doubt|resolved)\b", text):
+    for figure, what in re.findall(rf"\b(\d+) ({FIGURES})\b", text):
         campaign.sums[what] = int(figure)
     if not well:
         campaign.findings.append(text[-3_000:])
@@ -159,6 +160,10 @@ def report(campaigns):
     rows += [("SIGKILLs with Twilio upstreams", twilio["kills"]), ("  charges", twilio.get("charges", 0)),
              ("  usages held in doubt", twilio.get("usages in doubt", 0)),
              ("  resolved by an operator", twilio.get("resolved", 0))]
+    source = sums["source kills"]
+    rows += [("SIGKILLs while each source counts", source["kills"]), ("  rules reloaded", source.get("reloads", 0)),
+             ("  calls logged", source.get("calls", 0)), ("  of these lost, shown", source.get("calls shown as lost", 0)),
+             ("  short messages", source.get("messages", 0)), ("  apps restarted", source.get("restarts of apps", 0))]
     if "mutants" in sums:
         rows += [("mutants", sums["mutants"]["mutants"]), ("  noticed", sums["mutants"]["mutants noticed"])]
     rows += [("lost", sim["lost"] + power["lost"]), ("doubled", sim["doubled"] + power["doubled"]),
@@ -179,12 +184,14 @@ def main():
         return time.monotonic() + 60 * minutes * SHARE[share] if minutes else None
 
     campaigns = [simulate(options, until("sim")), cut_power(options, until("power")),
-                 kill(options, minutes), kill(options, minutes, "Twilio kills", "kill_twilio_test.py")]
+                 kill(options, minutes), kill(options, minutes, "Twilio kills", "kill_twilio_test.py"),
+                 kill(options, minutes, "source kills", "kill_sources_test.py",
+                      ("--client", options.dev / "bin/count_client"))]
     if not minutes:
         campaigns.append(mutate(options))
     print(report(campaigns))
     print()
-    for campaign in campaigns[2:4]:
+    for campaign in campaigns[2:5]:
         print(f"{campaign.name}: {campaign.by_kind}")
     for campaign in campaigns:
         for finding in campaign.findings[:20]:

@@ -5,6 +5,8 @@
 
 #include <boost/asio/thread_pool.hpp>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <future>
 #include <meter.hpp>
 #include <thread>
@@ -133,6 +135,30 @@ TEST_F(LibmeterTest, GoesOnInTheSameMemoryWhenMeterdIsStartedAgain) {
   app([&] { return meter.counter("sms.sent", "sub_2"); }).add(1);
   app([&] { return meter.counter("sms.sent", "sub_1"); }).add(7);
   EXPECT_EQ(counted(), "18");
+}
+
+TEST_F(LibmeterTest, DropsWhatAMeterdThatWasKilledHadOnlyBegunToMakeOrNotWhollyDropped) {
+  end();
+  const auto made = directory_ / "counters";
+  std::filesystem::create_directory(made);
+  const auto name = [&](char digit) { return made + "/" + std::string(32, digit); };
+  const auto make_file = [](const std::string& path, std::size_t size) {
+    std::ofstream(path).close();
+    std::filesystem::resize_file(path, size);
+  };
+  make_file(name('1') + ".names", 0);
+  make_file(name('2') + ".names", kNamesBytes);
+  make_file(name('3') + ".names", kNamesBytes);
+  make_file(name('3'), 0);
+  make_file(name('4') + ".names", kNamesBytes);
+  make_file(name('4'), METERD_REGION_BYTES);
+  make_file(made + "/operators.names", 1);  // nothing of ours
+  bench_.restart();
+  start();
+  std::vector<std::string> left;
+  for (const auto& one : std::filesystem::directory_iterator(made)) left.push_back(one.path().filename());
+  EXPECT_EQ(left, std::vector<std::string>{"operators.names"});
+  EXPECT_EQ(bench_.log.times("event=counter_names_damaged"), 0U) << "a kill is no damage";
 }
 
 TEST_F(LibmeterTest, GivesItsMemoryBackToAMeterdThatLostIt) {

@@ -95,7 +95,7 @@ void Clients::forget(const std::string& region, const Region::Cursors& cursors) 
 
 void Clients::find(Region::Cursors& cursors, SharedMemory::Kept kept) {
   auto names = read_names(kept);
-  if (names.head && names.head->done) {
+  if ((names.head && names.head->done) || (names.unused && cursors.empty())) {
     (void)memory_.drop(kept);  // found again at worst
     forget(platform::text_of(kept.id), cursors);
     return;

@@ -104,6 +104,7 @@ RegionNames read_names(const SharedMemory::Kept& kept) {
     if (name) out.slots[slot] = std::move(*name);
   }
   out.damaged = used != out.slots.size();
+  out.unused = !head && out.slots.empty();
   return out;
 }
 

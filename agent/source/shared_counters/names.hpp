@@ -36,6 +36,7 @@ struct RegionNames {
   std::optional<RegionHead> head;  // nullopt: unreadable
   std::vector<CounterName> slots;  // an unreadable one is empty
   bool damaged = false;            // a slot of them is unreadable
+  bool unused = false;             // nothing was ever written: nobody was given the memory
 };
 
 inline constexpr std::size_t kRecordBytes = 256;
