@@ -178,7 +178,8 @@ class Messages(SourceProducer):
 
     def produce(self):
         letters = self.letters
-        events = [letters.restart, lambda: self.delete(2 * MESSAGES_KEPT), letters.disable, lambda: self.delete(MESSAGES_KEPT)]
+        events = [letters.restart, lambda: letters.delete_but(2 * MESSAGES_KEPT), letters.disable,
+                  lambda: letters.delete_but(MESSAGES_KEPT)]
         while self.goes_on():
             for _ in range(self.random.randint(10, 40)):
                 self.letters.one(may_repeat=True)
@@ -187,12 +188,6 @@ class Messages(SourceProducer):
             self.settle()
             events[0]()
             events.append(events.pop(0))
-
-    def delete(self, but):
-        """What goes while meterd is away it cannot tell from what appears under another path later: so the same does not
-        come again after that."""
-        self.letters.delete_but(but)
-        self.letters.repeated = f"+1556{self.letters.messages}"
 
     def settle(self):
         """Before something goes that nobody could know of afterwards."""
