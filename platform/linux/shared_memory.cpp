@@ -39,7 +39,8 @@ bool is_sealed(const MemoryFile& memory) {
 }
 
 MemoryFile open_at(const std::string& path, int flags) {
-  return MemoryFile(open(path.c_str(), flags | O_CLOEXEC, 0600));
+  // A lease that a reader thread has on it for a moment is no reason to wait.
+  return MemoryFile(open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK, 0600));
 }
 
 MemoryFile open_again(const MemoryFile& file, int flags) {
@@ -61,6 +62,11 @@ class LinuxMemory : public SharedMemory {
     struct stat b {};
     return fstat(kept.memory.fd(), &a) == 0 && fstat(other.fd(), &b) == 0 && a.st_dev == b.st_dev &&
            a.st_ino == b.st_ino;
+  }
+  bool cut_to_size(const Kept& kept, std::size_t size) override {
+    if (kept.memory.size() <= size) return false;
+    const MemoryFile own = open_again(kept.memory, O_RDWR);
+    return own.fd() >= 0 && set_size(own, size).ok();
   }
   Result<MemoryFile> share(const Kept& kept) override {
     MemoryFile out = open_again(kept.memory, O_RDWR);
@@ -252,6 +258,11 @@ MemoryFile::~MemoryFile() {
   if (fd_ >= 0) close(fd_);
 }
 int MemoryFile::release() { return std::exchange(fd_, -1); }
+
+std::size_t MemoryFile::size() const {
+  struct stat info {};
+  return fd_ >= 0 && fstat(fd_, &info) == 0 ? static_cast<std::size_t>(info.st_size) : 0;
+}
 
 Result<std::size_t> MemoryFile::read_at(std::size_t offset, std::span<char> into) const {
   std::size_t have = 0;

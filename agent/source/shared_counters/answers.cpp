@@ -12,6 +12,9 @@
 namespace meterd::source {
 namespace {
 
+// Of all users: two descriptors each, of those that the process may have (app/main.cpp).
+constexpr std::size_t kRegionsMax = 256;
+
 std::string text_in(const char* bytes, std::size_t size) { return {bytes, strnlen(bytes, size)}; }
 
 int errno_of(meter::Refusal refusal) {
@@ -109,12 +112,22 @@ Clients::Answer Clients::want(Peer& peer, CounterName name) {
   return slot_answer(peer, **region, *slot);
 }
 
+Status Clients::may_have_another(std::uint32_t user) const {
+  if (regions_of(user) >= rule_.regions_per_user())
+    return Error{Code::full,
+                 "this user has as much memory for counters as it may: end an app, or raise [ingest] "
+                 "counters_per_user"};
+  if (regions() >= kRegionsMax)
+    return Error{Code::full,
+                 "meterd has as many descriptors of memory for counters as it may, of all users: end apps "
+                 "that have counters"};
+  return {};
+}
+
 Result<std::shared_ptr<Region>> Clients::room(Client& client) {
   for (const auto& region : client.regions)
     if (region->has_room()) return region;
-  if (regions() >= kRegionsMax)
-    return Error{Code::full,
-                 "meterd has as much memory for counters as it takes: end an app that has counters"};
+  if (auto s = may_have_another(client.user); !s) return s.error();
   auto kept = memory_.make(kSizes);
   if (!kept) return kept.error();
   const RegionHead head{client.user, client.id, batcher_.lineage(), clock_.boot(), false};

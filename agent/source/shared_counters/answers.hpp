@@ -8,7 +8,6 @@
 
 namespace meterd::source {
 
-inline constexpr std::size_t kRegionsMax = 128;  // two descriptors each
 inline constexpr platform::SharedMemory::Sizes kSizes{METERD_REGION_BYTES, kNamesBytes};
 
 inline Clients::Answer answer_of(meterd_packet_kind kind) {

@@ -98,6 +98,28 @@ std::size_t Clients::regions() const {
   return out;
 }
 
+std::uint64_t Clients::regions_of(std::uint32_t user) const {
+  std::uint64_t out = 0;
+  for (const auto& [id, client] : clients_)
+    if (client->user == user) out += client->regions.size();
+  return out;
+}
+
+std::shared_ptr<Clients::Client> Clients::owner_of(const Id& id) const {
+  for (const auto& [other, client] : clients_)
+    if (std::any_of(client->regions.begin(), client->regions.end(),
+                    [&](const auto& region) { return region->id() == id; }))
+      return client;
+  return nullptr;
+}
+
+bool Clients::is_held(const platform::MemoryFile& memory) const {
+  return std::any_of(clients_.begin(), clients_.end(), [&](const auto& one) {
+    return std::any_of(one.second->regions.begin(), one.second->regions.end(),
+                       [&](const auto& region) { return memory_.same_memory(region->kept(), memory); });
+  });
+}
+
 std::uint64_t Clients::counters_of(std::uint32_t user) const {
   std::uint64_t out = 0;
   for (const auto& [id, client] : clients_)
@@ -128,8 +150,8 @@ void Clients::let_go(const std::shared_ptr<Region>& region) {
 
 void Clients::harvest(ingest::Batcher& batcher, const platform::WallReading& now, bool last) {
   for (const auto& name : std::exchange(forgotten_, {})) batcher.forget_counter(name);
-  Region::Reading reading{batcher,        gaps_, now,     clock_.boot(), clock_.boot_id(),
-                          rule_.rate_max, last,  nullptr, buffer_};
+  Region::Reading reading{batcher,          gaps_,          memory_, now,     clock_.boot(),
+                          clock_.boot_id(), rule_.rate_max, last,    nullptr, buffer_};
   holds_back_ = false;
   for (const auto& [id, client] : clients_)
     for (const auto& region : client->regions) {

@@ -72,14 +72,22 @@ class Clients {
   Answer hello(Peer& peer, const Id& id);
   Answer want(Peer& peer, CounterName name);
   Answer take_back(Peer& peer, const Id& id, platform::MemoryFile memory);
+  Answer take_over(Peer& peer, const std::shared_ptr<Client>& owner, const Id& id,
+                   const platform::MemoryFile& memory);
+  Answer take_unclaimed(Peer& peer, const Id& id, platform::MemoryFile memory,
+                        const Region::Cursors& cursors);
   Answer name_slot(Peer& peer, const meterd_packet& request, CounterName name);
   Answer slot_answer(Peer& peer, const Region& region, std::uint32_t slot);
   std::optional<Answer> refuse_name(const Peer& peer, const CounterName& name) const;
   Result<std::shared_ptr<Region>> room(Client& client);
+  Status may_have_another(std::uint32_t user) const;
   std::shared_ptr<Client> client_of(const Id& id, std::uint32_t user);
   std::shared_ptr<Client> new_client(std::uint32_t user);
+  std::shared_ptr<Client> owner_of(const Id& region) const;
+  bool is_held(const platform::MemoryFile& memory) const;
   void take_from(Client& before, const std::shared_ptr<Region>& region);
   std::uint64_t counters_of(std::uint32_t user) const;
+  std::uint64_t regions_of(std::uint32_t user) const;
   void drop_empty();
   void end(Ending& ending, ingest::Batcher& batcher);
 

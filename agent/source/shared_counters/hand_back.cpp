@@ -9,45 +9,46 @@ namespace meterd::source {
 
 // Memory that an app has and we know nothing of any more, or not what is in it.
 Clients::Answer Clients::take_back(Peer& peer, const Id& id, platform::MemoryFile memory) {
-  for (const auto& [other, client] : clients_) {
-    const auto found = std::find_if(client->regions.begin(), client->regions.end(),
-                                    [&](const auto& region) { return region->id() == id; });
-    if (found == client->regions.end()) continue;
-    if (client->user != peer.user || !memory_.same_memory((*found)->kept(), memory))
-      return refusal(EACCES, "this memory is somebody else's");
-    const auto region = *found;
-    if (client != peer.client &&
-        client->connections > 0) {  // of a process that shares it: they are one client
-      const auto whole = client;
-      leave(peer);
-      ++whole->connections;
-      peer.client = whole;
-    } else if (client != peer.client) {
-      const auto before = client;  // it may go with its last region
-      take_from(*before, region);
-      peer.client->regions.push_back(region);
-      drop_empty();
-    }
-    peer.given.insert(id);
-    return welcome(peer.client->id);
-  }
-  if (regions() >= kRegionsMax) return refusal(ENOSPC, "meterd has as much memory for counters as it takes");
+  if (const auto owner = owner_of(id)) return take_over(peer, owner, id, memory);
+  if (is_held(memory)) return refusal(EACCES, "this memory has another name");
   auto cursors = unclaimed_.extract(id);
-  if (cursors && cursors.mapped().begin()->second.shared().user() != peer.user) {
-    unclaimed_.insert(std::move(cursors));
+  auto answer = take_unclaimed(peer, id, std::move(memory), cursors ? cursors.mapped() : Region::Cursors{});
+  if (cursors && answer.packet.kind == METERD_REFUSED) unclaimed_.insert(std::move(cursors));
+  return answer;
+}
+
+// Of a process that shares it with the one that has it now, or had it before.
+Clients::Answer Clients::take_over(Peer& peer, const std::shared_ptr<Client>& owner, const Id& id,
+                                   const platform::MemoryFile& memory) {
+  const auto region = *std::find_if(owner->regions.begin(), owner->regions.end(),
+                                    [&](const auto& one) { return one->id() == id; });
+  if (owner->user != peer.user || !memory_.same_memory(region->kept(), memory))
     return refusal(EACCES, "this memory is somebody else's");
+  if (owner != peer.client && owner->connections > 0) {  // they are one client
+    leave(peer);
+    ++owner->connections;
+    peer.client = owner;
+  } else if (owner != peer.client) {
+    take_from(*owner, region);
+    peer.client->regions.push_back(region);
+    drop_empty();
   }
+  peer.given.insert(id);
+  return welcome(peer.client->id);
+}
+
+Clients::Answer Clients::take_unclaimed(Peer& peer, const Id& id, platform::MemoryFile memory,
+                                        const Region::Cursors& cursors) {
+  if (auto s = may_have_another(peer.user); !s) return refusal(ENOSPC, s.error().message);
+  if (!cursors.empty() && cursors.begin()->second.shared().user() != peer.user)
+    return refusal(EACCES, "this memory is somebody else's");
   auto kept = memory_.take_back(id, std::move(memory), kSizes);
-  if (!kept) {
-    if (cursors) unclaimed_.insert(std::move(cursors));
-    return refusal(EPERM, kept.error().message);
-  }
+  if (!kept) return refusal(EPERM, kept.error().message);
   const RegionHead head{peer.user, peer.client->id, batcher_.lineage(), clock_.boot(), false};
   if (auto s = kept->names.write_at(0, head_record(kept->id, head)); !s)
     return refusal(EIO, s.error().message);
   peer.client->regions.push_back(std::make_shared<Region>(std::move(*kept), head, std::vector<CounterName>{},
-                                                          cursors ? cursors.mapped() : Region::Cursors{},
-                                                          clock_.boot(), false));
+                                                          cursors, clock_.boot(), false));
   peer.given.insert(id);
   log_.info("counters_taken_back", {{"user", peer.user}});
   return welcome(peer.client->id);

@@ -88,6 +88,8 @@ void Region::harvest(const Reading& reading) {
   const auto slots = static_cast<std::uint32_t>(got ? *got / METERD_SLOT_BYTES : 0);
   if (slots < names_.size() && !short_) refuse("an app cut its memory short", 0);
   short_ = slots < names_.size();
+  if (!asked_ && reading.memory.cut_to_size(kept_, METERD_REGION_BYTES))
+    refuse("an app made its memory longer", 0);
   holds_back_ = false;
   for (std::uint32_t page = 0; page * kPageSlots < slots; ++page) {
     const auto end = std::min(slots, (page + 1) * kPageSlots);

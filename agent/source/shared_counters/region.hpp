@@ -32,6 +32,7 @@ class Region {
   struct Reading {
     ingest::Batcher& batcher;
     Gaps& gaps;
+    platform::SharedMemory& memory;
     platform::WallReading now;
     BootTime boot;
     std::string boot_id;
