@@ -56,7 +56,10 @@ class SharedMemory {
   virtual std::vector<Kept> find() = 0;
   // New and zero. It outlives this process from now on.
   virtual Result<Kept> make(const Sizes& sizes) = 0;
-  // Memory that an earlier process made, from the app that has it. Code::rejected: it is none of ours.
+  // Memory that an app has and an earlier process made, to be read and nothing more. Code::rejected: it is
+  // none of ours, or nobody can write it any more.
+  virtual Result<MemoryFile> recognise(MemoryFile memory, std::size_t size) = 0;
+  // What was recognised, kept under that id.
   virtual Result<Kept> take_back(const Id& id, MemoryFile memory, const Sizes& sizes) = 0;
   virtual bool same_memory(const Kept& kept, const MemoryFile& other) const = 0;
   // What its app made longer is cut to its size again: it would fill the file system. False: it was not.

@@ -15,6 +15,9 @@
 // A connection that was fine so long ago is looked at again: an app may ask for its counters each time it
 // adds.
 #define LOOK_AGAIN_MS 1000
+// How meterd is asked again for what passes, such as a look whether anybody writes a region.
+#define ASK_AGAIN_MS 50
+#define ASK_AGAIN_TIMES 20
 
 static const uint8_t none[16];
 
@@ -116,31 +119,71 @@ static struct meter_region* find_region(struct meter_handle* meter, const uint8_
   return NULL;
 }
 
-// Gives meterd the memory back that it lost its hold on, and says what counts where. What it refuses of that
-// is not counted any more, and nobody is told. -1: the connection failed.
-static int hand_back(struct meter_handle* meter) {
-  struct meterd_packet answer;
-  int passed;
-  for (struct meter_region* region = meter->regions; region != NULL; region = region->next) {
-    struct meterd_packet request = request_of(METERD_HAND_BACK);
-    memcpy(request.region, region->id, sizeof request.region);
-    const int taken = ask(meter, &request, region->fd, &answer, &passed);
-    meter_close_fd(&passed);
-    if (meter->counters_fd < 0) return -1;
-    // A child of fork() finds that its parent was here before: they are one client again.
-    if (taken == 0) memcpy(meter->client, answer.client, sizeof meter->client);
+// Asks again while that is the answer, for a second at most.
+static int ask_patiently(struct meter_handle* meter, const struct meterd_packet* request, int passed,
+                         struct meterd_packet* answer) {
+  for (int tries = 0;; ++tries) {
+    int received;
+    const int taken = ask(meter, request, passed, answer, &received);
+    meter_close_fd(&received);
+    if (taken == 0 || errno != EAGAIN || meter->counters_fd < 0 || tries == ASK_AGAIN_TIMES) return taken;
+    (void)poll(NULL, 0, ASK_AGAIN_MS);
   }
+}
+
+// What meterd refused for good. The memory stays mapped: the app may add to it until it has been told.
+static void give_up(struct meter_handle* meter, struct meter_region* region, const struct meter_named* only) {
+  if (meter->refused[0] == '\0')
+    (void)snprintf(meter->refused, sizeof meter->refused, "%s", meter_error(meter));
   for (size_t i = 0; i < METER_BUCKETS; ++i)
-    for (const struct meter_named* one = meter->named[i]; one != NULL; one = one->next) {
+    for (struct meter_named** at = &meter->named[i]; *at != NULL;) {
+      struct meter_named* one = *at;
+      if (one->region != region || (only != NULL && one != only)) {
+        at = &one->next;
+        continue;
+      }
+      __atomic_store_n(at, one->next, __ATOMIC_RELEASE);
+      free(one);
+    }
+  if (only == NULL) meter_close_fd(&region->fd);
+}
+
+// -1: not now; errno and meter_error().
+static int name_slots(struct meter_handle* meter, struct meter_region* region) {
+  struct meterd_packet answer;
+  for (size_t i = 0; i < METER_BUCKETS; ++i)
+    for (struct meter_named *one = meter->named[i], *next; one != NULL; one = next) {
+      next = one->next;
+      if (one->region != region) continue;
       struct meterd_packet request = request_of(METERD_NAME);
-      memcpy(request.region, one->region->id, sizeof request.region);
+      memcpy(request.region, region->id, sizeof request.region);
       request.slot = one->slot;
       memcpy(request.event, one->event, sizeof one->event);
       memcpy(request.subscription, one->subscription, sizeof one->subscription);
-      (void)ask(meter, &request, -1, &answer, &passed);
-      meter_close_fd(&passed);
-      if (meter->counters_fd < 0) return -1;
+      if (ask_patiently(meter, &request, -1, &answer) == 0) continue;
+      if (meter->counters_fd < 0 || errno == EAGAIN) return -1;
+      give_up(meter, region, one);
     }
+  return 0;
+}
+
+// Gives meterd the memory back that it lost its hold on, and says what counts where. -1: not now; errno and
+// meter_error().
+static int hand_back(struct meter_handle* meter) {
+  struct meterd_packet answer;
+  for (struct meter_region* region = meter->regions; region != NULL; region = region->next) {
+    if (region->fd < 0) continue;
+    struct meterd_packet request = request_of(METERD_HAND_BACK);
+    memcpy(request.region, region->id, sizeof request.region);
+    if (ask_patiently(meter, &request, region->fd, &answer) != 0) {
+      if (meter->counters_fd < 0 || errno == EAGAIN) return -1;
+      give_up(meter, region, NULL);
+      continue;
+    }
+    // A child of fork() finds that its parent was here before: they are one client again.
+    memcpy(meter->client, answer.client, sizeof meter->client);
+    if (region->slots_end > answer.slot && name_slots(meter, region) != 0) return -1;
+  }
   return 0;
 }
 
@@ -214,6 +257,7 @@ static struct meter_named* want(struct meter_handle* meter, const char* event, c
   }
   named->region = region;
   named->slot = answer.slot;
+  if (region->slots_end <= named->slot) region->slots_end = named->slot + 1;
   memcpy(named->event, request.event, sizeof named->event);
   memcpy(named->subscription, request.subscription, sizeof named->subscription);
   return named;
@@ -232,6 +276,15 @@ static int check_name(const char* what, const char* name) {
   return meter_fail(EINVAL, "%s: at most %u bytes", what, METERD_COUNTER_NAME_MAX);
 }
 
+// Once. The counters that were refused are asked for anew.
+static int tell_refused(struct meter_handle* meter) {
+  if (meter->refused[0] == '\0') return 0;
+  (void)meter_fail(ESTALE, "meterd did not take counters back (%s): ask for each counter again",
+                   meter->refused);
+  meter->refused[0] = '\0';
+  return -1;
+}
+
 meter_counter_t* meter_counter(meter_t* meter, const char* event, const char* subscription) {
   if (subscription == NULL) subscription = "";
   if (event == NULL || *event == '\0') {
@@ -242,6 +295,10 @@ meter_counter_t* meter_counter(meter_t* meter, const char* event, const char* su
   const size_t bucket = bucket_of(event, subscription);
   meter_lock(meter);
   const int connected = stand_connected(meter) == 0;
+  if (tell_refused(meter) != 0) {
+    meter_unlock(meter);
+    return NULL;
+  }
   struct meter_named* named = meter->named[bucket];
   while (named != NULL &&
          (strcmp(named->event, event) != 0 || strcmp(named->subscription, subscription) != 0))
@@ -249,7 +306,7 @@ meter_counter_t* meter_counter(meter_t* meter, const char* event, const char* su
   if (named == NULL && connected) {
     named = want(meter, event, subscription);
     // It was started again since it was last looked at. A repeat gives the same slot.
-    if (named == NULL && errno == EPIPE && stand_connected(meter) == 0)
+    if (named == NULL && errno == EPIPE && stand_connected(meter) == 0 && tell_refused(meter) == 0)
       named = want(meter, event, subscription);
     if (named == NULL) {
       meter_unlock(meter);

@@ -18,7 +18,8 @@
 struct meter_region {
   struct meter_region* next;
   uint8_t id[16];
-  int fd;
+  int fd;              // -1: it was not taken back, and counts nothing any more
+  uint32_t slots_end;  // behind the last slot that has a name here
   meter_counter_t* slots;
 };
 
@@ -38,6 +39,7 @@ struct meter_handle {
   int counters_fd, ingest_fd;  // -1: not connected
   uint8_t client[16];          // zeros: none yet
   int64_t looked_at_ms;        // when the connection was last known to stand
+  char refused[256];           // why counters were not taken back, until the app was told
   // A list is read by the child of a fork() that came in the middle of a change: heads are set last.
   struct meter_region* regions;
   struct meter_named* named[METER_BUCKETS];

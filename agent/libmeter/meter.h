@@ -56,6 +56,9 @@ METER_API void meter_close(meter_t *meter);
 //   ENOENT        no [[meter]] counts the event, or the subscription is not listed
 //   EINVAL        a name that is empty, too long or not clean UTF-8; a subscription that is missing
 //   ENOSPC        a limit of counters or clients is reached
+//   ESTALE        meterd was started again and did not take some counters back, for the reason that is told
+//                 once: what is added to those is not counted any more. Ask for each counter again.
+//   EAGAIN        meterd was started again and cannot take counters back at the moment: call again
 //   ECONNREFUSED  meterd is not running, or its [ingest] counters is off
 //   ETIMEDOUT     meterd did not answer in five seconds
 //   EPIPE         meterd ended meanwhile: call again

@@ -87,17 +87,18 @@ class LinuxMemory : public SharedMemory {
     return false;
   }
 
- protected:
-  // That the memory is one that meterd made, and so of a file system that never waits: an app could pass a
-  // descriptor of any kind.
-  static Result<MemoryFile> take(MemoryFile memory, std::size_t size) {
+  // Of a file system that never waits: an app could pass a descriptor of any kind.
+  Result<MemoryFile> recognise(MemoryFile memory, std::size_t size) override {
     struct stat info {};
     struct statfs system {};
     const bool ours = fstat(memory.fd(), &info) == 0 && S_ISREG(info.st_mode) && info.st_uid == geteuid() &&
                       info.st_size == static_cast<off_t>(size) && fstatfs(memory.fd(), &system) == 0 &&
                       system.f_type == kTmpfsMagic;
     if (!ours) return Error{Code::rejected, "this memory was not made by meterd"};
-    if (is_sealed(memory)) return memory;
+    if (is_sealed(memory)) {
+      if ((fcntl(memory.fd(), F_GET_SEALS) & F_SEAL_WRITE) == 0) return memory;
+      return Error{Code::rejected, "this memory was counted to its end"};
+    }
     memory = open_again(memory, O_RDONLY);
     if (memory.fd() < 0) return failed("memory for counters");
     return memory;
@@ -141,9 +142,7 @@ class StoredMemory final : public LinuxMemory {
   }
 
   Result<Kept> take_back(const Id& id, MemoryFile memory, const Sizes& sizes) override {
-    auto taken = take(std::move(memory), sizes.memory);
-    if (!taken) return taken.error();
-    return keep({id, std::move(*taken), {}}, sizes);
+    return keep({id, std::move(memory), {}}, sizes);
   }
 
   Status drop(const Kept& kept) override {
@@ -215,9 +214,7 @@ class DirectoryMemory final : public LinuxMemory {
   }
 
   Result<Kept> take_back(const Id& id, MemoryFile memory, const Sizes& sizes) override {
-    auto taken = take(std::move(memory), sizes.memory);
-    if (!taken) return taken.error();
-    Kept kept{id, std::move(*taken), {}, true};
+    Kept kept{id, std::move(memory), {}, true};
     kept.names = MemoryFile(memfd_create("meterd-names", MFD_CLOEXEC));
     if (kept.names.fd() < 0) return failed("memory for counters");
     if (auto s = set_size(kept.names, sizes.names); !s) return s.error();

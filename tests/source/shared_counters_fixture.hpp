@@ -53,6 +53,12 @@ class SharedCountersTest : public ::testing::Test {
       return reinterpret_cast<std::atomic<std::uint64_t>*>(memory[id].first +
                                                            std::size_t{answer.slot} * METERD_SLOT_BYTES);
     }
+    // As libmeter does when its meterd does not know it any more.
+    void begin_anew(const std::shared_ptr<Clients>& clients) {
+      connect_again(clients);
+      client = {};
+      hello();
+    }
     // As libmeter does when its meterd is another one.
     void connect_again(const std::shared_ptr<Clients>& clients) {
       clients_ = clients;
@@ -66,12 +72,20 @@ class SharedCountersTest : public ::testing::Test {
     meterd_packet name(const Clients::Id& id, std::uint32_t slot, const CounterName& name) {
       return ask(METERD_NAME, name, static_cast<int>(slot), id);
     }
+    // As the child of a fork() has the memory of its parent.
+    Clients::Id borrow(const App& from) {
+      const auto& [id, mapped] = *from.memory.begin();
+      memory[id] = {nullptr, platform::MemoryFile(dup(mapped.second.fd()))};
+      return id;
+    }
+    void permit(ingest::PermitPtr permit) { peer_.permit = std::move(permit); }
     // Of a meterd that is not there any more nobody takes leave.
     void leave() {
       if (const auto clients = clients_.lock()) clients->leave(peer_);
     }
     void unmap() {
-      for (auto& [id, mapped] : memory) munmap(mapped.first, METERD_REGION_BYTES);
+      for (auto& [id, mapped] : memory)
+        if (mapped.first != nullptr) munmap(mapped.first, METERD_REGION_BYTES);
       memory.clear();
     }
     // As a process ends: its memory first, then its socket.
@@ -135,6 +149,21 @@ class SharedCountersTest : public ::testing::Test {
     bench_.restart();
     memory_.reset();
     begin();
+  }
+  // As a stop does where nobody keeps it: its apps have it still.
+  void lose_memory() {
+    source_->last = true;
+    interval();
+    std::filesystem::remove_all(directory_ / "counters");
+    restart();
+  }
+  void put_meters(std::vector<meter::MeterRule> meters) {
+    bench_.options.meters = std::move(meters);
+    bench_.batcher().at_turn([this](const Status& turn) {
+      ASSERT_TRUE(turn.ok());
+      bench_.batcher().adopt(bench_.settings());
+    });
+    bench_.settle();
   }
   void interval() { bench_.advance(Milliseconds(10'000)); }
   // Asks the kernel, as the source's own coroutine does.

@@ -70,8 +70,14 @@ Clients::Answer Clients::hello(Peer& peer, const Id& id) {
 }
 
 std::shared_ptr<Clients::Client> Clients::new_client(std::uint32_t user) {
-  const auto count = std::count_if(clients_.begin(), clients_.end(),
-                                   [&](const auto& one) { return one.second->user == user; });
+  // Whose names are missing gives its memory back as another.
+  const auto goes = [](const Client& client) {
+    return client.connections == 0 && std::any_of(client.regions.begin(), client.regions.end(),
+                                                  [](const auto& region) { return region->has_nameless(); });
+  };
+  const auto count = std::count_if(clients_.begin(), clients_.end(), [&](const auto& one) {
+    return one.second->user == user && !goes(*one.second);
+  });
   if (static_cast<std::uint64_t>(count) >= rule_.clients_per_user) return nullptr;
   return client_of(memory_.random_id(), user);
 }
@@ -89,6 +95,10 @@ std::optional<Clients::Answer> Clients::refuse_name(const Peer& peer, const Coun
     return refusal(EINVAL, "event and subscription are clean UTF-8 of at most 100 bytes");
   if (!peer.permit || !peer.permit->allows(name.event, name.subscription))
     return refusal(EACCES, "this user may not count that: allow it in [access] of meterd.toml");
+  return std::nullopt;
+}
+
+std::optional<Clients::Answer> Clients::refuse_without_meter(const CounterName& name) const {
   if (const auto refused = batcher_.would_refuse(name.event, name.subscription))
     return refusal(errno_of(*refused),
                    std::string(meter::name_of(*refused)) + ": " + std::string(meter::advice_for(*refused)));
@@ -98,6 +108,7 @@ std::optional<Clients::Answer> Clients::refuse_name(const Peer& peer, const Coun
 Clients::Answer Clients::want(Peer& peer, CounterName name) {
   auto& client = *peer.client;
   if (auto refused = refuse_name(peer, name)) return std::move(*refused);
+  if (auto refused = refuse_without_meter(name)) return std::move(*refused);
   if (const auto known = client.counters.find(name);
       known != client.counters.end() && !known->second.first->is_asked())
     return slot_answer(peer, *known->second.first, known->second.second);

@@ -78,9 +78,19 @@ void Clients::find(Region::Cursors& cursors, SharedMemory::Kept kept) {
   auto client = client_of(head.client, head.user);
   auto region = std::make_shared<Region>(std::move(kept), head, std::move(names.slots), cursors,
                                          clock_.boot(), of_this_journal);
+  give_to(*client, region);
+}
+
+void Clients::give_to(Client& client, const std::shared_ptr<Region>& region) {
+  client.regions.push_back(region);
   for (std::uint32_t slot = 0; slot < region->used(); ++slot)
-    if (!region->name_of(slot).event.empty()) client->counters[region->name_of(slot)] = {region, slot};
-  client->regions.push_back(std::move(region));
+    if (!region->name_of(slot).event.empty())
+      client.counters.try_emplace(region->name_of(slot), region, slot);
+}
+
+void Clients::take_from(Client& before, const std::shared_ptr<Region>& region) {
+  std::erase(before.regions, region);
+  std::erase_if(before.counters, [&](const auto& one) { return one.second.first == region; });
 }
 
 // Those of no known client are the one of zeros, for each user.

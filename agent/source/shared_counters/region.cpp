@@ -39,7 +39,7 @@ Region::Region(platform::SharedMemory::Kept kept, RegionHead head, std::vector<C
   }
   names_.resize(counted_.size());
   seen_ = counted_;
-  nameless_ = std::any_of(names_.begin(), names_.end(), [](const auto& name) { return name.event.empty(); });
+  nameless_ = lacks_names();
 }
 
 std::string Region::page_name(std::uint32_t page) const {
@@ -64,14 +64,27 @@ Status Region::put(std::uint32_t slot, CounterName name) {
     return Error{Code::rejected, "this slot counts something else"};
   }
   if (auto s = kept_.names.write_at((slot + 1) * kRecordBytes, slot_record(id(), slot, name)); !s) return s;
-  if (slot >= names_.size()) {
-    names_.resize(slot + 1);
-    counted_.resize(slot + 1);
-    seen_.resize(slot + 1);
-  }
+  reach(slot);
   names_[slot] = std::move(name);
-  nameless_ = std::any_of(names_.begin(), names_.end(), [](const auto& one) { return one.event.empty(); });
+  nameless_ = lacks_names();
   return {};
+}
+
+void Region::keep_nameless(std::uint32_t slot) {
+  if (slot >= METERD_REGION_SLOTS) return;
+  reach(slot);
+  nameless_ = lacks_names();
+}
+
+void Region::reach(std::uint32_t slot) {
+  if (slot < names_.size()) return;
+  names_.resize(slot + 1);
+  counted_.resize(slot + 1);
+  seen_.resize(slot + 1);
+}
+
+bool Region::lacks_names() const {
+  return std::any_of(names_.begin(), names_.end(), [](const auto& name) { return name.event.empty(); });
 }
 
 Status Region::mark_done() {

@@ -59,6 +59,8 @@ class Region {
   // For memory that was given back: what counted there before.
   Status put(std::uint32_t slot, CounterName name);
   bool has_nameless() const { return nameless_; }
+  // What counts there is not to be known: it waits, and is shown when the memory ends.
+  void keep_nameless(std::uint32_t slot);
 
   // While the kernel is asked whether anybody writes it, nobody is given a slot of it.
   void set_asked(bool asked) { asked_ = asked; }
@@ -81,6 +83,8 @@ class Region {
   struct Fault {
     std::uint64_t counters = 0, units = 0;
   };
+  void reach(std::uint32_t slot);
+  bool lacks_names() const;
   void begin(std::uint32_t slot, std::uint64_t value);
   std::uint64_t value_of(std::uint32_t slot, const Reading& reading) const;
   bool take(std::uint32_t slot, std::uint64_t value, const Reading& reading);
