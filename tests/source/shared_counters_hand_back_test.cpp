@@ -165,5 +165,24 @@ TEST_F(SharedCountersTest, ShowsWhatIsUnderANameThatAccessForbidsWhenTheAppEnds)
   EXPECT_EQ(counted(), "3");
 }
 
+TEST_F(SharedCountersTest, NamesNothingWhileTheKernelIsAskedWhoWritesIt) {
+  App app(clients(), kUser);
+  app.hello();
+  auto* counter = app.counter("sms.sent", "sub_1");
+  const auto id = app.memory.begin()->first;
+  app.leave();
+  const auto regions = clients()->unattended();
+  ASSERT_EQ(regions.size(), 1U);
+  regions[0]->set_asked(true);
+  app.hello();
+  EXPECT_EQ(app.name(id, 0, {"sms.sent", "sub_1"}).code, static_cast<std::uint32_t>(EAGAIN));
+  EXPECT_NE(app.counter("sms.sent", "sub_1"), counter) << "one in other memory";
+  regions[0]->set_asked(false);
+  EXPECT_EQ(app.name(id, 0, {"sms.sent", "sub_1"}).kind, METERD_SLOT);
+  regions[0]->mark_unused();
+  EXPECT_EQ(app.name(id, 0, {"sms.sent", "sub_1"}).code, static_cast<std::uint32_t>(EAGAIN));
+  EXPECT_EQ(app.hand_back(id).code, static_cast<std::uint32_t>(EPERM));
+}
+
 }  // namespace
 }  // namespace meterd::source

@@ -136,6 +136,9 @@ Clients::Answer Clients::name_slot(Peer& peer, const meterd_packet& request, Cou
   });
   if (found == regions.end()) return refusal(EINVAL, "this client has no such memory");
   const auto region = *found;
+  // The kernel may say that nobody writes it, and then nobody may be given it.
+  if (region->is_asked() || region->is_unused())
+    return refusal(EAGAIN, "meterd looks whether this memory is in use: ask again");
   auto refused = refuse_name(peer, name);
   const bool is_new = request.slot >= region->used();
   if (!refused && is_new && counters_of(peer.user) >= rule_.counters_per_user + METERD_REGION_SLOTS)
