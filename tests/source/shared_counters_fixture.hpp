@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "agent/source/shared_counters/clients.hpp"
+#include "tests/source/stored_memory.hpp"
 #include "tests/source/support.hpp"
 
 namespace meterd::source {
@@ -135,7 +136,9 @@ class SharedCountersTest : public ::testing::Test {
   SharedCountersTest() { begin(); }
 
   void begin() {
-    if (!memory_) memory_ = platform::make_shared_memory(directory_ / "counters");
+    const auto directory = directory_ / "counters";
+    if (!memory_ && has_store_) memory_ = std::make_unique<test::StoredMemory>(directory, store_);
+    if (!memory_) memory_ = platform::make_shared_memory(directory);
     auto dependencies = test::dependencies_of(bench_, links_);
     dependencies.memory = memory_.get();
     source_ = std::make_shared<Harvested>();
@@ -155,6 +158,7 @@ class SharedCountersTest : public ::testing::Test {
     source_->last = true;
     interval();
     std::filesystem::remove_all(directory_ / "counters");
+    store_.clear();
     restart();
   }
   void put_meters(std::vector<meter::MeterRule> meters) {
@@ -201,6 +205,8 @@ class SharedCountersTest : public ::testing::Test {
   NoLinks links_;
   SharedCountersRule rule_{"unused", 10'000, 64, 1'000'000, {}, {}};
   test::Bench bench_;
+  bool has_store_ = false;
+  test::StoredMemory::Store store_;
   std::unique_ptr<platform::SharedMemory> memory_;
   std::shared_ptr<Harvested> source_;
 };

@@ -53,6 +53,37 @@ TEST_F(SharedCountersTest, ShowsWhatWasCountedUnderAJournalThatIsNotThere) {
   EXPECT_THAT(reasons(), HasSubstr("not known any more: 1 counter of user 1001: 3\n"));
 }
 
+TEST_F(SharedCountersTest, BillsNothingTwiceOfMemoryThatWasGivenBackToAnotherJournal) {
+  has_store_ = true;
+  restart();
+  App app(clients(), kUser);
+  app.hello();
+  auto* counter = app.counter("sms.sent", "sub_1");
+  const auto id = app.memory.begin()->first;
+  counter->fetch_add(3);  // billed by a journal that is not there any more
+  store_.clear();
+  restart();
+  app.begin_anew(clients());
+  EXPECT_EQ(app.hand_back(id).kind, METERD_WELCOME);
+  app.name(id, 0, {"sms.sent", "sub_1"});
+  restart();  // before its first commit
+  interval();
+  counter->fetch_add(4);
+  interval();
+  app.begin_anew(clients());
+  app.hand_back(id);
+  app.name(id, 1, {"sms.sent", "sub_2"});
+  restart();  // and before that of a slot that was named later
+  EXPECT_EQ(counted(), "4");
+  interval();
+  EXPECT_THAT(reasons(), HasSubstr("not known any more: 1 counter of user 1001: 3\n"));
+  EXPECT_EQ(clients()->gaps().gaps(), 1U);
+  counter->fetch_add(5);
+  restart();
+  interval();
+  EXPECT_EQ(counted(), "9") << "by its cursor";
+}
+
 TEST_F(SharedCountersTest, SaysOfHowManySlotsItKnowsTheNames) {
   App app(clients(), kUser);
   app.hello();

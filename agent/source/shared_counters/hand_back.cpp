@@ -85,7 +85,7 @@ Clients::Answer Clients::take_unclaimed(Peer& peer, const Id& id, platform::Memo
   }
   auto kept = memory_.take_back(id, std::move(memory), kSizes);
   if (!kept) return refuse_back(peer, EAGAIN, kept.error().message);
-  const RegionHead head{peer.user, peer.client->id, batcher_.lineage(), clock_.boot(), false};
+  const RegionHead head{peer.user, peer.client->id, {}, clock_.boot(), false};
   if (auto s = kept->names.write_at(0, head_record(kept->id, head)); !s) {
     (void)memory_.drop(*kept);  // given again, and kept under the same id then
     return refuse_back(peer, EAGAIN, s.error().message);
