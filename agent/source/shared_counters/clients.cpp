@@ -161,7 +161,7 @@ void Clients::let_go(const std::shared_ptr<Region>& region) {
 void Clients::harvest(ingest::Batcher& batcher, const platform::WallReading& now, bool last) {
   for (const auto& name : std::exchange(forgotten_, {})) batcher.forget_counter(name);
   Region::Reading reading{batcher,          gaps_,          memory_, now,     clock_.boot(),
-                          clock_.boot_id(), rule_.rate_max, last,    nullptr, buffer_};
+                          clock_.boot_id(), rule_.rate_max, last,    nullptr, values_};
   holds_back_ = false;
   for (const auto& [id, client] : clients_)
     for (const auto& region : client->regions) {

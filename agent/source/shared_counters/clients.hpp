@@ -108,7 +108,7 @@ class Clients {
   std::map<std::uint32_t, std::set<Id>> refused_;  // by user: what was not taken back, and shown
   std::vector<std::string> forgotten_;             // cursors of earlier boots, until the first harvest
   std::vector<std::shared_ptr<Ending>> endings_;
-  std::vector<char> buffer_;
+  SlotValues values_;
   bool holds_back_ = false;
 };
 

@@ -2,7 +2,6 @@
 // for good is not counted: its app is told, and what is in it is shown.
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "agent/source/shared_counters/answers.hpp"
@@ -19,13 +18,13 @@ struct Lost {
   std::uint64_t counters = 0, units = 0;
 };
 Lost lost_in(const platform::MemoryFile& memory, const Region::Cursors& cursors) {
-  std::vector<char> bytes(METERD_REGION_BYTES);
-  const auto got = memory.read_at(0, bytes);
+  SlotValues values;
+  values.read([&](std::span<char> into) { return memory.read_at(0, into); },
+              std::vector<std::uint64_t>(METERD_REGION_SLOTS), true);
   Lost out;
-  for (std::uint32_t slot = 0; slot < (got ? *got / METERD_SLOT_BYTES : 0); ++slot) {
-    std::uint64_t value = 0;
+  for (std::uint32_t slot = 0; slot < values.size(); ++slot) {
+    const auto value = values.at(slot).value_or(0);
     std::uint64_t counted = 0;
-    std::memcpy(&value, bytes.data() + std::size_t{slot} * METERD_SLOT_BYTES, sizeof value);
     const auto page = cursors.find(slot / kPageSlots);
     const auto place = static_cast<int>(slot % kPageSlots);
     if (page != cursors.end() && place < page->second.shared().counted_size())

@@ -95,31 +95,13 @@ Status Region::mark_done() {
 
 void Region::harvest(const Reading& reading) {
   const bool asks_again = reading.boot >= ask_again_at_ || unused_;
-  auto& bytes = reading.buffer;
-  bytes.resize(names_.size() * METERD_SLOT_BYTES);
-  const auto got = kept_.memory.read_at(0, bytes);
-  const auto slots = static_cast<std::uint32_t>(got ? *got / METERD_SLOT_BYTES : 0);
-  if (slots < names_.size() && !short_) refuse("an app cut its memory short", 0);
-  short_ = slots < names_.size();
-  if (!asked_ && reading.memory.cut_to_size(kept_, METERD_REGION_BYTES))
-    refuse("an app made its memory longer", 0);
+  read(reading);
+  const auto slots = reading.values.size();
   holds_back_ = false;
   for (std::uint32_t page = 0; page * kPageSlots < slots; ++page) {
     const auto end = std::min(slots, (page + 1) * kPageSlots);
     bool changed = false;
-    for (auto slot = page * kPageSlots; slot < end; ++slot) {
-      const auto value = value_of(slot, reading);
-      if (begins_[slot]) {
-        begin(slot, value);
-        changed = true;
-      }
-      if (value == counted_[slot]) continue;
-      const bool waits = seen_[slot] != counted_[slot];
-      if (waits && value == seen_[slot] && !asks_again)
-        holds_back_ = true;
-      else
-        changed |= take(slot, value, reading);
-    }
+    for (auto slot = page * kPageSlots; slot < end; ++slot) changed |= look_at(slot, reading, asks_again);
     read_at_[page] = reading.boot;
     if (changed || (reading.last && stored_[page] < slots_of(page))) store_page(page, reading);
   }
@@ -128,10 +110,40 @@ void Region::harvest(const Reading& reading) {
   read_wall_ = reading.now.time;
 }
 
-std::uint64_t Region::value_of(std::uint32_t slot, const Reading& reading) const {
-  std::uint64_t value = 0;
-  std::memcpy(&value, reading.buffer.data() + std::size_t{slot} * METERD_SLOT_BYTES, sizeof value);
-  return value;
+void Region::read(const Reading& reading) {
+  reading.values.read([this](std::span<char> into) { return kept_.memory.read_at(0, into); }, seen_,
+                      has_beginning());
+  const bool is_short = reading.values.size() < names_.size();
+  if (is_short && !short_) refuse("an app cut its memory short", 0);
+  short_ = is_short;
+  if (!asked_ && reading.memory.cut_to_size(kept_, METERD_REGION_BYTES))
+    refuse("an app made its memory longer", 0);
+}
+
+bool Region::has_beginning() const {
+  for (std::size_t slot = 0; slot < names_.size(); ++slot)
+    if (begins_[slot]) return true;
+  return false;
+}
+
+// Whether the slot's cursor moved.
+bool Region::look_at(std::uint32_t slot, const Reading& reading, bool asks_again) {
+  const auto value = reading.values.at(slot);
+  if (!value) {
+    holds_back_ = true;
+    return false;
+  }
+  if (begins_[slot]) {
+    begin(slot, *value);
+    return true;
+  }
+  if (*value == counted_[slot]) return false;
+  const bool waits = seen_[slot] != counted_[slot];
+  if (waits && *value == seen_[slot] && !asks_again) {
+    holds_back_ = true;
+    return false;
+  }
+  return take(slot, *value, reading);
 }
 
 void Region::begin(std::uint32_t slot, std::uint64_t value) {
@@ -140,7 +152,6 @@ void Region::begin(std::uint32_t slot, std::uint64_t value) {
   if (value > 0) refuse("how far an app's counter was counted is not known any more", value);
 }
 
-// Whether the slot's cursor moved.
 bool Region::take(std::uint32_t slot, std::uint64_t value, const Reading& reading) {
   const auto most = units_max(reading.rate_max, reading.boot - read_at_[slot / kPageSlots]);
   const auto step = step_of(seen_[slot], value, most);

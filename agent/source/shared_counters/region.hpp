@@ -15,6 +15,7 @@
 #include "agent/ingest/batcher.hpp"
 #include "agent/source/gaps.hpp"
 #include "agent/source/shared_counters/names.hpp"
+#include "agent/source/shared_counters/slot_values.hpp"
 #include "agent/source/shared_counters/step.hpp"
 
 namespace meterd::source {
@@ -40,7 +41,7 @@ class Region {
     bool last = false;  // of this process: who is given the memory back later must find all of it in a cursor
     // Of who has the memory. Null: that is not known since our start, and what was allowed then still is.
     const meter::Permit* permit = nullptr;
-    std::vector<char>& buffer;  // one for all regions
+    SlotValues& values;  // one for all regions
   };
   // Counts what is new. After mark_unused() it is the last time that anything is.
   void harvest(const Reading& reading);
@@ -85,8 +86,10 @@ class Region {
   };
   void reach(std::uint32_t slot);
   bool lacks_names() const;
+  bool has_beginning() const;
   void begin(std::uint32_t slot, std::uint64_t value);
-  std::uint64_t value_of(std::uint32_t slot, const Reading& reading) const;
+  void read(const Reading& reading);
+  bool look_at(std::uint32_t slot, const Reading& reading, bool asks_again);
   bool take(std::uint32_t slot, std::uint64_t value, const Reading& reading);
   void store_page(std::uint32_t page, const Reading& reading);
   std::uint32_t slots_of(std::uint32_t page) const;
