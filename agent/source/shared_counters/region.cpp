@@ -63,7 +63,9 @@ Status Region::put(std::uint32_t slot, CounterName name) {
     if (names_[slot] == name) return {};
     return Error{Code::rejected, "this slot counts something else"};
   }
-  if (auto s = kept_.names.write_at((slot + 1) * kRecordBytes, slot_record(id(), slot, name)); !s) return s;
+  // Without a file for names its app says them again after each start.
+  if (kept_.names.fd() >= 0)
+    if (auto s = kept_.names.write_at((slot + 1) * kRecordBytes, slot_record(id(), slot, name)); !s) return s;
   reach(slot);
   names_[slot] = std::move(name);
   nameless_ = lacks_names();
@@ -87,7 +89,14 @@ bool Region::lacks_names() const {
   return std::any_of(names_.begin(), names_.end(), [](const auto& name) { return name.event.empty(); });
 }
 
+// Of memory that was given back nobody may ever have said which slots are used: the last look is at all.
+void Region::mark_unused() {
+  unused_ = true;
+  if (!of_this_journal_) keep_nameless(METERD_REGION_SLOTS - 1);
+}
+
 Status Region::mark_done() {
+  if (kept_.names.fd() < 0) return {};  // what is found without names counts nothing of itself
   auto head = head_;
   head.done = true;
   return kept_.names.write_at(0, head_record(id(), head));
@@ -157,13 +166,14 @@ bool Region::take(std::uint32_t slot, std::uint64_t value, const Reading& readin
   const auto step = step_of(seen_[slot], value, most);
   const auto waiting = seen_[slot] - counted_[slot];
   if (step.fault != StepFault::none) {
+    // What waited still does, as far as the value can hold it.
+    const auto kept = std::min(waiting, value);
     refuse(step.fault == StepFault::lower ? "an app's counter fell"
                                           : "an app's counter grew faster than counter_rate_max",
-           step.units);
-    // What waited still does.
+           step.units + (waiting - kept));
     seen_[slot] = value;
-    counted_[slot] = value - waiting;
-    holds_back_ |= waiting > 0;
+    counted_[slot] = value - kept;
+    holds_back_ |= kept > 0;
     return true;
   }
   seen_[slot] = value;

@@ -67,7 +67,7 @@ class Region {
   void set_asked(bool asked) { asked_ = asked; }
   bool is_asked() const { return asked_; }
   // Nobody can write it any more.
-  void mark_unused() { unused_ = true; }
+  void mark_unused();
   bool is_unused() const { return unused_; }
   // That nothing of it counts any more, for whoever finds it.
   Status mark_done();
