@@ -81,6 +81,16 @@ void Clients::find(Region::Cursors& cursors, SharedMemory::Kept kept) {
   give_to(*client, region);
 }
 
+Stored Clients::stored() const {
+  Stored out{{}, gaps_.totals()};
+  for (const auto& [id, client] : clients_)
+    for (const auto& region : client->regions) region->add_cursors(clock_.boot_id(), out.cursors);
+  for (const auto& [id, cursors] : unclaimed_)
+    for (const auto& [page, cursor] : cursors)
+      out.cursors.emplace(std::string(kPrefix) + platform::text_of(id) + "/" + std::to_string(page), cursor);
+  return out;
+}
+
 void Clients::give_to(Client& client, const std::shared_ptr<Region>& region) {
   client.regions.push_back(region);
   for (std::uint32_t slot = 0; slot < region->used(); ++slot)

@@ -59,6 +59,7 @@ class Clients {
   std::size_t regions() const;
   bool holds_back() const { return holds_back_; }  // something waits for its meter
   const journal::SourceGaps& gaps() const { return gaps_.totals(); }
+  Stored stored() const;
 
  private:
   // A region that is counted to its end, until that is committed.

@@ -105,6 +105,7 @@ Status Region::mark_done() {
 void Region::harvest(const Reading& reading) {
   const bool asks_again = reading.boot >= ask_again_at_ || unused_;
   read(reading);
+  const auto before = std::exchange(read_wall_, reading.now.time);
   const auto slots = reading.values.size();
   holds_back_ = false;
   for (std::uint32_t page = 0; page * kPageSlots < slots; ++page) {
@@ -115,8 +116,7 @@ void Region::harvest(const Reading& reading) {
     if (changed || (reading.last && stored_[page] < slots_of(page))) store_page(page, reading);
   }
   if (holds_back_ && asks_again) ask_again_at_ = reading.boot + kAskAgain;
-  show_faults(reading);
-  read_wall_ = reading.now.time;
+  show_faults(reading, before);
 }
 
 void Region::read(const Reading& reading) {
@@ -204,18 +204,26 @@ bool Region::take(std::uint32_t slot, std::uint64_t value, const Reading& readin
 }
 
 void Region::store_page(std::uint32_t page, const Reading& reading) {
+  stored_[page] = slots_of(page);
+  reading.batcher.note_counter(page_name(page), cursor_of(page, reading.boot_id));
+}
+
+journal::CounterCursor Region::cursor_of(std::uint32_t page, const std::string& boot_id) const {
   journal::CounterCursor cursor;
-  cursor.set_boot_id(reading.boot_id);
-  cursor.set_read_ms(reading.now.time.since_epoch.count());
+  cursor.set_boot_id(boot_id);
+  cursor.set_read_ms(read_wall_.since_epoch.count());
   auto& shared = *cursor.mutable_shared();
   shared.set_user(head_.user);
-  shared.set_since_boot_ms(reading.boot.since_boot.count());
+  shared.set_since_boot_ms(read_at_[page].since_boot.count());
   const auto first = counted_.begin() + static_cast<std::ptrdiff_t>(page * kPageSlots);
-  const auto last = counted_.begin() + static_cast<std::ptrdiff_t>(
-                                           std::min<std::size_t>(counted_.size(), (page + 1) * kPageSlots));
-  shared.mutable_counted()->Add(first, last);
-  reading.batcher.note_counter(page_name(page), cursor);
-  stored_[page] = slots_of(page);
+  shared.mutable_counted()->Add(first, first + static_cast<std::ptrdiff_t>(stored_[page]));
+  return cursor;
+}
+
+void Region::add_cursors(const std::string& boot_id,
+                         std::map<std::string, journal::CounterCursor>& out) const {
+  for (std::uint32_t page = 0; page < pages(); ++page)
+    if (stored_[page] > 0) out.emplace(page_name(page), cursor_of(page, boot_id));
 }
 
 std::uint32_t Region::slots_of(std::uint32_t page) const {
@@ -230,10 +238,10 @@ void Region::refuse(const char* reason, std::uint64_t units) {
 }
 
 // One gap for all counters of one reason.
-void Region::show_faults(const Reading& reading) {
+void Region::show_faults(const Reading& reading, WallTime before) {
   for (const auto& [reason, fault] : std::exchange(faults_, {})) {
     journal::Gap gap;
-    gap.set_from_ms(read_wall_.since_epoch.count());
+    gap.set_from_ms(before.since_epoch.count());
     gap.set_until_ms(reading.now.time.since_epoch.count());
     gap.set_trusted(reading.now.trusted);
     gap.set_reason(reason);

@@ -76,6 +76,8 @@ class Region {
   const platform::SharedMemory::Id& id() const { return kept_.id; }
   const RegionHead& head() const { return head_; }
   std::string page_name(std::uint32_t page) const;
+  // Where another one goes on, as of the last reading, into `out` by name.
+  void add_cursors(const std::string& boot_id, std::map<std::string, journal::CounterCursor>& out) const;
   std::uint32_t pages() const {
     return static_cast<std::uint32_t>((names_.size() + kPageSlots - 1) / kPageSlots);
   }
@@ -92,9 +94,10 @@ class Region {
   bool look_at(std::uint32_t slot, const Reading& reading, bool asks_again);
   bool take(std::uint32_t slot, std::uint64_t value, const Reading& reading);
   void store_page(std::uint32_t page, const Reading& reading);
+  journal::CounterCursor cursor_of(std::uint32_t page, const std::string& boot_id) const;
   std::uint32_t slots_of(std::uint32_t page) const;
   void refuse(const char* reason, std::uint64_t units);
-  void show_faults(const Reading& reading);
+  void show_faults(const Reading& reading, WallTime before);
 
   platform::SharedMemory::Kept kept_;
   RegionHead head_;
