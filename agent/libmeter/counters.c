@@ -14,7 +14,7 @@
 
 // A connection that was fine so long ago is looked at again: an app may ask for its counters each time it
 // adds.
-#define LOOK_AGAIN_MS 1000
+#define LOOK_AGAIN_MS 100
 // How meterd is asked again for what passes, such as a look whether anybody writes a region.
 #define ASK_AGAIN_MS 50
 #define ASK_AGAIN_TIMES 20

@@ -131,7 +131,13 @@ class StoredMemory final : public LinuxMemory {
     for (int i = 0; i < count; ++i) std::free(names[i]);
     std::free(names);
     std::vector<Kept> out;
-    for (auto& [name, kept] : found) out.push_back(std::move(kept));
+    for (auto& [name, kept] : found) {
+      if (kept.memory.fd() >= 0) {
+        out.push_back(std::move(kept));
+        continue;
+      }
+      (void)drop(kept);  // names whose memory had no place in the store
+    }
     return out;
   }
 
@@ -163,13 +169,16 @@ class StoredMemory final : public LinuxMemory {
     if (fcntl(file.fd(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0) return failed("memory for counters");
     return file;
   }
-  static Result<Kept> keep(Kept kept, const Sizes& sizes) {
+  Result<Kept> keep(Kept kept, const Sizes& sizes) {
     auto names = sealed(sizes.names);
     if (!names) return names.error();
     kept.names = std::move(*names);
     const auto name = std::string(kStorePrefix) + text_of(kept.id);
     if (auto s = push(name + std::string(kNamesSuffix), kept.names); !s) return s.error();
-    if (auto s = push(name, kept.memory); !s) return s.error();
+    if (auto s = push(name, kept.memory); !s) {
+      (void)drop(kept);
+      return s.error();
+    }
     return kept;
   }
   static Status push(const std::string& name, const MemoryFile& file) {
