@@ -29,9 +29,11 @@ class SlotValues {
   std::optional<std::uint64_t> at(std::uint32_t slot) const { return values_[slot]; }
 
  private:
-  std::vector<std::uint64_t> pass(const Read& read);
+  using Pass = std::vector<std::uint64_t>;
+  void read_into(Pass& pass, const Read& read);
 
   std::vector<char> bytes_;
+  Pass first_, second_, third_;
   std::vector<std::optional<std::uint64_t>> values_;
   std::uint32_t size_ = 0;
 };
