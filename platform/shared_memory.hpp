@@ -28,6 +28,7 @@ class MemoryFile {
   int fd() const { return fd_; }
   int release();
 
+  std::size_t size() const;  // 0 also if it has none
   // How many bytes were read: fewer than asked for at the file's end.
   Result<std::size_t> read_at(std::size_t offset, std::span<char> into) const;
   Status write_at(std::size_t offset, std::string_view bytes) const;  // all of them
@@ -55,9 +56,14 @@ class SharedMemory {
   virtual std::vector<Kept> find() = 0;
   // New and zero. It outlives this process from now on.
   virtual Result<Kept> make(const Sizes& sizes) = 0;
-  // Memory that an earlier process made, from the app that has it. Code::rejected: it is none of ours.
+  // Memory that an app has and an earlier process made, to be read and nothing more. Code::rejected: it is
+  // none of ours, or nobody can write it any more.
+  virtual Result<MemoryFile> recognise(MemoryFile memory, std::size_t size) = 0;
+  // What was recognised, kept under that id.
   virtual Result<Kept> take_back(const Id& id, MemoryFile memory, const Sizes& sizes) = 0;
   virtual bool same_memory(const Kept& kept, const MemoryFile& other) const = 0;
+  // What its app made longer is cut to its size again: it would fill the file system. False: it was not.
+  virtual bool cut_to_size(const Kept& kept, std::size_t size) = 0;
   // For an app: it may write through that, the caller closes it once it is passed on.
   virtual Result<MemoryFile> share(const Kept& kept) = 0;
   // Whether anybody can still write it, by a mapping or a descriptor, whichever process has it. Once it is

@@ -36,9 +36,9 @@ void open_standard_files() {
 }
 
 // Two servers of up to 256 connections each, the journal, and some room. Apps that count in shared memory
-// have as much again, where that is allowed.
+// have 256 connections and two for each of 256 regions besides, where that is allowed.
 constexpr rlim_t kFilesNeeded = 640;
-constexpr rlim_t kFilesWanted = 1'152;
+constexpr rlim_t kFilesWanted = 1'408;
 
 bool raise_file_limit() {
   rlimit files{};

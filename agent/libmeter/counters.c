@@ -14,7 +14,10 @@
 
 // A connection that was fine so long ago is looked at again: an app may ask for its counters each time it
 // adds.
-#define LOOK_AGAIN_MS 1000
+#define LOOK_AGAIN_MS 100
+// How meterd is asked again for what passes, such as a look whether anybody writes a region.
+#define ASK_AGAIN_MS 50
+#define ASK_AGAIN_TIMES 20
 
 static const uint8_t none[16];
 
@@ -85,10 +88,9 @@ static int receive_packet(int fd, struct meterd_packet* packet, int* passed, int
 // answer that comes late would be taken for the next one's.
 static int ask(struct meter_handle* meter, const struct meterd_packet* request, int passed,
                struct meterd_packet* answer, int* received) {
-  const int64_t until = meter_now_ms() + METER_DEADLINE_MS;
   *received = -1;
-  if (send_packet(meter->counters_fd, request, passed, until) != 0 ||
-      receive_packet(meter->counters_fd, answer, received, until) != 0) {
+  if (send_packet(meter->counters_fd, request, passed, meter->until_ms) != 0 ||
+      receive_packet(meter->counters_fd, answer, received, meter->until_ms) != 0) {
     meter_close_fd(&meter->counters_fd);
     if (errno == EPROTO)
       return meter_fail(EPROTO, "meterd speaks another version: install the libmeter that came with it");
@@ -116,46 +118,77 @@ static struct meter_region* find_region(struct meter_handle* meter, const uint8_
   return NULL;
 }
 
-// Gives meterd the memory back that it lost its hold on, and says what counts where. What it refuses of that
-// is not counted any more, and nobody is told. -1: the connection failed.
-static int hand_back(struct meter_handle* meter) {
-  struct meterd_packet answer;
-  int passed;
-  for (struct meter_region* region = meter->regions; region != NULL; region = region->next) {
-    struct meterd_packet request = request_of(METERD_HAND_BACK);
-    memcpy(request.region, region->id, sizeof request.region);
-    const int taken = ask(meter, &request, region->fd, &answer, &passed);
-    meter_close_fd(&passed);
-    if (meter->counters_fd < 0) return -1;
-    // A child of fork() finds that its parent was here before: they are one client again.
-    if (taken == 0) memcpy(meter->client, answer.client, sizeof meter->client);
+// Asks again while that is the answer, for a second at most and within the call's time.
+static int ask_patiently(struct meter_handle* meter, const struct meterd_packet* request, int passed,
+                         struct meterd_packet* answer) {
+  for (int tries = 0;; ++tries) {
+    int received;
+    const int taken = ask(meter, request, passed, answer, &received);
+    meter_close_fd(&received);
+    if (taken == 0 || errno != EAGAIN || meter->counters_fd < 0) return taken;
+    if (tries == ASK_AGAIN_TIMES || meter_now_ms() + ASK_AGAIN_MS >= meter->until_ms) return taken;
+    (void)poll(NULL, 0, ASK_AGAIN_MS);
   }
+}
+
+// What meterd refused for good. The memory stays mapped: the app may add to it until it has been told.
+static void give_up(struct meter_handle* meter, struct meter_region* region, const struct meter_named* only) {
+  if (meter->refused[0] == '\0')
+    (void)snprintf(meter->refused, sizeof meter->refused, "%s", meter_error(meter));
+  for (size_t i = 0; i < METER_BUCKETS; ++i)
+    for (struct meter_named* one = meter->named[i]; one != NULL; one = one->next)
+      if (one->region == region && (only == NULL || one == only))
+        __atomic_store_n(&one->gone, 1, __ATOMIC_RELEASE);
+  if (only == NULL) meter_close_fd(&region->fd);
+}
+
+// -1: not now; errno and meter_error().
+static int name_slots(struct meter_handle* meter, struct meter_region* region) {
+  struct meterd_packet answer;
   for (size_t i = 0; i < METER_BUCKETS; ++i)
     for (const struct meter_named* one = meter->named[i]; one != NULL; one = one->next) {
+      if (one->region != region || one->gone) continue;
       struct meterd_packet request = request_of(METERD_NAME);
-      memcpy(request.region, one->region->id, sizeof request.region);
+      memcpy(request.region, region->id, sizeof request.region);
       request.slot = one->slot;
       memcpy(request.event, one->event, sizeof one->event);
       memcpy(request.subscription, one->subscription, sizeof one->subscription);
-      (void)ask(meter, &request, -1, &answer, &passed);
-      meter_close_fd(&passed);
-      if (meter->counters_fd < 0) return -1;
+      if (ask_patiently(meter, &request, -1, &answer) == 0) continue;
+      if (meter->counters_fd < 0 || errno == EAGAIN) return -1;
+      give_up(meter, region, one);
     }
   return 0;
 }
 
+// Gives meterd the memory back that it lost its hold on, and says what counts where. -1: not now; errno and
+// meter_error().
+static int hand_back(struct meter_handle* meter) {
+  struct meterd_packet answer;
+  for (struct meter_region* region = meter->regions; region != NULL; region = region->next) {
+    if (region->fd < 0) continue;
+    struct meterd_packet request = request_of(METERD_HAND_BACK);
+    memcpy(request.region, region->id, sizeof request.region);
+    if (ask_patiently(meter, &request, region->fd, &answer) != 0) {
+      if (meter->counters_fd < 0 || errno == EAGAIN) return -1;
+      give_up(meter, region, NULL);
+      continue;
+    }
+    // A child of fork() finds that its parent was here before: they are one client again.
+    memcpy(meter->client, answer.client, sizeof meter->client);
+    if (region->slots_end > answer.slot && name_slots(meter, region) != 0) return -1;
+  }
+  return 0;
+}
+
 static int connect_counters(struct meter_handle* meter) {
-  meter->counters_fd = meter_connect(&meter->counters_address, SOCK_SEQPACKET);
+  meter->counters_fd = meter_connect(&meter->counters_address, SOCK_SEQPACKET, meter->until_ms);
   if (meter->counters_fd < 0) return meter_fail_io(meter->counters_address.sun_path);
   if (hello(meter, meter->client) == 0) return 0;
-  if (errno != ESTALE) {
-    meter_close_fd(&meter->counters_fd);
-    return -1;
+  if (errno == ESTALE && hello(meter, none) == 0) {
+    if (hand_back(meter) == 0) return 0;
+    // Until all is given back the client is none: the next call begins with it anew.
+    memset(meter->client, 0xff, sizeof meter->client);
   }
-  // Until all is given back the client is none: the next call begins with it anew.
-  if (hello(meter, none) != 0) return -1;
-  if (hand_back(meter) == 0) return 0;
-  memset(meter->client, 0xff, sizeof meter->client);
   meter_close_fd(&meter->counters_fd);
   return -1;
 }
@@ -214,6 +247,7 @@ static struct meter_named* want(struct meter_handle* meter, const char* event, c
   }
   named->region = region;
   named->slot = answer.slot;
+  if (region->slots_end <= named->slot) region->slots_end = named->slot + 1;
   memcpy(named->event, request.event, sizeof named->event);
   memcpy(named->subscription, request.subscription, sizeof named->subscription);
   return named;
@@ -232,6 +266,36 @@ static int check_name(const char* what, const char* name) {
   return meter_fail(EINVAL, "%s: at most %u bytes", what, METERD_COUNTER_NAME_MAX);
 }
 
+static struct meter_named* find_named(struct meter_named** head, const char* event,
+                                      const char* subscription) {
+  struct meter_named* one = __atomic_load_n(head, __ATOMIC_ACQUIRE);
+  while (one != NULL && (__atomic_load_n(&one->gone, __ATOMIC_ACQUIRE) || strcmp(one->event, event) != 0 ||
+                         strcmp(one->subscription, subscription) != 0))
+    one = one->next;
+  return one;
+}
+
+// Once. The counters that were refused are asked for anew.
+static int tell_refused(struct meter_handle* meter) {
+  if (meter->refused[0] == '\0') return 0;
+  (void)meter_fail(ESTALE, "meterd did not take counters back (%s): ask for each counter again",
+                   meter->refused);
+  meter->refused[0] = '\0';
+  return -1;
+}
+
+static struct meter_named* add_named(struct meter_handle* meter, struct meter_named** head, const char* event,
+                                     const char* subscription) {
+  struct meter_named* named = want(meter, event, subscription);
+  // It was started again since it was last looked at. A repeat gives the same slot.
+  if (named == NULL && errno == EPIPE && stand_connected(meter) == 0 && tell_refused(meter) == 0)
+    named = want(meter, event, subscription);
+  if (named == NULL) return NULL;
+  named->next = *head;
+  __atomic_store_n(head, named, __ATOMIC_RELEASE);
+  return named;
+}
+
 meter_counter_t* meter_counter(meter_t* meter, const char* event, const char* subscription) {
   if (subscription == NULL) subscription = "";
   if (event == NULL || *event == '\0') {
@@ -239,24 +303,17 @@ meter_counter_t* meter_counter(meter_t* meter, const char* event, const char* su
     return NULL;
   }
   if (check_name("event", event) != 0 || check_name("subscription", subscription) != 0) return NULL;
-  const size_t bucket = bucket_of(event, subscription);
-  meter_lock(meter);
+  struct meter_named** const head = &meter->named[bucket_of(event, subscription)];
+  struct meter_named* named = NULL;
+  // A counter that is there needs nobody.
+  if (meter_lock(meter, meter_now_ms() + METER_DEADLINE_MS) != 0) {
+    named = find_named(head, event, subscription);
+    return named != NULL ? &named->region->slots[named->slot] : NULL;
+  }
   const int connected = stand_connected(meter) == 0;
-  struct meter_named* named = meter->named[bucket];
-  while (named != NULL &&
-         (strcmp(named->event, event) != 0 || strcmp(named->subscription, subscription) != 0))
-    named = named->next;
-  if (named == NULL && connected) {
-    named = want(meter, event, subscription);
-    // It was started again since it was last looked at. A repeat gives the same slot.
-    if (named == NULL && errno == EPIPE && stand_connected(meter) == 0)
-      named = want(meter, event, subscription);
-    if (named == NULL) {
-      meter_unlock(meter);
-      return NULL;
-    }
-    named->next = meter->named[bucket];
-    __atomic_store_n(&meter->named[bucket], named, __ATOMIC_RELEASE);
+  if (tell_refused(meter) == 0) {
+    named = find_named(head, event, subscription);
+    if (named == NULL && connected) named = add_named(meter, head, event, subscription);
   }
   meter_unlock(meter);
   return named != NULL ? &named->region->slots[named->slot] : NULL;

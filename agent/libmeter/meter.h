@@ -12,7 +12,8 @@
 // Units: whole units of the event, as its [[meter]] bills them (bytes, segments, calls). A counter holds
 // 2^64 - 1 of them; fractions go through meter_report().
 // Threads: every function may be called from any thread. None starts a thread, installs a signal handler or
-// raises SIGPIPE. meter_add() never waits. The others wait for meterd, five seconds at most a call.
+// raises SIGPIPE. meter_add() never waits. The others wait for meterd and for each other, five
+// seconds at most a call.
 // fork(): the child shares the counters, and what both add counts; its calls make connections of their own.
 // exec() and exit() need nothing: the memory is meterd's.
 // meterd away: meter_add() goes on, and is counted once meterd is back. The library connects again at the next
@@ -35,6 +36,10 @@ extern "C" {
 
 typedef struct meter_handle meter_t;
 
+// Two processes add to one counter: a lock of either would be none for the other. (A processor without such
+// additions, as ARM before version 7, cannot count this way.)
+typedef char meter_adds_64_bits_at_once[__GCC_ATOMIC_LLONG_LOCK_FREE == 2 ? 1 : -1];
+
 // A cache line in memory that is shared with meterd. Lives until meter_close(). Only meter_add() touches it.
 typedef struct meter_slot {
   uint64_t units;
@@ -56,8 +61,11 @@ METER_API void meter_close(meter_t *meter);
 //   ENOENT        no [[meter]] counts the event, or the subscription is not listed
 //   EINVAL        a name that is empty, too long or not clean UTF-8; a subscription that is missing
 //   ENOSPC        a limit of counters or clients is reached
+//   ESTALE        meterd was started again and did not take some counters back, for the reason that is told
+//                 once: what is added to those is not counted any more. Ask for each counter again.
+//   EAGAIN        meterd was started again and cannot take counters back at the moment: call again
 //   ECONNREFUSED  meterd is not running, or its [ingest] counters is off
-//   ETIMEDOUT     meterd did not answer in five seconds
+//   ETIMEDOUT     meterd did not answer in five seconds, this call or those of other threads before it
 //   EPIPE         meterd ended meanwhile: call again
 //   EPROTO        meterd speaks another version
 //   EMFILE, ENOMEM and what else the system refuses

@@ -1,11 +1,12 @@
-// What libmeter and meterd say to each other on [ingest] counters, a SOCK_SEQPACKET Unix socket: packets of one
-// fixed size, in the byte order of the machine, one answer to each request, in order. Both sides include this.
+// What libmeter and meterd say to each other on [ingest] counters, a SOCK_SEQPACKET Unix socket: packets of
+// one fixed size, in the byte order of the machine, one answer to each request, in order. Both sides include
+// this.
 //
 //     HELLO      client                    -> WELCOME client            a new one, if `client` was zeros
 //                                          -> REFUSED ESTALE            not known here (any more): begin anew
 //     WANT       event subscription        -> SLOT region slot [fd]     the same slot for the same names
 //                                          -> REFUSED code text
-//     HAND_BACK  region [fd]               -> WELCOME client            memory that the last meterd gave
+//     HAND_BACK  region [fd]               -> WELCOME client slot       memory that the last meterd gave
 //     NAME       region slot event subscription -> SLOT region slot    what counts there; after HAND_BACK
 //
 // An fd is the region's memory: METERD_REGION_BYTES to be mapped shared, METERD_REGION_SLOTS slots of a cache
@@ -13,8 +14,10 @@
 // region on a connection. Memory is only given to the user that asked for it, one region to one client.
 //
 // A client is a meter_t: its 16 random bytes are what it says after meterd was started again, to go on in the
-// memory that it has. HAND_BACK: a meterd that was stopped may have lost its hold on the memory; it reads it on
-// from the cursor that its journal has.
+// memory that it has. HAND_BACK: a meterd that was stopped may have lost its hold on the memory; it reads it
+// on from the cursor that its journal has. Its WELCOME says in `slot` how many slots there are, if all their
+// names are known: an app that knows of no later one need not NAME any. REFUSED EAGAIN of these two: ask
+// again. Any other is for good: that memory, or that slot, is not counted for the app any more.
 #ifndef METERD_COUNTERS_PROTOCOL_H
 #define METERD_COUNTERS_PROTOCOL_H
 

@@ -90,7 +90,7 @@ static int get_field(const uint8_t** bytes, size_t* size, struct field* field) {
   if ((wire != WIRE_BYTES && wire != WIRE_FIXED64 && wire != WIRE_FIXED32) || field->value > *size) return -1;
   field->bytes = *bytes;
   *bytes += field->value;
-  *size -= field->value;
+  *size -= (size_t)field->value;
   return 1;
 }
 
@@ -178,12 +178,13 @@ static int exchange(int fd, const struct out* out, uint8_t* ack, int64_t until_m
   return receive_all(fd, ack, size, until_ms) == 0 ? (int)size : -1;
 }
 
-static int report_once(struct meter_handle* meter, const struct out* out, int64_t until_ms) {
+static int report_once(struct meter_handle* meter, const struct out* out) {
   if (meter->ingest_fd >= 0 && meter_is_gone(meter->ingest_fd)) meter_close_fd(&meter->ingest_fd);
-  if (meter->ingest_fd < 0) meter->ingest_fd = meter_connect(&meter->ingest_address, SOCK_STREAM);
+  if (meter->ingest_fd < 0)
+    meter->ingest_fd = meter_connect(&meter->ingest_address, SOCK_STREAM, meter->until_ms);
   if (meter->ingest_fd < 0) return meter_fail_io(meter->ingest_address.sun_path);
   uint8_t ack[ACK_BYTES_MAX];
-  const int size = exchange(meter->ingest_fd, out, ack, until_ms);
+  const int size = exchange(meter->ingest_fd, out, ack, meter->until_ms);
   if (size >= 0) {
     const int counted = take_ack(ack, (size_t)size);
     if (counted != 0 && errno == EPROTO) meter_close_fd(&meter->ingest_fd);
@@ -204,11 +205,10 @@ int meter_report(meter_t* meter, const struct meter_event* event) {
   if (event->event == NULL || *event->event == '\0')
     return meter_fail(EINVAL, "the event has no name: use the one that its [[meter]] has");
   const struct out out = frame_of(event);
-  const int64_t until = meter_now_ms() + METER_DEADLINE_MS;
   const int repeats = event->id != NULL && *event->id != '\0';  // under its id it counts once
-  meter_lock(meter);
-  int reported = report_once(meter, &out, until);
-  if (reported != 0 && errno == EPIPE && repeats) reported = report_once(meter, &out, until);
+  if (meter_lock(meter, meter_now_ms() + METER_DEADLINE_MS) != 0) return -1;
+  int reported = report_once(meter, &out);
+  if (reported != 0 && errno == EPIPE && repeats) reported = report_once(meter, &out);
   meter_unlock(meter);
   return reported;
 }

@@ -57,20 +57,26 @@ int64_t meter_now_ms(void) {
 
 void meter_close_fd(int* fd) {
   const int kept = errno;
-  if (*fd >= 0) (void)close(*fd);
-  *fd = -1;
+  const int open_one = *fd;
+  *fd = -1;  // first: a child of fork() would close what has this number by then
+  if (open_one >= 0) (void)close(open_one);
   errno = kept;
 }
 
-int meter_connect(const struct sockaddr_un* address, int type) {
+int meter_connect(const struct sockaddr_un* address, int type, int64_t until_ms) {
   int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
   if (fd < 0) return -1;
-  // A Unix socket's connect() waits while the other's queue is full, for as long as sending may take.
-  const struct timeval at_most = {METER_DEADLINE_MS / 1000, 0};
-  (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &at_most, sizeof at_most);
   int failed;
-  do failed = connect(fd, (const struct sockaddr*)address, sizeof *address);
-  while (failed != 0 && errno == EINTR);
+  do {
+    const int64_t left = until_ms - meter_now_ms();
+    errno = ETIMEDOUT;
+    failed = -1;
+    if (left <= 0) break;
+    // A Unix socket's connect() waits while the other's queue is full, for as long as sending may take.
+    const struct timeval at_most = {(time_t)(left / 1000), (suseconds_t)(left % 1000) * 1000};
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &at_most, sizeof at_most);
+    failed = connect(fd, (const struct sockaddr*)address, sizeof *address);
+  } while (failed != 0 && errno == EINTR);
   if (failed == 0) failed = fcntl(fd, F_SETFL, O_NONBLOCK);
   if (failed != 0) meter_close_fd(&fd);
   return fd;

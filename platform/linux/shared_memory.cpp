@@ -39,7 +39,8 @@ bool is_sealed(const MemoryFile& memory) {
 }
 
 MemoryFile open_at(const std::string& path, int flags) {
-  return MemoryFile(open(path.c_str(), flags | O_CLOEXEC, 0600));
+  // A lease that a reader thread has on it for a moment is no reason to wait.
+  return MemoryFile(open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK, 0600));
 }
 
 MemoryFile open_again(const MemoryFile& file, int flags) {
@@ -62,6 +63,11 @@ class LinuxMemory : public SharedMemory {
     return fstat(kept.memory.fd(), &a) == 0 && fstat(other.fd(), &b) == 0 && a.st_dev == b.st_dev &&
            a.st_ino == b.st_ino;
   }
+  bool cut_to_size(const Kept& kept, std::size_t size) override {
+    if (kept.memory.size() <= size) return false;
+    const MemoryFile own = open_again(kept.memory, O_RDWR);
+    return own.fd() >= 0 && set_size(own, size).ok();
+  }
   Result<MemoryFile> share(const Kept& kept) override {
     MemoryFile out = open_again(kept.memory, O_RDWR);
     if (out.fd() < 0) return failed("memory for counters");
@@ -81,17 +87,18 @@ class LinuxMemory : public SharedMemory {
     return false;
   }
 
- protected:
-  // That the memory is one that meterd made, and so of a file system that never waits: an app could pass a
-  // descriptor of any kind.
-  static Result<MemoryFile> take(MemoryFile memory, std::size_t size) {
+  // Of a file system that never waits: an app could pass a descriptor of any kind.
+  Result<MemoryFile> recognise(MemoryFile memory, std::size_t size) override {
     struct stat info {};
     struct statfs system {};
     const bool ours = fstat(memory.fd(), &info) == 0 && S_ISREG(info.st_mode) && info.st_uid == geteuid() &&
                       info.st_size == static_cast<off_t>(size) && fstatfs(memory.fd(), &system) == 0 &&
                       system.f_type == kTmpfsMagic;
     if (!ours) return Error{Code::rejected, "this memory was not made by meterd"};
-    if (is_sealed(memory)) return memory;
+    if (is_sealed(memory)) {
+      if ((fcntl(memory.fd(), F_GET_SEALS) & F_SEAL_WRITE) == 0) return memory;
+      return Error{Code::rejected, "this memory was counted to its end"};
+    }
     memory = open_again(memory, O_RDONLY);
     if (memory.fd() < 0) return failed("memory for counters");
     return memory;
@@ -141,9 +148,7 @@ class StoredMemory final : public LinuxMemory {
   }
 
   Result<Kept> take_back(const Id& id, MemoryFile memory, const Sizes& sizes) override {
-    auto taken = take(std::move(memory), sizes.memory);
-    if (!taken) return taken.error();
-    return keep({id, std::move(*taken), {}}, sizes);
+    return keep({id, std::move(memory), {}}, sizes);
   }
 
   Status drop(const Kept& kept) override {
@@ -164,13 +169,16 @@ class StoredMemory final : public LinuxMemory {
     if (fcntl(file.fd(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0) return failed("memory for counters");
     return file;
   }
-  static Result<Kept> keep(Kept kept, const Sizes& sizes) {
+  Result<Kept> keep(Kept kept, const Sizes& sizes) {
     auto names = sealed(sizes.names);
     if (!names) return names.error();
     kept.names = std::move(*names);
     const auto name = std::string(kStorePrefix) + text_of(kept.id);
     if (auto s = push(name + std::string(kNamesSuffix), kept.names); !s) return s.error();
-    if (auto s = push(name, kept.memory); !s) return s.error();
+    if (auto s = push(name, kept.memory); !s) {
+      (void)drop(kept);
+      return s.error();
+    }
     return kept;
   }
   static Status push(const std::string& name, const MemoryFile& file) {
@@ -220,9 +228,7 @@ class DirectoryMemory final : public LinuxMemory {
   }
 
   Result<Kept> take_back(const Id& id, MemoryFile memory, const Sizes& sizes) override {
-    auto taken = take(std::move(memory), sizes.memory);
-    if (!taken) return taken.error();
-    Kept kept{id, std::move(*taken), {}, true};
+    Kept kept{id, std::move(memory), {}, true};
     kept.names = MemoryFile(memfd_create("meterd-names", MFD_CLOEXEC));
     if (kept.names.fd() < 0) return failed("memory for counters");
     if (auto s = set_size(kept.names, sizes.names); !s) return s.error();
@@ -269,6 +275,11 @@ MemoryFile::~MemoryFile() {
   if (fd_ >= 0) close(fd_);
 }
 int MemoryFile::release() { return std::exchange(fd_, -1); }
+
+std::size_t MemoryFile::size() const {
+  struct stat info {};
+  return fd_ >= 0 && fstat(fd_, &info) == 0 ? static_cast<std::size_t>(info.st_size) : 0;
+}
 
 Result<std::size_t> MemoryFile::read_at(std::size_t offset, std::span<char> into) const {
   std::size_t have = 0;

@@ -35,7 +35,8 @@ class Run:
 
     def restart(self, turn):
         """By SIGKILL, and where there is a store now and then by a stop that empties it."""
-        if self.store and turn % 4 == 3:
+        stops = self.store and turn % 4 == 3
+        if stops:
             self.stops += 1
             if self.device.terminate() != 0:
                 raise Failed("meterd did not stop in peace\n" + self.device.log_tail())
@@ -44,6 +45,9 @@ class Run:
             self.device.kill()
         time.sleep(self.random.uniform(0, 0.3))  # the apps go on without it
         self.device.start()
+        if stops:  # what an app that ends before it gave its memory back had added since, nobody knows
+            living = sum(app.process.poll() is None for app in self.apps)
+            wait_until("the apps give their memory back", lambda: len(self.store.names()) >= 2 * living, 20)
 
     def kill_while_memory_is_made(self):
         """Before the names of its counters, between these and the memory, and before its app is told of it."""

@@ -1,6 +1,11 @@
 // The kinds of sources as subjects of the contract.
 #pragma once
 
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <atomic>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <utility>
@@ -9,7 +14,9 @@
 #include "agent/source/interface/interface_source.hpp"
 #include "agent/source/modem/modem_source.hpp"
 #include "agent/source/nftables/nftables_source.hpp"
+#include "agent/source/shared_counters/shared_counters.hpp"
 #include "platform/fake/nft_tables.hpp"
+#include "platform/packets.hpp"
 #include "tests/ingest/wire.hpp"
 #include "tests/source/contract.hpp"
 #include "tests/source/nftables_support.hpp"
@@ -177,6 +184,68 @@ class ModemSubject final : public Subject {
   platform::ModemWatcher* watcher_ = nullptr;
   std::vector<platform::ModemMessage> messages_;
   int number_ = 0;
+};
+
+// An app that asked for one counter once, and adds to it whichever meterd reads.
+class SharedCountersSubject final : public Subject {
+ public:
+  ~SharedCountersSubject() override {
+    if (slots_ != nullptr) munmap(slots_, METERD_REGION_BYTES);
+  }
+  std::shared_ptr<Source> make(test::Bench& bench, Stored stored) override {
+    memory_ = platform::make_shared_memory(directory_ / "counters");
+    auto needs = test::dependencies_of(bench, links_);
+    needs.memory = memory_.get();
+    needs.access = &access_;
+    needs.listen_packets = [](const std::string& path) { return platform::listen_unix_packets(path, {}); };
+    auto made = at_work(bench, std::make_shared<SharedCounters>(rule_, needs, std::move(stored)));
+    if (slots_ == nullptr) begin(bench);
+    return made;
+  }
+  void happen(test::Bench&, std::uint64_t units) override {
+    reinterpret_cast<std::atomic<std::uint64_t>*>(slots_)->fetch_add(units);
+  }
+  std::string name() const override { return rule_.name(); }
+  std::string kind() const override { return "shared counters"; }
+  std::string event() const override { return ""; }
+
+ private:
+  void begin(test::Bench& bench) {
+    const platform::Socket app(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    rule_.socket.copy(address.sun_path, sizeof address.sun_path - 1);
+    ASSERT_EQ(connect(app.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    (void)ask(bench, app, METERD_HELLO);
+    const auto slot = ask(bench, app, METERD_WANT);
+    slots_ = mmap(nullptr, METERD_REGION_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, slot.passed.fd(), 0);
+    ASSERT_NE(slots_, MAP_FAILED);
+  }
+  static platform::Packet ask(test::Bench& bench, const platform::Socket& app, meterd_packet_kind kind) {
+    meterd_packet packet{};
+    packet.magic = METERD_PACKET_MAGIC;
+    packet.version = METERD_PACKET_VERSION;
+    packet.kind = kind;
+    std::string_view("sms.sent").copy(packet.event, sizeof packet.event);
+    std::string_view("sub_1").copy(packet.subscription, sizeof packet.subscription);
+    const std::span<char> bytes(reinterpret_cast<char*>(&packet), sizeof packet);
+    test::must(platform::send_packet(app.fd(), bytes, nullptr));
+    platform::Packet out;
+    EXPECT_TRUE(test::run_until(bench.loop(), [&] {
+      bench.settle();
+      auto answer = platform::receive_packet(app.fd(), bytes);
+      if (answer) out = std::move(*answer);
+      return answer.ok();
+    }));
+    return out;
+  }
+
+  journal::TempDirectory directory_;
+  ingest::Access access_{{}};
+  SharedCountersRule rule_{directory_ / "counters.sock", 10'000, 64, 1'000'000'000, {}, {}};
+  SetLinks links_;
+  std::unique_ptr<platform::SharedMemory> memory_;
+  void* slots_ = nullptr;
 };
 
 }  // namespace meterd::source

@@ -13,6 +13,7 @@ const Kind kKinds[] = {
     {"nftables", [] { return std::make_unique<NftablesSubject>(); }},
     {"access_log", [] { return std::make_unique<AccessLogSubject>(); }},
     {"modem_manager", [] { return std::make_unique<ModemSubject>(); }},
+    {"shared_counters", [] { return std::make_unique<SharedCountersSubject>(); }},
 };
 
 class SourceContract : public ::testing::TestWithParam<Kind> {

@@ -103,6 +103,20 @@ class LibmeterTest : public ::testing::Test {
   std::unique_ptr<platform::TaskGroup> tasks_;
 };
 
+struct Refused {
+  int code = 0;
+  std::string what;
+};
+template <class Call>
+Refused refused(Call call) {
+  try {
+    call();
+    return {};
+  } catch (const libmeter::Error& error) {
+    return {error.code().value(), error.what()};
+  }
+}
+
 TEST_F(LibmeterTest, CountsFromCAndFromCpp) {
   auto meter = make();
   const auto counter = app([&] { return meter.counter("sms.sent", "sub_1"); });
@@ -176,6 +190,40 @@ TEST_F(LibmeterTest, GivesItsMemoryBackToAMeterdThatLostIt) {
   EXPECT_EQ(counted(), "18");
 }
 
+TEST_F(LibmeterTest, SaysOnceThatCountersWereNotTakenBack) {
+  auto meter = make();
+  const auto name_of = [](int i) { return "sub_" + std::to_string(i); };
+  const auto first = app([&] { return meter.counter("sms.sent", "sub_1"); });
+  const auto last = app([&] {
+    for (int i = 2; i <= 2'048; ++i) meter.counter("sms.sent", name_of(i));
+    return meter.counter("sms.sent", name_of(2'049));
+  });
+  first.add(5);
+  last.add(6);
+  EXPECT_EQ(counted(), "5");
+  source_->stop();  // the last harvest
+  counted();
+  std::filesystem::remove_all(directory_ / "counters");
+  rule_.counters_per_user = 1'000;
+  rule_.clients_per_user = 1;
+  restart();
+  first.add(1);
+  last.add(1);
+  const auto ask = [&](int i) {
+    return app([&] { return refused([&] { meter.counter("sms.sent", name_of(i)); }); });
+  };
+  const auto told = ask(0);
+  EXPECT_EQ(told.code, ESTALE);
+  EXPECT_THAT(told.what, ::testing::HasSubstr("counters_per_user"));
+  EXPECT_EQ(ask(2'049).code, 0) << "once";
+  EXPECT_EQ(ask(1).code, ENOSPC) << "that counter is none any more";
+  counted();
+  const auto& gaps = source_->report().gaps;
+  EXPECT_EQ(gaps.gaps(), 1U);
+  EXPECT_THAT(gaps.recent(0).reason(), ::testing::HasSubstr("was refused"));
+  EXPECT_EQ(gaps.recent(0).lost_max(), "1") << "of one of the three regions";
+}
+
 TEST_F(LibmeterTest, CountsWhatTheChildOfAForkAdds) {
   auto meter = make();
   const auto counter = app([&] { return meter.counter("sms.sent", "sub_1"); });
@@ -198,20 +246,6 @@ TEST_F(LibmeterTest, CountsWhatTheChildOfAForkAdds) {
   app([&] { return meter.counter("sms.sent", "sub_3"); }).add(1);
   EXPECT_EQ(counted(), "7");
   EXPECT_EQ(bench_.open()["2027-01-15 sub_2 sms-usd"], "8");
-}
-
-struct Refused {
-  int code = 0;
-  std::string what;
-};
-template <class Call>
-Refused refused(Call call) {
-  try {
-    call();
-    return {};
-  } catch (const libmeter::Error& error) {
-    return {error.code().value(), error.what()};
-  }
 }
 
 TEST_F(LibmeterTest, SaysWhatToDoWhenACounterIsRefused) {

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "agent/source/shared_counters/clients.hpp"
+#include "tests/source/stored_memory.hpp"
 #include "tests/source/support.hpp"
 
 namespace meterd::source {
@@ -53,6 +54,12 @@ class SharedCountersTest : public ::testing::Test {
       return reinterpret_cast<std::atomic<std::uint64_t>*>(memory[id].first +
                                                            std::size_t{answer.slot} * METERD_SLOT_BYTES);
     }
+    // As libmeter does when its meterd does not know it any more.
+    void begin_anew(const std::shared_ptr<Clients>& clients) {
+      connect_again(clients);
+      client = {};
+      hello();
+    }
     // As libmeter does when its meterd is another one.
     void connect_again(const std::shared_ptr<Clients>& clients) {
       clients_ = clients;
@@ -66,12 +73,20 @@ class SharedCountersTest : public ::testing::Test {
     meterd_packet name(const Clients::Id& id, std::uint32_t slot, const CounterName& name) {
       return ask(METERD_NAME, name, static_cast<int>(slot), id);
     }
+    // As the child of a fork() has the memory of its parent.
+    Clients::Id borrow(const App& from) {
+      const auto& [id, mapped] = *from.memory.begin();
+      memory[id] = {nullptr, platform::MemoryFile(dup(mapped.second.fd()))};
+      return id;
+    }
+    void permit(ingest::PermitPtr permit) { peer_.permit = std::move(permit); }
     // Of a meterd that is not there any more nobody takes leave.
     void leave() {
       if (const auto clients = clients_.lock()) clients->leave(peer_);
     }
     void unmap() {
-      for (auto& [id, mapped] : memory) munmap(mapped.first, METERD_REGION_BYTES);
+      for (auto& [id, mapped] : memory)
+        if (mapped.first != nullptr) munmap(mapped.first, METERD_REGION_BYTES);
       memory.clear();
     }
     // As a process ends: its memory first, then its socket.
@@ -121,7 +136,9 @@ class SharedCountersTest : public ::testing::Test {
   SharedCountersTest() { begin(); }
 
   void begin() {
-    if (!memory_) memory_ = platform::make_shared_memory(directory_ / "counters");
+    const auto directory = directory_ / "counters";
+    if (!memory_ && has_store_) memory_ = std::make_unique<test::StoredMemory>(directory, store_);
+    if (!memory_) memory_ = platform::make_shared_memory(directory);
     auto dependencies = test::dependencies_of(bench_, links_);
     dependencies.memory = memory_.get();
     source_ = std::make_shared<Harvested>();
@@ -135,6 +152,22 @@ class SharedCountersTest : public ::testing::Test {
     bench_.restart();
     memory_.reset();
     begin();
+  }
+  // As a stop does where nobody keeps it: its apps have it still.
+  void lose_memory() {
+    source_->last = true;
+    interval();
+    std::filesystem::remove_all(directory_ / "counters");
+    store_.clear();
+    restart();
+  }
+  void put_meters(std::vector<meter::MeterRule> meters) {
+    bench_.options.meters = std::move(meters);
+    bench_.batcher().at_turn([this](const Status& turn) {
+      ASSERT_TRUE(turn.ok());
+      bench_.batcher().adopt(bench_.settings());
+    });
+    bench_.settle();
   }
   void interval() { bench_.advance(Milliseconds(10'000)); }
   // Asks the kernel, as the source's own coroutine does.
@@ -172,6 +205,8 @@ class SharedCountersTest : public ::testing::Test {
   NoLinks links_;
   SharedCountersRule rule_{"unused", 10'000, 64, 1'000'000, {}, {}};
   test::Bench bench_;
+  bool has_store_ = false;
+  test::StoredMemory::Store store_;
   std::unique_ptr<platform::SharedMemory> memory_;
   std::shared_ptr<Harvested> source_;
 };

@@ -110,6 +110,27 @@ TEST_F(SharedCountersTest, RefusesMemoryThatAnAppCutShortAndGoesOnWithTheRest) {
   EXPECT_EQ(counted("sub_99"), "2");
 }
 
+TEST_F(SharedCountersTest, ShowsWhatWaitedInACounterThatFellBelowIt) {
+  App app(clients(), kUser);
+  app.hello();
+  auto* counter = app.counter("sms.sent", "sub_1");
+  counter->fetch_add(10);
+  interval();
+  bench_.batcher().set_above_watermark(true);
+  counter->fetch_add(8);
+  interval();
+  counter->store(3);
+  interval();
+  EXPECT_THAT(reasons(), HasSubstr("an app's counter fell: 1 counter of user 1001: 5\n"))
+      << "3 of 8 still wait";
+  restart();
+  counter->fetch_add(4);
+  bench_.batcher().set_above_watermark(false);
+  for (int i = 0; i < 2; ++i) interval();
+  EXPECT_EQ(counted(), "17");
+  EXPECT_EQ(clients()->gaps().gaps(), 1U);
+}
+
 TEST_F(SharedCountersTest, RefusesWhatAUserMayNotCount) {
   const auto only = std::make_shared<const meter::Permit>(
       meter::Permit{"user 1001", {{meter::Names({"sms.sent"}), meter::Names({"sub_1"})}}, false});
@@ -153,6 +174,88 @@ TEST_F(SharedCountersTest, LimitsTheCountersAndClientsOfAUser) {
   EXPECT_NE(other.counter("sms.sent", "a"), nullptr);
 }
 
+TEST_F(SharedCountersTest, OneUserCannotTakeTheMemoryOfAllOthers) {
+  rule_.counters_per_user = 2'000;
+  rule_.clients_per_user = 128;
+  begin();
+  std::vector<std::unique_ptr<App>> apps;
+  const auto regions_of = [&](std::uint32_t user) {
+    const auto before = clients()->regions();
+    for (std::uint64_t i = 0; i < rule_.clients_per_user; ++i) {
+      auto& app = *apps.emplace_back(std::make_unique<App>(clients(), user));
+      if (app.hello().kind != METERD_WELCOME) continue;
+      EXPECT_NE(app.counter("sms.sent", "sub_1"), nullptr) << user << " " << i;
+    }
+    return clients()->regions() - before;
+  };
+  EXPECT_EQ(regions_of(kUser), 128U);
+  EXPECT_EQ(regions_of(kUser + 1), 128U);
+  App third(clients(), kUser + 2);
+  third.hello();
+  EXPECT_EQ(third.counter("sms.sent", "sub_1"), nullptr) << "all descriptors are used";
+  EXPECT_EQ(third.code, static_cast<std::uint32_t>(ENOSPC));
+}
+
+TEST_F(SharedCountersTest, LimitsTheMemoryThatAUserHandsBack) {
+  rule_.counters_per_user = 1'024;
+  rule_.clients_per_user = 3;
+  begin();
+  std::vector<std::unique_ptr<App>> apps;
+  for (int i = 0; i < 3; ++i) {
+    auto& app = *apps.emplace_back(std::make_unique<App>(clients(), kUser));
+    app.hello();
+    app.counter("sms.sent", "sub_1");
+  }
+  std::filesystem::remove_all(directory_ / "counters");
+  rule_.clients_per_user = 1;
+  restart();
+  for (auto& app : apps) app->connect_again(clients());
+  App& one = *apps[0];
+  one.client = {};
+  one.hello();
+  EXPECT_EQ(one.hand_back(one.memory.begin()->first).kind, METERD_WELCOME);
+  for (int i = 1; i < 3; ++i) {
+    const auto& [id, mapped] = *apps[static_cast<std::size_t>(i)]->memory.begin();
+    one.memory[id] = {nullptr, platform::MemoryFile(dup(mapped.second.fd()))};
+    const auto answer = one.hand_back(id);
+    one.memory.erase(id);
+    EXPECT_EQ(answer.kind, i == 1 ? METERD_WELCOME : METERD_REFUSED);
+    EXPECT_EQ(answer.code, i == 1 ? 0U : static_cast<std::uint32_t>(ENOSPC));
+  }
+}
+
+TEST_F(SharedCountersTest, TakesTheSameMemoryBackUnderOneNameOnly) {
+  App app(clients(), kUser);
+  app.hello();
+  app.counter("sms.sent", "sub_1")->fetch_add(5);
+  interval();
+  const auto id = memory_->random_id();
+  app.memory[id] = {nullptr, platform::MemoryFile(dup(app.memory.begin()->second.second.fd()))};
+  EXPECT_EQ(app.hand_back(id).code, static_cast<std::uint32_t>(EACCES));
+  app.memory.erase(id);
+  EXPECT_EQ(clients()->regions(), 1U);
+}
+
+TEST_F(SharedCountersTest, CutsMemoryThatAnAppMadeLonger) {
+  App app(clients(), kUser);
+  app.hello();
+  auto* counter = app.counter("sms.sent", "sub_1");
+  counter->fetch_add(5);
+  const auto& file = app.memory.begin()->second.second;
+  ASSERT_EQ(ftruncate(file.fd(), 64LL << 20), 0);
+  interval();
+  EXPECT_EQ(file.size(), METERD_REGION_BYTES);
+  EXPECT_THAT(reasons(), HasSubstr("an app made its memory longer: 1 counter of user 1001"));
+  counter->fetch_add(2);
+  interval();
+  EXPECT_EQ(counted(), "7");
+  EXPECT_EQ(clients()->gaps().gaps(), 1U);
+  ASSERT_EQ(ftruncate(file.fd(), 64LL << 20), 0);
+  restart();
+  interval();
+  EXPECT_EQ(file.size(), METERD_REGION_BYTES) << "also of what is found";
+}
+
 TEST_F(SharedCountersTest, GivesNobodyTheMemoryOfAnotherUser) {
   App owner(clients(), kUser);
   owner.hello();
@@ -170,55 +273,6 @@ TEST_F(SharedCountersTest, GivesNobodyTheMemoryOfAnotherUser) {
   thief.memory[nobodys] = {nullptr, platform::MemoryFile(open("/dev/zero", O_RDWR | O_CLOEXEC))};
   EXPECT_EQ(thief.hand_back(nobodys).code, static_cast<std::uint32_t>(EPERM));
   thief.memory.clear();
-}
-
-TEST_F(SharedCountersTest, AsksAnAppAgainWhatItCountsWhereTheNamesAreDamaged) {
-  App app(clients(), kUser);
-  app.hello();
-  auto* counter = app.counter("sms.sent", "sub_1");
-  auto* other = app.counter("sms.sent", "sub_2");
-  const auto id = app.memory.begin()->first;
-  counter->fetch_add(3);
-  other->fetch_add(1);
-  interval();
-  const auto names = directory_ / "counters/" + platform::text_of(id) + ".names";
-  for (const std::size_t at : {kRecordBytes + 10, std::size_t{5}}) {  // a slot's name, then the head
-    auto bytes = journal::file_bytes(names);
-    bytes[at] = static_cast<char>(bytes[at] ^ 1);
-    journal::write_file(names, bytes);
-    counter->fetch_add(4);
-    restart();
-    EXPECT_EQ(bench_.log.times("event=counter_names_damaged"), at == 5 ? 2U : 1U);
-    interval();
-    app.connect_again(clients());
-    EXPECT_EQ(app.hello().code, static_cast<std::uint32_t>(ESTALE));
-    app.client = {};
-    app.hello();
-    EXPECT_EQ(app.hand_back(id).kind, METERD_WELCOME);
-    EXPECT_EQ(app.name(id, 0, {"sms.sent", "sub_1"}).kind, METERD_SLOT);
-    EXPECT_EQ(app.name(id, 1, {"sms.sent", "sub_2"}).kind, METERD_SLOT);
-    interval();
-    interval();
-  }
-  EXPECT_EQ(counted(), "11");
-  EXPECT_EQ(counted("sub_2"), "1");
-  EXPECT_EQ(reasons(), "");
-}
-
-TEST_F(SharedCountersTest, ShowsWhatCannotBeReadOfAnAppThatEnded) {
-  auto app = std::make_unique<App>(clients(), kUser);
-  app->hello();
-  app->counter("sms.sent", "sub_1")->fetch_add(3);
-  const auto names = directory_ / "counters/" + platform::text_of(app->memory.begin()->first) + ".names";
-  auto bytes = journal::file_bytes(names);
-  bytes[kRecordBytes + 10] = static_cast<char>(bytes[kRecordBytes + 10] ^ 1);
-  journal::write_file(names, bytes);
-  app.reset();
-  restart();
-  look();
-  for (int i = 0; i < 3; ++i) interval();
-  EXPECT_EQ(reasons(), "what an app counted cannot be read: 1 counter of user 1001: 3\n");
-  EXPECT_EQ(files(), 0U);
 }
 
 }  // namespace

@@ -145,74 +145,20 @@ TEST_F(SharedCountersTest, KeepsWhatNoMeterTakesUntilOneDoesAndShowsItWhenTheApp
   auto app = std::make_unique<App>(clients(), kUser);
   app->hello();
   auto* counter = app->counter("sms.sent", "sub_1");
-  const auto put_meters = [this](const char* event) {
-    bench_.options.meters = {test::meter_of(event, "sms-usd")};
-    bench_.batcher().at_turn([this](const Status& turn) {
-      ASSERT_TRUE(turn.ok());
-      bench_.batcher().adopt(bench_.settings());
-    });
-    bench_.settle();
-  };
-  put_meters("other");
+  put_meters({test::meter_of("other", "sms-usd")});
   counter->fetch_add(8);
   interval();
-  put_meters("sms.sent");
+  put_meters({test::meter_of("sms.sent", "sms-usd")});
   interval();
   interval();
   EXPECT_EQ(counted(), "8");
-  put_meters("other");
+  put_meters({test::meter_of("other", "sms-usd")});
   counter->fetch_add(2);
   app.reset();
   look();
   for (int i = 0; i < 3; ++i) interval();
   EXPECT_EQ(reasons(), "no meter takes what an app that ended had counted: 1 counter of user 1001: 2\n");
   EXPECT_EQ(files(), 0U);
-}
-
-TEST_F(SharedCountersTest, TakesMemoryBackThatAStopLostItsHoldOn) {
-  App app(clients(), kUser);
-  app.hello();
-  auto* counter = app.counter("sms.sent", "sub_1");
-  const auto id = app.memory.begin()->first;
-  counter->fetch_add(3);
-  source_->last = true;
-  interval();
-  counter->fetch_add(4);
-  std::filesystem::remove_all(directory_ / "counters");
-  restart();
-  app.connect_again(clients());
-  EXPECT_EQ(app.hello().code, static_cast<std::uint32_t>(ESTALE));
-  app.client = {};
-  app.hello();
-  EXPECT_EQ(app.hand_back(id).kind, METERD_WELCOME);
-  interval();
-  EXPECT_EQ(app.name(id, 0, {"sms.sent", "sub_1"}).kind, METERD_SLOT);
-  counter->fetch_add(5);
-  interval();
-  interval();
-  EXPECT_EQ(counted(), "12");
-  EXPECT_EQ(reasons(), "");
-}
-
-TEST_F(SharedCountersTest, ShowsWhatWasCountedUnderAJournalThatIsNotThere) {
-  App app(clients(), kUser);
-  app.hello();
-  auto* counter = app.counter("sms.sent", "sub_1");
-  const auto id = app.memory.begin()->first;
-  counter->fetch_add(3);
-  restart();  // nothing was committed, and the memory's file goes
-  std::filesystem::remove_all(directory_ / "counters");
-  restart();
-  app.connect_again(clients());
-  app.client = {};
-  app.hello();
-  app.hand_back(id);
-  app.name(id, 0, {"sms.sent", "sub_1"});
-  interval();
-  counter->fetch_add(4);
-  interval();
-  EXPECT_EQ(counted(), "4") << "from where it is";
-  EXPECT_THAT(reasons(), HasSubstr("not known any more: 1 counter of user 1001: 3\n"));
 }
 
 TEST_F(SharedCountersTest, ForgetsTheCursorsOfMemoryThatABootTookAway) {

@@ -59,6 +59,7 @@ class Clients {
   std::size_t regions() const;
   bool holds_back() const { return holds_back_; }  // something waits for its meter
   const journal::SourceGaps& gaps() const { return gaps_.totals(); }
+  Stored stored() const;
 
  private:
   // A region that is counted to its end, until that is committed.
@@ -72,14 +73,28 @@ class Clients {
   Answer hello(Peer& peer, const Id& id);
   Answer want(Peer& peer, CounterName name);
   Answer take_back(Peer& peer, const Id& id, platform::MemoryFile memory);
+  Answer take_over(Peer& peer, const std::shared_ptr<Client>& owner, const Id& id,
+                   const platform::MemoryFile& memory);
+  Answer take_unclaimed(Peer& peer, const Id& id, platform::MemoryFile memory,
+                        const Region::Cursors& cursors);
+  static Answer taken_back(Peer& peer, const Region& region);
+  Answer refuse_back(const Peer& peer, int code, const std::string& text);
+  void show_refused(const Peer& peer, const Id& id, const platform::MemoryFile& memory,
+                    const Region::Cursors& cursors);
   Answer name_slot(Peer& peer, const meterd_packet& request, CounterName name);
   Answer slot_answer(Peer& peer, const Region& region, std::uint32_t slot);
   std::optional<Answer> refuse_name(const Peer& peer, const CounterName& name) const;
+  std::optional<Answer> refuse_without_meter(const CounterName& name) const;
   Result<std::shared_ptr<Region>> room(Client& client);
+  Status may_have_another(std::uint32_t user) const;
   std::shared_ptr<Client> client_of(const Id& id, std::uint32_t user);
   std::shared_ptr<Client> new_client(std::uint32_t user);
-  void take_from(Client& before, const std::shared_ptr<Region>& region);
+  std::shared_ptr<Client> owner_of(const Id& region) const;
+  bool is_held(const platform::MemoryFile& memory) const;
+  static void give_to(Client& client, const std::shared_ptr<Region>& region);
+  static void take_from(Client& before, const std::shared_ptr<Region>& region);
   std::uint64_t counters_of(std::uint32_t user) const;
+  std::uint64_t regions_of(std::uint32_t user) const;
   void drop_empty();
   void end(Ending& ending, ingest::Batcher& batcher);
 
@@ -90,10 +105,11 @@ class Clients {
   Log& log_;
   Gaps gaps_;
   std::map<Id, std::shared_ptr<Client>> clients_;
-  std::map<Id, Region::Cursors> unclaimed_;  // of memory that only its app has, since this boot
-  std::vector<std::string> forgotten_;       // cursors of earlier boots, until the first harvest
+  std::map<Id, Region::Cursors> unclaimed_;        // of memory that only its app has, since this boot
+  std::map<std::uint32_t, std::set<Id>> refused_;  // by user: what was not taken back, and shown
+  std::vector<std::string> forgotten_;             // cursors of earlier boots, until the first harvest
   std::vector<std::shared_ptr<Ending>> endings_;
-  std::vector<char> buffer_;
+  SlotValues values_;
   bool holds_back_ = false;
 };
 

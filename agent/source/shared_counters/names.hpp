@@ -26,9 +26,11 @@ struct CounterName {
 struct RegionHead {
   std::uint32_t user = 0;
   platform::SharedMemory::Id client{};
-  std::string journal;  // whose cursors it has
-  BootTime made_at;     // of the boot in which it was made
-  bool done = false;    // all of it is counted and committed: what is found of it is waste
+  // Of whom it is: what none of its cursors has was never counted. Empty for memory that was given back: of
+  // what no cursor has, nobody knows how far it was counted.
+  std::string journal;
+  BootTime made_at;   // of the boot in which it was made
+  bool done = false;  // all of it is counted and committed: what is found of it is waste
   bool operator==(const RegionHead&) const = default;
 };
 

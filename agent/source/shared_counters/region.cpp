@@ -39,7 +39,7 @@ Region::Region(platform::SharedMemory::Kept kept, RegionHead head, std::vector<C
   }
   names_.resize(counted_.size());
   seen_ = counted_;
-  nameless_ = std::any_of(names_.begin(), names_.end(), [](const auto& name) { return name.event.empty(); });
+  nameless_ = lacks_names();
 }
 
 std::string Region::page_name(std::uint32_t page) const {
@@ -63,18 +63,40 @@ Status Region::put(std::uint32_t slot, CounterName name) {
     if (names_[slot] == name) return {};
     return Error{Code::rejected, "this slot counts something else"};
   }
-  if (auto s = kept_.names.write_at((slot + 1) * kRecordBytes, slot_record(id(), slot, name)); !s) return s;
-  if (slot >= names_.size()) {
-    names_.resize(slot + 1);
-    counted_.resize(slot + 1);
-    seen_.resize(slot + 1);
-  }
+  // Without a file for names its app says them again after each start.
+  if (kept_.names.fd() >= 0)
+    if (auto s = kept_.names.write_at((slot + 1) * kRecordBytes, slot_record(id(), slot, name)); !s) return s;
+  reach(slot);
   names_[slot] = std::move(name);
-  nameless_ = std::any_of(names_.begin(), names_.end(), [](const auto& one) { return one.event.empty(); });
+  nameless_ = lacks_names();
   return {};
 }
 
+void Region::keep_nameless(std::uint32_t slot) {
+  if (slot >= METERD_REGION_SLOTS) return;
+  reach(slot);
+  nameless_ = lacks_names();
+}
+
+void Region::reach(std::uint32_t slot) {
+  if (slot < names_.size()) return;
+  names_.resize(slot + 1);
+  counted_.resize(slot + 1);
+  seen_.resize(slot + 1);
+}
+
+bool Region::lacks_names() const {
+  return std::any_of(names_.begin(), names_.end(), [](const auto& name) { return name.event.empty(); });
+}
+
+// Of memory that was given back nobody may ever have said which slots are used: the last look is at all.
+void Region::mark_unused() {
+  unused_ = true;
+  if (!of_this_journal_) keep_nameless(METERD_REGION_SLOTS - 1);
+}
+
 Status Region::mark_done() {
+  if (kept_.names.fd() < 0) return {};  // what is found without names counts nothing of itself
   auto head = head_;
   head.done = true;
   return kept_.names.write_at(0, head_record(id(), head));
@@ -82,41 +104,55 @@ Status Region::mark_done() {
 
 void Region::harvest(const Reading& reading) {
   const bool asks_again = reading.boot >= ask_again_at_ || unused_;
-  auto& bytes = reading.buffer;
-  bytes.resize(names_.size() * METERD_SLOT_BYTES);
-  const auto got = kept_.memory.read_at(0, bytes);
-  const auto slots = static_cast<std::uint32_t>(got ? *got / METERD_SLOT_BYTES : 0);
-  if (slots < names_.size() && !short_) refuse("an app cut its memory short", 0);
-  short_ = slots < names_.size();
+  read(reading);
+  const auto before = std::exchange(read_wall_, reading.now.time);
+  const auto slots = reading.values.size();
   holds_back_ = false;
   for (std::uint32_t page = 0; page * kPageSlots < slots; ++page) {
     const auto end = std::min(slots, (page + 1) * kPageSlots);
     bool changed = false;
-    for (auto slot = page * kPageSlots; slot < end; ++slot) {
-      const auto value = value_of(slot, reading);
-      if (begins_[slot]) {
-        begin(slot, value);
-        changed = true;
-      }
-      if (value == counted_[slot]) continue;
-      const bool waits = seen_[slot] != counted_[slot];
-      if (waits && value == seen_[slot] && !asks_again)
-        holds_back_ = true;
-      else
-        changed |= take(slot, value, reading);
-    }
+    for (auto slot = page * kPageSlots; slot < end; ++slot) changed |= look_at(slot, reading, asks_again);
     read_at_[page] = reading.boot;
     if (changed || (reading.last && stored_[page] < slots_of(page))) store_page(page, reading);
   }
   if (holds_back_ && asks_again) ask_again_at_ = reading.boot + kAskAgain;
-  show_faults(reading);
-  read_wall_ = reading.now.time;
+  show_faults(reading, before);
 }
 
-std::uint64_t Region::value_of(std::uint32_t slot, const Reading& reading) const {
-  std::uint64_t value = 0;
-  std::memcpy(&value, reading.buffer.data() + std::size_t{slot} * METERD_SLOT_BYTES, sizeof value);
-  return value;
+void Region::read(const Reading& reading) {
+  reading.values.read([this](std::span<char> into) { return kept_.memory.read_at(0, into); }, seen_,
+                      has_beginning());
+  const bool is_short = reading.values.size() < names_.size();
+  if (is_short && !short_) refuse("an app cut its memory short", 0);
+  short_ = is_short;
+  if (!asked_ && reading.memory.cut_to_size(kept_, METERD_REGION_BYTES))
+    refuse("an app made its memory longer", 0);
+}
+
+bool Region::has_beginning() const {
+  for (std::size_t slot = 0; slot < names_.size(); ++slot)
+    if (begins_[slot]) return true;
+  return false;
+}
+
+// Whether the slot's cursor moved.
+bool Region::look_at(std::uint32_t slot, const Reading& reading, bool asks_again) {
+  const auto value = reading.values.at(slot);
+  if (!value) {
+    holds_back_ = true;
+    return false;
+  }
+  if (begins_[slot]) {
+    begin(slot, *value);
+    return true;
+  }
+  if (*value == counted_[slot]) return false;
+  const bool waits = seen_[slot] != counted_[slot];
+  if (waits && *value == seen_[slot] && !asks_again) {
+    holds_back_ = true;
+    return false;
+  }
+  return take(slot, *value, reading);
 }
 
 void Region::begin(std::uint32_t slot, std::uint64_t value) {
@@ -125,19 +161,19 @@ void Region::begin(std::uint32_t slot, std::uint64_t value) {
   if (value > 0) refuse("how far an app's counter was counted is not known any more", value);
 }
 
-// Whether the slot's cursor moved.
 bool Region::take(std::uint32_t slot, std::uint64_t value, const Reading& reading) {
   const auto most = units_max(reading.rate_max, reading.boot - read_at_[slot / kPageSlots]);
   const auto step = step_of(seen_[slot], value, most);
   const auto waiting = seen_[slot] - counted_[slot];
   if (step.fault != StepFault::none) {
+    // What waited still does, as far as the value can hold it.
+    const auto kept = std::min(waiting, value);
     refuse(step.fault == StepFault::lower ? "an app's counter fell"
                                           : "an app's counter grew faster than counter_rate_max",
-           step.units);
-    // What waited still does.
+           step.units + (waiting - kept));
     seen_[slot] = value;
-    counted_[slot] = value - waiting;
-    holds_back_ |= waiting > 0;
+    counted_[slot] = value - kept;
+    holds_back_ |= kept > 0;
     return true;
   }
   seen_[slot] = value;
@@ -168,18 +204,26 @@ bool Region::take(std::uint32_t slot, std::uint64_t value, const Reading& readin
 }
 
 void Region::store_page(std::uint32_t page, const Reading& reading) {
+  stored_[page] = slots_of(page);
+  reading.batcher.note_counter(page_name(page), cursor_of(page, reading.boot_id));
+}
+
+journal::CounterCursor Region::cursor_of(std::uint32_t page, const std::string& boot_id) const {
   journal::CounterCursor cursor;
-  cursor.set_boot_id(reading.boot_id);
-  cursor.set_read_ms(reading.now.time.since_epoch.count());
+  cursor.set_boot_id(boot_id);
+  cursor.set_read_ms(read_wall_.since_epoch.count());
   auto& shared = *cursor.mutable_shared();
   shared.set_user(head_.user);
-  shared.set_since_boot_ms(reading.boot.since_boot.count());
+  shared.set_since_boot_ms(read_at_[page].since_boot.count());
   const auto first = counted_.begin() + static_cast<std::ptrdiff_t>(page * kPageSlots);
-  const auto last = counted_.begin() + static_cast<std::ptrdiff_t>(
-                                           std::min<std::size_t>(counted_.size(), (page + 1) * kPageSlots));
-  shared.mutable_counted()->Add(first, last);
-  reading.batcher.note_counter(page_name(page), cursor);
-  stored_[page] = slots_of(page);
+  shared.mutable_counted()->Add(first, first + static_cast<std::ptrdiff_t>(stored_[page]));
+  return cursor;
+}
+
+void Region::add_cursors(const std::string& boot_id,
+                         std::map<std::string, journal::CounterCursor>& out) const {
+  for (std::uint32_t page = 0; page < pages(); ++page)
+    if (stored_[page] > 0) out.emplace(page_name(page), cursor_of(page, boot_id));
 }
 
 std::uint32_t Region::slots_of(std::uint32_t page) const {
@@ -194,10 +238,10 @@ void Region::refuse(const char* reason, std::uint64_t units) {
 }
 
 // One gap for all counters of one reason.
-void Region::show_faults(const Reading& reading) {
+void Region::show_faults(const Reading& reading, WallTime before) {
   for (const auto& [reason, fault] : std::exchange(faults_, {})) {
     journal::Gap gap;
-    gap.set_from_ms(read_wall_.since_epoch.count());
+    gap.set_from_ms(before.since_epoch.count());
     gap.set_until_ms(reading.now.time.since_epoch.count());
     gap.set_trusted(reading.now.trusted);
     gap.set_reason(reason);

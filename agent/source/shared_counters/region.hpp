@@ -15,6 +15,7 @@
 #include "agent/ingest/batcher.hpp"
 #include "agent/source/gaps.hpp"
 #include "agent/source/shared_counters/names.hpp"
+#include "agent/source/shared_counters/slot_values.hpp"
 #include "agent/source/shared_counters/step.hpp"
 
 namespace meterd::source {
@@ -32,6 +33,7 @@ class Region {
   struct Reading {
     ingest::Batcher& batcher;
     Gaps& gaps;
+    platform::SharedMemory& memory;
     platform::WallReading now;
     BootTime boot;
     std::string boot_id;
@@ -39,7 +41,7 @@ class Region {
     bool last = false;  // of this process: who is given the memory back later must find all of it in a cursor
     // Of who has the memory. Null: that is not known since our start, and what was allowed then still is.
     const meter::Permit* permit = nullptr;
-    std::vector<char>& buffer;  // one for all regions
+    SlotValues& values;  // one for all regions
   };
   // Counts what is new. After mark_unused() it is the last time that anything is.
   void harvest(const Reading& reading);
@@ -58,12 +60,14 @@ class Region {
   // For memory that was given back: what counted there before.
   Status put(std::uint32_t slot, CounterName name);
   bool has_nameless() const { return nameless_; }
+  // What counts there is not to be known: it waits, and is shown when the memory ends.
+  void keep_nameless(std::uint32_t slot);
 
   // While the kernel is asked whether anybody writes it, nobody is given a slot of it.
   void set_asked(bool asked) { asked_ = asked; }
   bool is_asked() const { return asked_; }
   // Nobody can write it any more.
-  void mark_unused() { unused_ = true; }
+  void mark_unused();
   bool is_unused() const { return unused_; }
   // That nothing of it counts any more, for whoever finds it.
   Status mark_done();
@@ -72,6 +76,8 @@ class Region {
   const platform::SharedMemory::Id& id() const { return kept_.id; }
   const RegionHead& head() const { return head_; }
   std::string page_name(std::uint32_t page) const;
+  // Where another one goes on, as of the last reading, into `out` by name.
+  void add_cursors(const std::string& boot_id, std::map<std::string, journal::CounterCursor>& out) const;
   std::uint32_t pages() const {
     return static_cast<std::uint32_t>((names_.size() + kPageSlots - 1) / kPageSlots);
   }
@@ -80,13 +86,18 @@ class Region {
   struct Fault {
     std::uint64_t counters = 0, units = 0;
   };
+  void reach(std::uint32_t slot);
+  bool lacks_names() const;
+  bool has_beginning() const;
   void begin(std::uint32_t slot, std::uint64_t value);
-  std::uint64_t value_of(std::uint32_t slot, const Reading& reading) const;
+  void read(const Reading& reading);
+  bool look_at(std::uint32_t slot, const Reading& reading, bool asks_again);
   bool take(std::uint32_t slot, std::uint64_t value, const Reading& reading);
   void store_page(std::uint32_t page, const Reading& reading);
+  journal::CounterCursor cursor_of(std::uint32_t page, const std::string& boot_id) const;
   std::uint32_t slots_of(std::uint32_t page) const;
   void refuse(const char* reason, std::uint64_t units);
-  void show_faults(const Reading& reading);
+  void show_faults(const Reading& reading, WallTime before);
 
   platform::SharedMemory::Kept kept_;
   RegionHead head_;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "agent/base/ids.hpp"
+#include "agent/libmeter/protocol.h"
 
 namespace meterd::source {
 
@@ -15,6 +16,11 @@ struct SharedCountersRule {
   std::uint64_t clients_per_user = 64;       // apps that have counters, and connections
   std::uint64_t rate_max =
       1'000'000'000;  // units a second and counter: no app is faster than a bare addition
+
+  // How much memory that takes: a full region for each 1,024 counters, and for each client one that is not.
+  std::uint64_t regions_per_user() const {
+    return (counters_per_user + METERD_REGION_SLOTS - 1) / METERD_REGION_SLOTS + clients_per_user;
+  }
 
   static constexpr bool kListens = true;
   EventName event;  // each counter has its own

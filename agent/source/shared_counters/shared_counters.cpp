@@ -210,6 +210,6 @@ bool SharedCounters::is_shown() const {
   return shared_->clients.regions() > 0 || shared_->clients.gaps().gaps() > 0 || !shared_->trouble.empty();
 }
 
-Stored SharedCounters::stored() const { return {{}, shared_->clients.gaps()}; }
+Stored SharedCounters::stored() const { return shared_->clients.stored(); }
 
 }  // namespace meterd::source
