@@ -185,7 +185,7 @@ class TwilioUsage(AtTwilio):
         self.device.start()
         (row,) = self.wait_for("in_doubt")
         self.assertIn("before an answer was known", row["last_error"])
-        self.assertIn("event=usages_in_doubt", self.device.log_tail())
+        wait_until("it is logged", lambda: "event=usages_in_doubt" in self.device.log_tail(), 20)
         code, text = self.device.ctl("status")
         self.assertEqual(code, EXIT_ATTENTION)
         self.assertIn("in doubt: hold, 1 now", words(text))

@@ -1,5 +1,6 @@
 // Counting: buckets, slices, cursors and remembered ids.
 #include "agent/journal/records.hpp"
+#include "agent/journal/source_records.hpp"
 #include "tests/journal/journal_fixture.hpp"
 
 namespace meterd::journal {
@@ -161,6 +162,38 @@ TEST_F(JournalCursors, AreStoredWithTheDeltaTheyGave) {
     must(write.put_producer("app", producer));
   }
   EXPECT_EQ(must(read_producer(*journal_, "app")).sequence(), 42U);
+}
+
+// What a cursor of an app's memory says is of no use to a copy; the others say where the doubt begins.
+TEST_F(JournalCursors, OfACopyAreMarkedOnceAndThoseOfSharedMemoryGoWithAGap) {
+  CounterCursor read_at_7, never_dated, page, later_page;
+  read_at_7.set_read_ms(7'000);
+  later_page.mutable_shared();
+  page.mutable_shared();
+  page.set_read_ms(3'000);
+  later_page.set_read_ms(4'000);
+  const auto copied_at_9 = [](WriteTransaction& w) {
+    must(w.mark_counters_copied(WallTime::from_seconds(9)));
+  };
+  step([&](WriteTransaction& w) {
+    must(w.put_counter("interface:wwan0:data.bytes", read_at_7));
+    must(w.put_counter("access-log:/run/a.sock", never_dated));
+    must(w.put_counter("shared/00ff/0", page));
+    must(w.put_counter("shared/00ff/1", later_page));
+  });
+  step(copied_at_9);
+  step(copied_at_9);
+  const auto kept = must(read_sources(*journal_));
+  ASSERT_EQ(kept.cursors.size(), 2U);
+  EXPECT_EQ(copied_at(kept.cursors.at("interface:wwan0:data.bytes").read_ms()), 7'000);
+  EXPECT_EQ(copied_at(kept.cursors.at("access-log:/run/a.sock").read_ms()), 0) << "not known when";
+  EXPECT_EQ(copied_at(read_at_7.read_ms()), std::nullopt);
+  ASSERT_EQ(kept.gaps.size(), 1U) << "of the others their sources tell";
+  const auto& gaps = kept.gaps.at("shared");
+  ASSERT_EQ(gaps.recent_size(), 1);
+  EXPECT_EQ(gaps.recent(0).from_ms(), 4'000);
+  EXPECT_EQ(gaps.recent(0).until_ms(), 9'000);
+  EXPECT_EQ(gaps.recent(0).reason(), kPutBack);
 }
 
 }  // namespace

@@ -36,7 +36,7 @@ asio::awaitable<void> take(Machine& machine, v1::Batch batch, Answer answer) {
       return journal::read_producer(journal, producer);
     };
     auto stored = co_await platform::run_on(machine.loop().get_executor(), read);
-    if (!stored || producers.full()) {
+    if (!stored || !producers.has_room(nullptr)) {
       answer(refused("full"));
       co_return;
     }
