@@ -21,6 +21,10 @@ class KeptMemory final : public platform::SharedMemory {
   Result<Kept> take_back(const Id&, platform::MemoryFile, const Sizes&) override {
     return Error{Code::rejected, "nothing is ever lost here"};
   }
+  Result<platform::MemoryFile> recognise(platform::MemoryFile, std::size_t) override {
+    return Error{Code::rejected, "nothing is ever lost here"};
+  }
+  bool cut_to_size(const Kept&, std::size_t) override { return false; }
   bool same_memory(const Kept&, const platform::MemoryFile&) const override { return false; }
   Result<platform::MemoryFile> share(const Kept& kept) override;
   bool is_in_use(const Kept& kept) const override { return used_by_app == kept.id; }
