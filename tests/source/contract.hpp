@@ -20,8 +20,14 @@ class Subject {
   virtual void happen(test::Bench& bench, std::uint64_t units) = 0;
   // Its place is not there, or cannot be read; false: that cannot be with this kind.
   virtual bool break_down() { return false; }
-  // What the last gap says of so many units that it cannot judge: at most those, or empty.
-  virtual std::string doubt_of(std::uint64_t units) const { return std::to_string(units); }
+  // What the last gap says of so many units that came before a copy was made of its journal, and since then:
+  // at most those that it cannot judge, or empty.
+  virtual std::string doubt_of(std::uint64_t before, std::uint64_t since) const {
+    (void)before;
+    return std::to_string(since);
+  }
+  // False: its cursors go with the copy, and the gap is noted by whoever puts the journal back.
+  virtual bool has_cursors_in_a_copy() const { return true; }
   virtual std::string name() const = 0;
   virtual std::string kind() const = 0;
   virtual std::string event() const = 0;

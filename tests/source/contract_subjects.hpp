@@ -141,7 +141,7 @@ class ModemSubject final : public Subject {
     watcher_->no_manager();
     return true;
   }
-  std::string doubt_of(std::uint64_t) const override { return {}; }
+  std::string doubt_of(std::uint64_t, std::uint64_t) const override { return {}; }
   std::string name() const override { return rule_.name(); }
   std::string kind() const override { return "modem-manager"; }
   std::string event() const override { return "sms.sent"; }
@@ -206,6 +206,11 @@ class SharedCountersSubject final : public Subject {
     reinterpret_cast<std::atomic<std::uint64_t>*>(slots_)->fetch_add(units);
   }
   std::string name() const override { return rule_.name(); }
+  // Nothing tells how far memory was counted, but that memory's own cursor.
+  std::string doubt_of(std::uint64_t before, std::uint64_t since) const override {
+    return std::to_string(before + since);
+  }
+  bool has_cursors_in_a_copy() const override { return false; }
   std::string kind() const override { return "shared counters"; }
   std::string event() const override { return ""; }
 
