@@ -71,6 +71,26 @@ TEST_P(SourceContract, CountsOnceThroughAKill) {
   EXPECT_EQ(counted(), "7");
 }
 
+// A device without a clock battery may show any time before it knows.
+TEST_P(SourceContract, CountsOnceThroughAKillUnderAClockThatShowsATimeBefore1970) {
+  const auto show = [&] {
+    bench_->clock().set_trusted(false);
+    bench_->at("1960-01-04T00:00:00Z");
+  };
+  show();
+  happen(3);
+  interval();
+  kill();
+  show();
+  happen(4);
+  interval();
+  EXPECT_EQ(source_->report().gaps.gaps(), 0U);
+  bench_->at("2027-01-15T09:00:00Z");
+  bench_->clock().set_trusted(true);
+  interval();
+  EXPECT_EQ(counted(), "7");
+}
+
 // Whatever a kill takes from memory is counted by the next one, or shown.
 TEST_P(SourceContract, AKillBeforeTheCommitLosesNothingInSilence) {
   happen(3);

@@ -66,11 +66,11 @@ void AccessLogSource::take_number(const CallReader::Sender& sender, const platfo
 }
 
 void AccessLogSource::harvest(ingest::Batcher& batcher, const platform::WallReading& now) {
-  const auto copied_at = journal::copied_at(cursor_.read_ms());
-  if (!sequences_.is_changed() && !copied_at) return;
-  if (copied_at) gaps_.note(batcher, put_back_gap(*copied_at, now));
+  if (!sequences_.is_changed() && !cursor_.copied()) return;
+  if (cursor_.copied()) gaps_.note(batcher, put_back_gap(cursor_.read_ms(), now));
   *cursor_.mutable_access_log() = sequences_.take_cursor();
   cursor_.set_read_ms(now.time.since_epoch.count());
+  cursor_.clear_copied();
   batcher.note_counter(name(), cursor_);
   note_missed(batcher);
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "agent/journal/source_records.hpp"
 
 namespace meterd::source {
 
@@ -12,9 +11,8 @@ Sequences::Sequences(const journal::v0::AccessLogCursor& stored, bool of_a_copy)
     if (workers_.size() >= kWorkersMax) break;
     auto& worker = workers_[one.name()];
     worker.highest = one.sequence();
-    const auto copied_at = journal::copied_at(one.seen_ms());
-    worker.is_copied = copied_at.has_value();
-    worker.seen_ms = copied_at.value_or(one.seen_ms());
+    worker.is_copied = one.copied();
+    worker.seen_ms = one.seen_ms();
     worker.turn = ++turn_;
     for (const auto& range : one.missing())
       if (worker.missing.size() < kRangesMax) worker.missing.push_back({range.first(), range.last()});
@@ -87,8 +85,8 @@ journal::v0::AccessLogCursor Sequences::cursor() const {
     auto& worker = *out.add_workers();
     worker.set_name(one->first);
     worker.set_sequence(one->second.highest);
-    const auto seen_ms = one->second.seen_ms;
-    worker.set_seen_ms(one->second.is_copied ? journal::copied(seen_ms) : seen_ms);
+    worker.set_seen_ms(one->second.seen_ms);
+    worker.set_copied(one->second.is_copied);
     for (const auto& range : one->second.missing) {
       auto& missing = *worker.add_missing();
       missing.set_first(range.first);

@@ -48,7 +48,7 @@ void InterfaceSource::harvest(ingest::Batcher& batcher, const platform::WallRead
   }
   if (!trouble_.empty()) log_.info("interface_back", {{"interface", rule_.interface_name}});
   trouble_.clear();
-  if (cursor_ && journal::copied_at(cursor_->read_ms())) return begin_in_copy(batcher, *sample, now);
+  if (cursor_ && cursor_->copied()) return begin_in_copy(batcher, *sample, now);
   const auto step = counter_step(cursor_, *sample, boot_id_);
   const std::uint64_t bytes = bytes_of(step);
   const bool first = !cursor_.has_value();
@@ -73,7 +73,7 @@ void InterfaceSource::harvest(ingest::Batcher& batcher, const platform::WallRead
 void InterfaceSource::begin_in_copy(ingest::Batcher& batcher, const platform::LinkSample& sample,
                                     const platform::WallReading& now) {
   const auto step = counter_step(cursor_, sample, boot_id_);
-  auto gap = put_back_gap(*journal::copied_at(cursor_->read_ms()), now);
+  auto gap = put_back_gap(cursor_->read_ms(), now);
   if (!step.reset) gap.set_lost_max(Quantity::of(bytes_of(step)).text());
   gaps_.note(batcher, std::move(gap));
   const auto resets = cursor_->resets();

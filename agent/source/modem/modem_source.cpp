@@ -13,7 +13,7 @@ journal::CounterCursor cursor_of(const Stored& stored, const std::string& name) 
 
 // Of what the original may have counted nothing is known: what is there at the first listing is a start.
 journal::v0::ModemCursor ledger_of(const journal::CounterCursor& cursor) {
-  return journal::copied_at(cursor.read_ms()) ? journal::v0::ModemCursor{} : cursor.modem();
+  return cursor.copied() ? journal::v0::ModemCursor{} : cursor.modem();
 }
 
 SmsLedger::Rules rules_of(const ModemRule& rule, const ingest::Batcher& batcher) {
@@ -54,10 +54,10 @@ void ModemSource::stop() {
 
 void ModemSource::harvest(ingest::Batcher& batcher, const platform::WallReading& now) {
   // It stays marked in the journal until a modem has shown what it has.
-  const auto copied_at = journal::copied_at(cursor_.read_ms());
-  if (copied_at && trouble_ != Trouble::none) return;
-  if (copied_at) {
-    auto gap = put_back_gap(*copied_at, now);
+  const bool is_copied = cursor_.copied();
+  if (is_copied && trouble_ != Trouble::none) return;
+  if (is_copied) {
+    auto gap = put_back_gap(cursor_.read_ms(), now);
     std::uint64_t uncounted = 0;
     for (const auto segments : cursor_.modem().uncounted()) uncounted += segments;
     if (uncounted > 0) gap.set_what(std::to_string(uncounted) + " segments that no meter took before it");
@@ -74,9 +74,10 @@ void ModemSource::harvest(ingest::Batcher& batcher, const platform::WallReading&
     ledger_.counted();
   }
   note_gaps(batcher, now);
-  if (!ledger_.changed() && !copied_at) return;
+  if (!ledger_.changed() && !is_copied) return;
   *cursor_.mutable_modem() = ledger_.record();
   cursor_.set_read_ms(now.time.since_epoch.count());
+  cursor_.clear_copied();
   batcher.note_counter(name(), cursor_);
   ledger_.written();
 }

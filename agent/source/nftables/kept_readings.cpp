@@ -4,7 +4,6 @@
 #include <cstring>
 #include <utility>
 
-#include "agent/journal/source_records.hpp"
 
 namespace meterd::source {
 namespace {
@@ -32,11 +31,10 @@ KeptReadings::KeptReadings(const NftablesRule& rule, const Cursors& stored)
     damaged_ = !stored.empty();
   } else {
     const auto& head = found->second;
-    const auto copied_at = journal::copied_at(head.read_ms());
-    copied_ = copied_at.has_value();
+    copied_ = head.copied();
     last_ = ReadingMoment{head.nft().boot_id(),
                           head.nft().counters(),
-                          {{Milliseconds(copied_at.value_or(head.read_ms()))}, head.nft().trusted()},
+                          {{Milliseconds(head.read_ms())}, head.nft().trusted()},
                           {Milliseconds(head.nft().boot_ms())}};
     for (std::uint32_t i = 0; i < head.nft().pages(); ++i) {
       const auto page = stored.find(page_name(i));
@@ -104,8 +102,8 @@ void KeptReadings::write(ingest::Batcher& batcher) {
 
 journal::CounterCursor KeptReadings::head() const {
   journal::CounterCursor out;
-  const auto read_ms = last_->wall.time.since_epoch.count();
-  out.set_read_ms(copied_ ? journal::copied(read_ms) : read_ms);
+  out.set_read_ms(last_->wall.time.since_epoch.count());
+  out.set_copied(copied_);
   auto& nft = *out.mutable_nft();
   nft.set_boot_id(last_->boot_id);
   nft.set_counters(last_->counters);
