@@ -1,6 +1,6 @@
-// What one reporter that [access] restricts may take of something that all reporters share. Each has a share
-// that nobody else can take; more only while less than half of all is taken: so nobody who fills it refuses
-// others. In memory: a restart begins anew. Loop thread.
+// What one reporter that [access] restricts may take of something that all reporters share: a sixteenth, and
+// more only while less than half of all is taken. So none of them can fill it, and up to eight do not refuse
+// each other; whoever may do everything may also fill it. In memory: a restart begins anew. Loop thread.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,6 @@ namespace meterd::ingest {
 
 class Shares {
  public:
-  // Half of `all` is the shares of eight.
   explicit Shares(std::uint64_t all) : all_(all), each_(all / 16) {}
 
   // Whether that reporter (null: one that may do everything) gets one more, with `taken` by all.

@@ -9,7 +9,8 @@ namespace meterd::journal {
 
 inline constexpr const char* kPutBack = "the journal was put back: in doubt";
 
-// The next one of a source: the totals, and the last few one by one.
+// The next one of a source: the totals, and the last few one by one; beyond sixteen those of one reason and
+// one part of the source are one, with the sum of their bounds.
 void append(v0::SourceGaps& gaps, v0::Gap gap);
 
 // Marks a cursor that came with the copy; an access log's workers each for itself.

@@ -183,12 +183,11 @@ static int hand_back(struct meter_handle* meter) {
 static int connect_counters(struct meter_handle* meter) {
   meter->counters_fd = meter_connect(&meter->counters_address, SOCK_SEQPACKET, meter->until_ms);
   if (meter->counters_fd < 0) return meter_fail_io(meter->counters_address.sun_path);
-  if (hello(meter, meter->client) == 0) return 0;
-  if (errno == ESTALE && hello(meter, none) == 0) {
-    if (hand_back(meter) == 0) return 0;
-    // Until all is given back the client is none: the next call begins with it anew.
-    memset(meter->client, 0xff, sizeof meter->client);
-  }
+  // All of it each time: meterd may know the client by a part of its memory. What it has it only says so of.
+  if ((hello(meter, meter->client) == 0 || (errno == ESTALE && hello(meter, none) == 0)) && hand_back(meter) == 0)
+    return 0;
+  // Until all is given back the client is none: the next call begins with it anew.
+  if (meter->regions != NULL) memset(meter->client, 0xff, sizeof meter->client);
   meter_close_fd(&meter->counters_fd);
   return -1;
 }

@@ -69,6 +69,7 @@ class ModemManagerMessages final : public ModemMessages {
   void take_objects(sd_bus_message* reply);
   void end_lists();
   void end_listing();
+  void has_not_shown(const std::string& modem);
   void read(const std::string& path, Object object);
   void read_more();
   void take_message(const std::string& path, sd_bus_message* reply);
@@ -216,7 +217,7 @@ void ModemManagerMessages::take_objects(sd_bus_message* reply) {
       std::vector<std::string> paths;
       // A modem that is not enabled may refuse.
       if (sd_bus_message_is_method_error(list, nullptr) != 0 || !mm::read_paths(list, paths))
-        for (auto& one : listed_modems_) one.ready = one.ready && one.identity != modems_[path];
+        has_not_shown(modems_[path]);
       for (auto& one : paths) {
         objects_[one].message.modem = modems_[path];
         listed_.insert(std::move(one));
@@ -281,7 +282,13 @@ void ModemManagerMessages::take_message(const std::string& path, sd_bus_message*
     object.is_read = true;
     return tell(object);
   }
+  has_not_shown(object.message.modem);
   want_listing(kListSoon);  // which reads it, or shows that it is gone
+}
+
+// In the listing at hand: what it shows later may be older than the listing.
+void ModemManagerMessages::has_not_shown(const std::string& modem) {
+  for (auto& one : listed_modems_) one.ready = one.ready && one.identity != modem;
 }
 
 void ModemManagerMessages::tell(Object& object) {

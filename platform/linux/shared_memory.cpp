@@ -216,14 +216,10 @@ class DirectoryMemory final : public LinuxMemory {
 
   Result<Kept> make(const Sizes& sizes) override {
     Kept kept{random_id(), {}, {}};
-    auto names = make_names(kept.id, sizes);
-    if (!names) return names.error();
-    kept.names = std::move(*names);
-    MemoryFile made = open_at(path_of(kept.id), O_RDWR | O_CREAT | O_EXCL);
-    if (made.fd() < 0) return failed(path_of(kept.id));
-    if (auto s = set_size(made, sizes.memory); !s) return s.error();
-    kept.memory = open_at(path_of(kept.id), O_RDONLY);
-    if (kept.memory.fd() < 0) return failed(path_of(kept.id));
+    if (auto s = make_files(kept, sizes); !s) {
+      (void)drop(kept);
+      return s.error();
+    }
     return kept;
   }
 
@@ -251,6 +247,17 @@ class DirectoryMemory final : public LinuxMemory {
   }
   std::string path_of(const Id& id) const { return directory_ + "/" + text_of(id); }
   std::string names_of(const Id& id) const { return path_of(id) + std::string(kNamesSuffix); }
+  Status make_files(Kept& kept, const Sizes& sizes) {
+    auto names = make_names(kept.id, sizes);
+    if (!names) return names.error();
+    kept.names = std::move(*names);
+    MemoryFile made = open_at(path_of(kept.id), O_RDWR | O_CREAT | O_EXCL);
+    if (made.fd() < 0) return failed(path_of(kept.id));
+    if (auto s = set_size(made, sizes.memory); !s) return s.error();
+    kept.memory = open_at(path_of(kept.id), O_RDONLY);
+    if (kept.memory.fd() < 0) return failed(path_of(kept.id));
+    return {};
+  }
   Result<MemoryFile> make_names(const Id& id, const Sizes& sizes) {
     (void)mkdir(directory_.c_str(), 0700);  // what is in the way is said by open
     MemoryFile names = open_at(names_of(id), O_RDWR | O_CREAT | O_EXCL);
@@ -263,60 +270,6 @@ class DirectoryMemory final : public LinuxMemory {
 };
 
 }  // namespace
-
-MemoryFile& MemoryFile::operator=(MemoryFile&& other) noexcept {
-  if (this != &other) {
-    if (fd_ >= 0) close(fd_);
-    fd_ = other.release();
-  }
-  return *this;
-}
-MemoryFile::~MemoryFile() {
-  if (fd_ >= 0) close(fd_);
-}
-int MemoryFile::release() { return std::exchange(fd_, -1); }
-
-std::size_t MemoryFile::size() const {
-  struct stat info {};
-  return fd_ >= 0 && fstat(fd_, &info) == 0 ? static_cast<std::size_t>(info.st_size) : 0;
-}
-
-Result<std::size_t> MemoryFile::read_at(std::size_t offset, std::span<char> into) const {
-  std::size_t have = 0;
-  while (have < into.size()) {
-    const auto now = pread(fd_, into.data() + have, into.size() - have, static_cast<off_t>(offset + have));
-    if (now < 0 && errno == EINTR) continue;
-    if (now < 0) return failed("memory of counters");
-    if (now == 0) break;
-    have += static_cast<std::size_t>(now);
-  }
-  return have;
-}
-
-Status MemoryFile::write_at(std::size_t offset, std::string_view bytes) const {
-  const auto done = pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-  if (done == static_cast<ssize_t>(bytes.size())) return {};
-  if (done >= 0) errno = ENOSPC;
-  return failed("memory of counters");
-}
-
-std::string text_of(const SharedMemory::Id& id) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string out;
-  for (const auto byte : id) (out += kDigits[byte >> 4U]) += kDigits[byte & 15U];
-  return out;
-}
-
-std::optional<SharedMemory::Id> parse_id(std::string_view text) {
-  SharedMemory::Id id{};
-  if (text.size() != id.size() * 2) return std::nullopt;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto digit = std::string_view("0123456789abcdef").find(text[i]);
-    if (digit == std::string_view::npos) return std::nullopt;
-    id[i / 2] = static_cast<std::uint8_t>(id[i / 2] << 4U | digit);
-  }
-  return id;
-}
 
 std::unique_ptr<SharedMemory> make_shared_memory(const std::string& directory) {
   const char* places = std::getenv("FDSTORE");

@@ -197,5 +197,23 @@ TEST_F(JournalCursors, OfACopyAreMarkedOnceAndThoseOfSharedMemoryGoWithAGap) {
   EXPECT_EQ(gaps.recent(0).reason(), kPutBack);
 }
 
+// Whoever makes gaps at will does not push out the one that another has.
+TEST(SourceGaps, KeepTheOneThatCameOnceAmongManyOfAKind) {
+  SourceGaps gaps;
+  const auto note = [&](const std::string& what, std::int64_t at) {
+    Gap gap;
+    gap.set_what(what);
+    gap.set_until_ms(at);
+    append(gaps, std::move(gap));
+  };
+  note("once", 1);
+  for (int i = 2; i <= 100; ++i) note("often", i);
+  EXPECT_EQ(gaps.gaps(), 100U);
+  ASSERT_EQ(gaps.recent_size(), 16);
+  EXPECT_EQ(gaps.recent(0).what(), "once");
+  EXPECT_EQ(gaps.recent(1).until_ms(), 86) << "of the others the last ones";
+  EXPECT_EQ(gaps.recent(15).until_ms(), 100);
+}
+
 }  // namespace
 }  // namespace meterd::journal

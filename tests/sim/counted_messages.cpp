@@ -23,7 +23,10 @@ std::int64_t segments_of(std::size_t characters) {
 // What the process speaks through; it goes with the process.
 class CountedMessages::Connection final : public platform::ModemMessages {
  public:
-  explicit Connection(CountedMessages& station) : station_(station) { station_.connection_ = this; }
+  explicit Connection(CountedMessages& station) : station_(station) {
+    station_.connection_ = this;
+    station_.texts_.clear();
+  }
   ~Connection() override {
     if (station_.connection_ == this) station_.connection_ = nullptr;
   }
@@ -58,7 +61,8 @@ void CountedMessages::pass(Draws& draws) {
 }
 
 void CountedMessages::begin_message(Draws& draws) {
-  if (messages_.size() >= kMessagesMax) erase(messages_.begin()->first);
+  if (messages_.size() >= kMessagesMax) erase(std::next(messages_.begin())->first);
+  if (connection_ == nullptr) texts_.clear();
   if (texts_.empty() || !draws.percent(30)) {
     const auto length = static_cast<std::size_t>(draws.between(1, draws.percent(70) ? 160 : 900));
     texts_.push_back(std::string(length, static_cast<char>('a' + draws.between(0, 25))));
@@ -77,7 +81,10 @@ void CountedMessages::begin_message(Draws& draws) {
                    "",
                    text,
                    ""};
-  deps_.world.in(draws.any_span(kMinute, kDay), [this, number] { erase(number); });
+  if (number == 0)
+    message.shown.storage = 1;
+  else
+    deps_.world.in(draws.any_span(kMinute, kDay), [this, number] { erase(number); });
   if (draws.percent(40)) return end_message(number);  // nobody was told that it was on its way
   show(message);
   deps_.world.in(draws.any_span(kSecond, 30 * kSecond), [this, number] { end_message(number); });
@@ -98,6 +105,7 @@ void CountedMessages::erase(std::uint64_t number) {
   const auto path = found->second.shown.path;
   if (found->second.claim) forget(*found->second.claim);
   messages_.erase(found);
+  if (connection_ == nullptr) texts_.clear();
   if (connection_ != nullptr && connection_->watcher != nullptr) connection_->watcher->deleted(path);
 }
 
@@ -114,6 +122,7 @@ void CountedMessages::restart_manager() {
   }
   ++run_;
   next_path_ = 0;
+  texts_.clear();
   for (auto& [number, message] : messages_) {
     if (deps_.lies) message.shown.timestamp = std::to_string(run_);
     message.shown.path = "/org/freedesktop/ModemManager1/SMS/" + std::to_string(next_path_++);

@@ -1,6 +1,8 @@
 // Short messages: a modem and its manager, which the agent hears. Messages are sent, stay for a while in the
 // modem or only in the manager's memory, and are deleted; the manager is started again now and then, numbers
-// its objects anew, and shows once more what the modem has stored.
+// its objects anew, and shows once more what the modem has stored. The same text goes to the same number
+// again, but not where an earlier one may have been deleted while no agent looked: that is in doubt, and
+// shown. So there is one message that always stays.
 #pragma once
 
 #include <map>

@@ -160,8 +160,8 @@ TEST_P(Sources, AreFoundOutWhenTheyLie) {
   EXPECT_THAT(run_plan(plan_with(GetParam(), true)).violations, Not(IsEmpty()));
 }
 INSTANTIATE_TEST_SUITE_P(Simulation, Sources,
-                         ::testing::Values(CountedKind::table, CountedKind::messages, CountedKind::calls,
-                                           CountedKind::memory),
+                         ::testing::Values(CountedKind::link, CountedKind::table, CountedKind::messages,
+                                           CountedKind::calls, CountedKind::memory),
                          [](const auto& one) { return std::string(name_of(one.param)); });
 
 TEST(Oracle, FindsWhatAnUpstreamWithoutUniqueIdsBillsTwice) {

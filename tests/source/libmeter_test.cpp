@@ -190,6 +190,23 @@ TEST_F(LibmeterTest, GivesItsMemoryBackToAMeterdThatLostIt) {
   EXPECT_EQ(counted(), "18");
 }
 
+// Memory that was given back is kept by its app alone; what the app was given since is found by the next
+// meterd, which therefore knows the app, and not all that it has.
+TEST_F(LibmeterTest, GivesBackAlsoTheMemoryThatMeterdDoesNotMiss) {
+  auto meter = make();
+  const auto counter = app([&] { return meter.counter("sms.sent", "sub_1"); });
+  counter.add(5);
+  EXPECT_EQ(counted(), "5");
+  std::filesystem::remove_all(directory_ / "counters");
+  restart();
+  app([&] { return meter.counter("sms.sent", "sub_2"); }).add(1);
+  EXPECT_EQ(counted(), "5");
+  restart();
+  counter.add(6);
+  app([&] { return meter.counter("sms.sent", "sub_3"); }).add(1);
+  EXPECT_EQ(counted(), "11");
+}
+
 TEST_F(LibmeterTest, SaysOnceThatCountersWereNotTakenBack) {
   auto meter = make();
   const auto name_of = [](int i) { return "sub_" + std::to_string(i); };

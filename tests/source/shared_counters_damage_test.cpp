@@ -68,8 +68,7 @@ TEST_F(SharedCountersTest, ShowsWhatIsInMemoryThatNobodyNamed) {
   restart();  // nothing was committed
   look();
   for (int i = 0; i < 3; ++i) interval();
-  EXPECT_EQ(reasons(),
-            "how far an app's counter was counted is not known any more: 1 counter of user 0: 3\n");
+  EXPECT_EQ(reasons(), "how far an app's counter was counted is not known any more: counters of user 0: 3\n");
   EXPECT_EQ(files(), 0U);
   EXPECT_EQ(cursors(), 0U);
 }
@@ -86,7 +85,7 @@ TEST_F(SharedCountersTest, ShowsWhatCannotBeReadOfAnAppThatEnded) {
   restart();
   look();
   for (int i = 0; i < 3; ++i) interval();
-  EXPECT_EQ(reasons(), "what an app counted cannot be read: 1 counter of user 1001: 3\n");
+  EXPECT_EQ(reasons(), "what an app counted cannot be read: counters of user 1001: 3\n");
   EXPECT_EQ(files(), 0U);
 }
 

@@ -50,7 +50,7 @@ TEST_F(SharedCountersTest, ShowsWhatWasCountedUnderAJournalThatIsNotThere) {
   counter->fetch_add(4);
   interval();
   EXPECT_EQ(counted(), "4") << "from where it is";
-  EXPECT_THAT(reasons(), HasSubstr("not known any more: 1 counter of user 1001: 3\n"));
+  EXPECT_THAT(reasons(), HasSubstr("not known any more: counters of user 1001: 3\n"));
 }
 
 TEST_F(SharedCountersTest, BillsNothingTwiceOfMemoryThatWasGivenBackToAnotherJournal) {
@@ -76,7 +76,7 @@ TEST_F(SharedCountersTest, BillsNothingTwiceOfMemoryThatWasGivenBackToAnotherJou
   restart();  // and before that of a slot that was named later
   EXPECT_EQ(counted(), "4");
   interval();
-  EXPECT_THAT(reasons(), HasSubstr("not known any more: 1 counter of user 1001: 3\n"));
+  EXPECT_THAT(reasons(), HasSubstr("not known any more: counters of user 1001: 3\n"));
   EXPECT_EQ(clients()->gaps().gaps(), 1U);
   counter->fetch_add(5);
   restart();
@@ -120,7 +120,7 @@ TEST_F(SharedCountersTest, ShowsWhatIsInMemoryThatItDoesNotTakeBack) {
     EXPECT_EQ(one.hand_back(id).code, static_cast<std::uint32_t>(ENOSPC));
     interval();
   }
-  EXPECT_EQ(reasons(), "memory that an app gave back was refused: 1 counter of user 1001: 4\n") << "once";
+  EXPECT_EQ(reasons(), "memory that an app gave back was refused: counters of user 1001: 4\n") << "once";
   EXPECT_EQ(bench_.log.times("event=counters_not_taken_back"), 2U);
   EXPECT_EQ(counted(), "9");
 }
@@ -192,7 +192,7 @@ TEST_F(SharedCountersTest, ShowsWhatIsUnderANameThatAccessForbidsWhenTheAppEnds)
   app.reset();
   look();
   for (int i = 0; i < 3; ++i) interval();
-  EXPECT_EQ(reasons(), "what an app counted cannot be read: 2 counters of user 1001: 9\n");
+  EXPECT_EQ(reasons(), "what an app counted cannot be read: counters of user 1001: 9\n");
   EXPECT_EQ(counted(), "3");
 }
 

@@ -121,7 +121,7 @@ TEST_F(SharedCountersTest, ShowsWhatWaitedInACounterThatFellBelowIt) {
   interval();
   counter->store(3);
   interval();
-  EXPECT_THAT(reasons(), HasSubstr("an app's counter fell: 1 counter of user 1001: 5\n"))
+  EXPECT_THAT(reasons(), HasSubstr("an app's counter fell: counters of user 1001: 5\n"))
       << "3 of 8 still wait";
   restart();
   counter->fetch_add(4);
@@ -245,7 +245,7 @@ TEST_F(SharedCountersTest, CutsMemoryThatAnAppMadeLonger) {
   ASSERT_EQ(ftruncate(file.fd(), 64LL << 20), 0);
   interval();
   EXPECT_EQ(file.size(), METERD_REGION_BYTES);
-  EXPECT_THAT(reasons(), HasSubstr("an app made its memory longer: 1 counter of user 1001"));
+  EXPECT_THAT(reasons(), HasSubstr("an app made its memory longer: counters of user 1001"));
   counter->fetch_add(2);
   interval();
   EXPECT_EQ(counted(), "7");

@@ -157,8 +157,29 @@ TEST_F(SharedCountersTest, KeepsWhatNoMeterTakesUntilOneDoesAndShowsItWhenTheApp
   app.reset();
   look();
   for (int i = 0; i < 3; ++i) interval();
-  EXPECT_EQ(reasons(), "no meter takes what an app that ended had counted: 1 counter of user 1001: 2\n");
+  EXPECT_EQ(reasons(), "no meter takes what an app that ended had counted: counters of user 1001: 2\n");
   EXPECT_EQ(files(), 0U);
+}
+
+// What waited is not new at the first reading after a start, whatever else of its page was counted just
+// before.
+TEST_F(SharedCountersTest, CountsAfterARestartWhatHadWaitedForItsMeter) {
+  App app(clients(), kUser);
+  app.hello();
+  auto* waits = app.counter("sms.sent", "sub_1");
+  put_meters({test::meter_of("sms.sent", "sms-usd"), test::meter_of("api.call", "calls-usd")});
+  auto* goes_on = app.counter("api.call", "sub_1");
+  put_meters({test::meter_of("api.call", "calls-usd")});
+  for (int i = 0; i < 10; ++i) {
+    waits->fetch_add(900'000);
+    goes_on->fetch_add(1);
+    interval();
+  }
+  restart();
+  put_meters({test::meter_of("sms.sent", "sms-usd"), test::meter_of("api.call", "calls-usd")});
+  interval();
+  EXPECT_EQ(counted(), "9000000");
+  EXPECT_EQ(clients()->gaps().gaps(), 0U);
 }
 
 TEST_F(SharedCountersTest, ForgetsTheCursorsOfMemoryThatABootTookAway) {

@@ -135,37 +135,60 @@ TEST_F(SmsLedgerRuns, ShowsWhatItTookForAMessageThatWentUnseen) {
   know();
   EXPECT_EQ(commit(), 0U);
   EXPECT_EQ(ledger_->take_taken(), 2U);
-  EXPECT_EQ(ledger_->take_taken(), 0U);
   list({});
   ledger_->see(sms_from_us(2, MessageState::sent, std::string(161, 'a')));
   EXPECT_EQ(ledger_->take_taken(), 0U) << "the daemon was there: the modem was enabled anew";
 }
 
-TEST_F(SmsLedgerRuns, ForgetsWhatAReadyModemDoesNotShowAgain) {
+// At each boot: what was received says when, what was sent does not.
+TEST_F(SmsLedgerRuns, ShowsWhatItTookForAMessageOfAnEarlierRun) {
   first_listing();
   ledger_->see(sms_from_us(0, MessageState::sent));
+  ledger_->see(sms_to_us(1, MessageState::received));
+  EXPECT_EQ(commit(), 2U);
+  restart();
+  begin("run-2");
+  list({0, 1});
+  ledger_->see(sms_from_us(0, MessageState::sent));
+  ledger_->see(sms_to_us(1, MessageState::received));
+  know();
+  EXPECT_EQ(commit(), 0U);
+  EXPECT_EQ(ledger_->take_taken(), 1U);
+  begin("run-3");
+  list({0});
+  ledger_->see(sms_from_us(0, MessageState::sent));
+  EXPECT_EQ(commit(), 0U);
+  EXPECT_EQ(ledger_->take_taken(), 0U) << "the daemon was there";
+}
+
+// A modem with two SIMs shows what the one has, then what the other has, then the first again.
+TEST_F(SmsLedgerRuns, KnowsTheMessagesOfASimThatComesBack) {
+  first_listing();
+  ledger_->see(sms_to_us(0, MessageState::received));
   EXPECT_EQ(commit(), 1U);
   begin("run-2");
   list({});
-  know(false);
-  EXPECT_EQ(ledger_->record().carried_size(), 1) << "it may have it still";
   know();
-  EXPECT_EQ(ledger_->record().carried_size(), 0);
-  EXPECT_TRUE(ledger_->changed());
-  ledger_->see(sms_from_us(0, MessageState::sent));
-  EXPECT_EQ(commit(), 1U) << "another one";
+  EXPECT_EQ(commit(), 0U);
+  begin("run-3");
+  list({0});
+  ledger_->see(sms_to_us(0, MessageState::received));
+  know();
+  EXPECT_EQ(commit(), 0U);
 }
 
 // Of several modems nobody knows which one had a message.
-TEST_F(SmsLedgerRuns, KeepsWhatAnyOfSeveralModemsMayShowAgain) {
+TEST_F(SmsLedgerRuns, DoesNotTakeItForDeletedWhereThereAreSeveralModems) {
   first_listing();
   ledger_->know({{kModem, true}, {"another modem", true}});
-  ledger_->see(sms_from_us(0, MessageState::sent));
-  EXPECT_EQ(commit(), 1U);
-  begin("run-2");
-  list({});
-  know();
-  EXPECT_EQ(ledger_->record().carried_size(), 1);
+  ledger_->see(sms_from_us(0, MessageState::sent, "another"));
+  ledger_->see(sms_from_us(1, MessageState::sent));
+  EXPECT_EQ(commit(), 2U);
+  restart();
+  list({0, 2});
+  ledger_->see(sms_from_us(2, MessageState::sent));
+  EXPECT_EQ(commit(), 0U);
+  EXPECT_EQ(ledger_->take_taken(), 1U);
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-
 namespace meterd::source {
 
 Sequences::Sequences(const journal::v0::AccessLogCursor& stored, bool of_a_copy) : of_a_copy_(of_a_copy) {

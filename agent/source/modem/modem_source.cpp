@@ -95,8 +95,9 @@ void ModemSource::note_gaps(ingest::Batcher& batcher, const platform::WallReadin
     gaps_.note(batcher, std::move(gap));
   }
   if (const auto taken = ledger_.take_taken(); taken > 0) {
-    auto gap = gap_of("messages were taken for others that were counted and then went, all of them, unseen",
-                      cursor_.read_ms(), now);
+    auto gap = gap_of(
+        "messages were taken for others of the same text, which are shown again or were deleted unseen",
+        cursor_.read_ms(), now);
     gap.set_what("segments");
     gap.set_lost_max(std::to_string(taken));
     gaps_.note(batcher, std::move(gap));

@@ -47,14 +47,15 @@ std::string keyed_digest(const std::string& key, const std::string& fields) {
 }  // namespace
 
 SmsLedger::SmsLedger(Rules rules, journal::v0::ModemCursor stored)
-    : rules_(std::move(rules)), record_(std::move(stored)) {}
+    : rules_(std::move(rules)), record_(std::move(stored)) {
+  for (const auto& one : record_.carried()) unwatched_.push_back(one.fingerprint());
+}
 
 void SmsLedger::begin_run(const std::string& run) {
   if (record_.run() == run) return;
   while (record_.messages_size() > 0) carry(0);
   record_.set_run(run);
   record_.set_passed(0);
-  vanished_.clear();
   doubtful_.clear();  // they are stored: the new run shows them, and they are judged then
 }
 
@@ -106,18 +107,21 @@ bool SmsLedger::take_carried(const std::string& fingerprint) {
   return true;
 }
 
-// A message that went and one that came while we were not there look like one that is shown again.
-void SmsLedger::take_for(const std::string& fingerprint, std::uint64_t segments) {
-  const auto at = std::find(vanished_.begin(), vanished_.end(), fingerprint);
-  if (at == vanished_.end()) return;
-  vanished_.erase(at);
-  taken_ += segments;
+bool SmsLedger::is_shown_again(const Doubtful& one) {
+  const auto& fingerprint = one.known.fingerprint();
+  if (!take_carried(fingerprint)) return false;
+  const auto at = std::find(unwatched_.begin(), unwatched_.end(), fingerprint);
+  if (at == unwatched_.end()) return true;
+  unwatched_.erase(at);
+  if (!one.is_dated) taken_ += one.segments;
+  return true;
 }
 
 void SmsLedger::carry(int index) {
   auto& messages = *record_.mutable_messages();
   auto& one = *messages.Mutable(index);
   if (one.stored()) {
+    if (!listed_) unwatched_.push_back(one.fingerprint());
     one.clear_path();
     *record_.add_carried() = std::move(one);
   }
@@ -157,6 +161,7 @@ void SmsLedger::see(const ModemMessage& message) {
   one.known.set_stored(is_stored);
   one.segments =
       message.data.empty() ? segments_of_text(message.text) : segments_of_data(message.data.size());
+  one.is_dated = !message.timestamp.empty();
   if (known != nullptr) {
     *known = std::move(one.known);
     owe(one.segments);
@@ -164,8 +169,7 @@ void SmsLedger::see(const ModemMessage& message) {
     decide(std::move(one), false);
   } else if (!is_stored) {
     decide(std::move(one), true);
-  } else if (take_carried(one.known.fingerprint())) {
-    take_for(one.known.fingerprint(), one.segments);
+  } else if (is_shown_again(one)) {
     decide(std::move(one), false);
   } else if (resembles_another(one.known.fingerprint()) && doubtful_.size() < kMessagesMax) {
     doubtful_.push_back(std::move(one));
@@ -210,7 +214,6 @@ void SmsLedger::list(const std::vector<std::string>& paths) {
       record_.modems_size() == 1 && std::any_of(messages.begin(), messages.end(), [&](const Known& one) {
         return one.stored() && present.contains(one.path());
       });
-  const bool first = !std::exchange(listed_, true);
   for (int i = 0; i < record_.messages_size();) {
     const auto& one = record_.messages(i);
     const bool is_unstored = !one.fingerprint().empty() && !one.stored();
@@ -218,20 +221,17 @@ void SmsLedger::list(const std::vector<std::string>& paths) {
       ++i;
       continue;
     }
-    if (went_on)
-      record_.mutable_messages(i)->set_stored(false);  // it was deleted
-    else if (first && one.stored())
-      vanished_.push_back(one.fingerprint());
+    if (went_on) record_.mutable_messages(i)->set_stored(false);  // it was deleted
     carry(i);
   }
+  listed_ = true;
   std::vector<Doubtful> later;  // a listing from before they came decides nothing
   for (auto& one : std::exchange(doubtful_, {})) {
     if (!one.is_deleted && !present.contains(one.known.path())) {
       later.push_back(std::move(one));
       continue;
     }
-    const bool is_same = take_carried(one.known.fingerprint());
-    if (is_same) take_for(one.known.fingerprint(), one.segments);
+    const bool is_same = is_shown_again(one);
     decide(std::move(one), !is_same);
   }
   doubtful_ = std::move(later);
@@ -246,11 +246,6 @@ void SmsLedger::know(const std::vector<platform::Modem>& modems) {
     *known.Add() = identity(modem.identity);
     changed_ = true;
   }
-  vanished_.clear();
-  const bool is_only_one = modems.size() == 1 && modems.front().ready && record_.modems_size() == 1;
-  if (!is_only_one || record_.carried().empty()) return;
-  record_.clear_carried();
-  changed_ = true;
 }
 
 std::optional<std::uint64_t> SmsLedger::next() const {

@@ -11,9 +11,11 @@
 //   first seen in it at a modem that was never listed before: a starting point, not counted;
 //   first seen in it, stored, the fingerprint carried from before: the same one, which uses up one carrying;
 //   first seen in it, stored, another path has the fingerprint: a listing tells whether that is still there.
-// A stored message that is in no listing any more is carried: its modem may show it again. It will not come
-// again, and is forgotten, once Deleted says so; and where one modem is all there ever was, when another
-// message of the run is still listed, or when the modem is ready and has shown what it has.
+// A stored message that is in no listing any more is carried, since its modem may show it again, also after
+// another SIM was in it. It will not come again, and is forgotten, once Deleted says so; and where one modem
+// is all there ever was, when another message of the run is still listed: then the modem went on.
+// What was carried while nobody looked may have been deleted. A message without a time that is taken for it
+// is not counted, and told.
 #pragma once
 
 #include <cstddef>
@@ -58,7 +60,7 @@ class SmsLedger {
   // How many stored messages were forgotten beyond kMessagesMax since this was asked last: shown once more,
   // they would count once more.
   std::size_t take_forgotten() { return std::exchange(forgotten_, 0); }
-  // The segments of messages that were taken for others, which went while nobody looked.
+  // The segments of messages that were taken for others, which may have been deleted while nobody looked.
   std::uint64_t take_taken() { return std::exchange(taken_, 0); }
 
  private:
@@ -66,6 +68,7 @@ class SmsLedger {
   struct Doubtful {  // the same as another, or shown again in its place
     Known known;
     std::uint64_t segments = 0;
+    bool is_dated = false;
     bool is_deleted = false;
   };
   bool concerns(const platform::ModemMessage& message) const;
@@ -74,7 +77,7 @@ class SmsLedger {
   bool knows_modem(const std::string& modem) const;
   Known* find(const std::string& path);
   bool take_carried(const std::string& fingerprint);
-  void take_for(const std::string& fingerprint, std::uint64_t segments);
+  bool is_shown_again(const Doubtful& one);
   void carry(int index);
   bool resembles_another(const std::string& fingerprint) const;
   void decide(Doubtful one, bool may_count);
@@ -84,8 +87,8 @@ class SmsLedger {
   Rules rules_;
   journal::v0::ModemCursor record_;
   std::vector<Doubtful> doubtful_;
-  bool listed_ = false;                // since our start
-  std::vector<std::string> vanished_;  // fingerprints that were carried by the first listing since then
+  bool listed_ = false;                 // since our start
+  std::vector<std::string> unwatched_;  // fingerprints of what was carried before that
   std::uint64_t taken_ = 0;
   bool changed_ = false;
   std::size_t forgotten_ = 0;

@@ -142,7 +142,10 @@ Result<std::shared_ptr<Region>> Clients::room(Client& client) {
   auto kept = memory_.make(kSizes);
   if (!kept) return kept.error();
   const RegionHead head{client.user, client.id, batcher_.lineage(), clock_.boot(), false};
-  if (auto s = kept->names.write_at(0, head_record(kept->id, head)); !s) return s.error();
+  if (auto s = kept->names.write_at(0, head_record(kept->id, head)); !s) {
+    (void)memory_.drop(*kept);
+    return s.error();
+  }
   auto region = std::make_shared<Region>(std::move(*kept), head, std::vector<CounterName>{},
                                          Region::Cursors{}, clock_.boot(), true);
   client.regions.push_back(region);

@@ -14,14 +14,11 @@ constexpr std::size_t kRefusedShownMax = 256;  // of one user, since our start
 // What may pass is EAGAIN: the app asks again, and its units wait.
 int errno_of(const Error& error) { return error.code == Code::rejected ? EPERM : EAGAIN; }
 
-struct Lost {
-  std::uint64_t counters = 0, units = 0;
-};
-Lost lost_in(const platform::MemoryFile& memory, const Region::Cursors& cursors) {
+std::uint64_t units_lost_in(const platform::MemoryFile& memory, const Region::Cursors& cursors) {
   SlotValues values;
   values.read([&](std::span<char> into) { return memory.read_at(0, into); },
               std::vector<std::uint64_t>(METERD_REGION_SLOTS), true);
-  Lost out;
+  std::uint64_t out = 0;
   for (std::uint32_t slot = 0; slot < values.size(); ++slot) {
     const auto value = values.at(slot).value_or(0);
     std::uint64_t counted = 0;
@@ -31,8 +28,7 @@ Lost lost_in(const platform::MemoryFile& memory, const Region::Cursors& cursors)
       counted = page->second.shared().counted(place);
     if (value <= counted) continue;
     const auto units = value - counted;
-    ++out.counters;
-    out.units = units > UINT64_MAX - out.units ? UINT64_MAX : out.units + units;
+    out = units > UINT64_MAX - out ? UINT64_MAX : out + units;
   }
   return out;
 }
@@ -113,17 +109,16 @@ void Clients::show_refused(const Peer& peer, const Id& id, const platform::Memor
                            const Region::Cursors& cursors) {
   auto& shown = refused_[peer.user];
   if (shown.size() >= kRefusedShownMax || !shown.insert(id).second) return;
-  const auto lost = lost_in(memory, cursors);
-  if (lost.units == 0) return;
+  const auto lost = units_lost_in(memory, cursors);
+  if (lost == 0) return;
   const auto now = batcher_.now();
   journal::Gap gap;
   if (!cursors.empty()) gap.set_from_ms(cursors.begin()->second.read_ms());
   gap.set_until_ms(now.time.since_epoch.count());
   gap.set_trusted(now.trusted);
   gap.set_reason("memory that an app gave back was refused");
-  gap.set_what(std::to_string(lost.counters) + (lost.counters == 1 ? " counter" : " counters") + " of user " +
-               std::to_string(peer.user));
-  gap.set_lost_max(std::to_string(lost.units));
+  gap.set_what("counters of user " + std::to_string(peer.user));
+  gap.set_lost_max(std::to_string(lost));
   gaps_.note(batcher_, std::move(gap));
 }
 

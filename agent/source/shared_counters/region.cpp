@@ -34,7 +34,10 @@ Region::Region(platform::SharedMemory::Kept kept, RegionHead head, std::vector<C
     if (counted_.size() < first + size) counted_.resize(first + size);
     std::copy(shared.counted().begin(), shared.counted().end(), counted_.begin() + first);
     stored_[page] = static_cast<std::uint32_t>(size);
-    for (std::size_t slot = first; slot < first + size; ++slot) begins_.reset(slot);
+    for (std::size_t slot = first; slot < first + size; ++slot) {
+      begins_.reset(slot);
+      found_.set(slot);
+    }
     read_at_[page] = std::min(BootTime{Milliseconds(shared.since_boot_ms())}, now);
   }
   names_.resize(counted_.size());
@@ -162,7 +165,9 @@ void Region::begin(std::uint32_t slot, std::uint64_t value) {
 }
 
 bool Region::take(std::uint32_t slot, std::uint64_t value, const Reading& reading) {
-  const auto most = units_max(reading.rate_max, reading.boot - read_at_[slot / kPageSlots]);
+  const auto since = found_[slot] ? BootTime{} : read_at_[slot / kPageSlots];
+  found_.reset(slot);
+  const auto most = units_max(reading.rate_max, reading.boot - since);
   const auto step = step_of(seen_[slot], value, most);
   const auto waiting = seen_[slot] - counted_[slot];
   if (step.fault != StepFault::none) {
@@ -231,23 +236,20 @@ std::uint32_t Region::slots_of(std::uint32_t page) const {
 }
 
 void Region::refuse(const char* reason, std::uint64_t units) {
-  auto& fault = faults_[reason];
-  ++fault.counters;
-  fault.units = std::max(fault.units, fault.units + units);  // stays at the most there is
-  if (fault.units < units) fault.units = UINT64_MAX;
+  auto& all = faults_[reason];
+  all = all + units < all ? UINT64_MAX : all + units;
 }
 
 // One gap for all counters of one reason.
 void Region::show_faults(const Reading& reading, WallTime before) {
-  for (const auto& [reason, fault] : std::exchange(faults_, {})) {
+  for (const auto& [reason, units] : std::exchange(faults_, {})) {
     journal::Gap gap;
     gap.set_from_ms(before.since_epoch.count());
     gap.set_until_ms(reading.now.time.since_epoch.count());
     gap.set_trusted(reading.now.trusted);
     gap.set_reason(reason);
-    gap.set_what(std::to_string(fault.counters) + (fault.counters == 1 ? " counter" : " counters") +
-                 " of user " + std::to_string(head_.user));
-    if (fault.units > 0) gap.set_lost_max(std::to_string(fault.units));
+    gap.set_what("counters of user " + std::to_string(head_.user));
+    if (units > 0) gap.set_lost_max(std::to_string(units));
     reading.gaps.note(reading.batcher, std::move(gap));
   }
 }

@@ -83,9 +83,6 @@ class Region {
   }
 
  private:
-  struct Fault {
-    std::uint64_t counters = 0, units = 0;
-  };
   void reach(std::uint32_t slot);
   bool lacks_names() const;
   bool has_beginning() const;
@@ -105,11 +102,12 @@ class Region {
   std::vector<std::uint64_t> counted_;       // by slot: so far
   std::vector<std::uint64_t> seen_;          // by slot: at the last reading; above counted_ what waits
   std::bitset<METERD_REGION_SLOTS> begins_;  // nobody knows how far they were counted
+  std::bitset<METERD_REGION_SLOTS> found_;   // not read since: what waited then is not told from what is new
   std::array<BootTime, METERD_REGION_SLOTS / kPageSlots> read_at_{};
   std::array<std::uint32_t, METERD_REGION_SLOTS / kPageSlots> stored_{};  // slots in each page's cursor
   BootTime ask_again_at_;  // what waits for its meter is not offered with each window
   WallTime read_wall_;
-  std::map<std::string, Fault> faults_;  // of the reading at hand, by reason
+  std::map<std::string, std::uint64_t> faults_;  // of the reading at hand: units, by reason
   bool of_this_journal_ = true;
   bool holds_back_ = false;
   bool nameless_ = false;
