@@ -28,11 +28,7 @@ class TaskGroup {
   }
 
   // True when all tasks have ended within `at_most`.
-  boost::asio::awaitable<bool> join(Milliseconds at_most) {
-    const auto end = clock_.boot() + at_most;
-    while (state_->running > 0 && clock_.boot() < end) co_await state_->ended->wait_for(end - clock_.boot());
-    co_return state_->running == 0;
-  }
+  boost::asio::awaitable<bool> join(Milliseconds at_most);
   std::size_t running() const { return state_->running; }
 
  private:

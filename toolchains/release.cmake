@@ -3,6 +3,8 @@
 set(CMAKE_BUILD_TYPE Release CACHE STRING "")
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1 -ffunction-sections -fdata-sections -D_FORTIFY_SOURCE=2 -fstack-protector-strong -Wno-mismatched-new-delete"
     CACHE STRING "")
+# At link time once more: a sixth of the daemon's size.
+set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON CACHE BOOL "")
 include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
 # Not mold: GNU ld packs the relocations of a position-independent program (3 % of the daemon; glibc 2.36 reads them) and
 # marks it as such.
