@@ -96,6 +96,13 @@ constexpr const char* kCounter = "counter";
 constexpr const char* kGauge = "gauge";
 constexpr const char* kHistogram = "histogram";
 
+template <class Count>
+std::uint64_t sum_of_sources(const Status& s, Count count) {
+  std::uint64_t out = 0;
+  for (const auto& source : s.sources) out += count(source);
+  return out;
+}
+
 // Events and duplicates may not stand alone as counters: an event with an id is counted at once, and taken
 // back when its commit finds it a duplicate. Their sum never falls.
 constexpr Single kCounting[] = {
@@ -115,6 +122,22 @@ constexpr Single kCounting[] = {
      [](const Status& s) -> Number { return s.ingest.datagrams_dropped; }},
     {{"meterd_interface_resets_total", kCounter, Unit::one, "Resets seen in counters of interfaces."},
      [](const Status& s) -> Number { return s.ingest.counter_resets; }},
+    {{"meterd_source_gaps_total", kCounter, Unit::one,
+      "Times that a source missed something, or may have. `meterctl status --json` has each with its "
+      "bounds."},
+     [](const Status& s) -> Number {
+       return sum_of_sources(s, [](const auto& source) { return source.gaps.gaps(); });
+     }},
+    {{"meterd_source_lost", kGauge, Unit::one,
+      "Events or units that sources know they missed, without what came after all."},
+     [](const Status& s) -> Number {
+       return sum_of_sources(s, [](const auto& source) { return source.gaps.lost(); });
+     }},
+    {{"meterd_sources_in_trouble", kGauge, Unit::one, "Sources that count nothing at the moment."},
+     [](const Status& s) -> Number {
+       return sum_of_sources(
+           s, [](const auto& source) -> std::uint64_t { return source.trouble.empty() ? 0 : 1; });
+     }},
     {{"meterd_remembered_ids", kGauge, Unit::one, "Event ids in the journal, against duplicates."},
      [](const Status& s) -> Number { return s.remembered_ids; }},
     {{"meterd_loss_window_seconds", kGauge, Unit::milliseconds,

@@ -75,8 +75,15 @@ LoadedSource load_access_log(const SourceTable& table) {
   if (const auto statuses = source::status_set(rule.status); !statuses)
     section.error("status", statuses.error().message);
   load_filter(section, kPath, rule.path_prefix, rule.path_field);
-  for (const auto& ingest : table.config.statsd)
-    if (ingest == "unix:" + rule.socket) section.error("socket", "is a socket of ingest.statsd");
+  const auto refuse_if_of = [&](const std::vector<std::string>& addresses, const std::string& whose) {
+    for (const auto& address : addresses)
+      if (address == "unix:" + rule.socket || address == rule.socket)
+        section.error("socket", "is a socket of " + whose);
+  };
+  refuse_if_of(table.config.statsd, "ingest.statsd");
+  refuse_if_of({table.config.ingest_socket}, "ingest.socket");
+  refuse_if_of({table.config.counters.socket}, "ingest.counters");
+  refuse_if_of(table.config.api_listen, "api.listen");
   const bool names_subscriptions = !rule.subscription_field.empty();
   return {std::move(rule), names_subscriptions};
 }

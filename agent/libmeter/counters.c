@@ -89,7 +89,8 @@ static int receive_packet(int fd, struct meterd_packet* packet, int* passed, int
 static int ask(struct meter_handle* meter, const struct meterd_packet* request, int passed,
                struct meterd_packet* answer, int* received) {
   *received = -1;
-  if (send_packet(meter->counters_fd, request, passed, meter->until_ms) != 0 ||
+  // Who is refused a connection is told so, and it ends: that can be read still.
+  if ((send_packet(meter->counters_fd, request, passed, meter->until_ms) != 0 && errno != EPIPE) ||
       receive_packet(meter->counters_fd, answer, received, meter->until_ms) != 0) {
     meter_close_fd(&meter->counters_fd);
     if (errno == EPROTO)

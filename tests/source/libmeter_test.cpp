@@ -280,6 +280,18 @@ TEST_F(LibmeterTest, SaysWhatToDoWhenACounterIsRefused) {
   EXPECT_EQ(refused([&] { libmeter::Meter far(std::string(200, 'a')); }).code, ENAMETOOLONG);
 }
 
+TEST_F(LibmeterTest, IsToldWhyItMayNotConnect) {
+  end();
+  rule_.clients_per_user = 1;
+  start();
+  auto one = make();
+  app([&] { return one.counter("sms.sent", "sub_1"); });
+  auto another = make();
+  const auto told = app([&] { return refused([&] { another.counter("sms.sent", "sub_1"); }); });
+  EXPECT_EQ(told.code, ENOSPC);
+  EXPECT_THAT(told.what, ::testing::HasSubstr("counter_clients_per_user"));
+}
+
 meter_event event_of(const char* event) {
   meter_event out;
   std::memset(&out, 0, sizeof out);

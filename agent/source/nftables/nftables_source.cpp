@@ -164,14 +164,16 @@ NftablesSource::Ends NftablesSource::count(bool same_counters, const platform::W
     if (step.end == ElementStep::End::reset) ++ends.reset;
     if (step.end == ElementStep::End::replaced) ++ends.replaced;
     if (step.end == ElementStep::End::gone) ++ends.gone;
+    if (step.in_doubt > 0) ++ends.restored;
+    ends.in_doubt += step.in_doubt;
     if (step.bytes == 0 || count_for(i, step.bytes, now)) {
       kept_.set(i, readings[i]);
       continue;
     }
     // Refused (no such meter, or limits): counted once it can be. Of a counter that began at zero all is
     // left.
-    const bool went_on =
-        same_counters && step.end == ElementStep::End::none && kept_[i].seen == Seen::present;
+    const bool went_on = step.in_doubt > 0 || (same_counters && step.end == ElementStep::End::none &&
+                                               kept_[i].seen == Seen::present);
     if (!went_on) kept_.set(i, {Seen::present, 0, 0});
   }
   return ends;
@@ -212,8 +214,11 @@ void NftablesSource::note_gap(const Ends& ends, const ReadingMoment& before, con
   add(ends.replaced, "elements replaced");
   add(ends.reset, "elements reset");
   add(ends.gone, "elements gone");
+  add(ends.restored, "elements that may have been loaded with their counts");
   gap.set_what(std::move(what));
-  gap.set_lost_max(lost_at_most(rule_.bytes_per_second_max, before, now));
+  auto lost_max = lost_at_most(rule_.bytes_per_second_max, before, now);
+  if (const auto known = Quantity::parse(lost_max)) lost_max = (*known + Quantity::of(ends.in_doubt)).text();
+  gap.set_lost_max(std::move(lost_max));
   gaps_.note(batcher_, std::move(gap));
 }
 

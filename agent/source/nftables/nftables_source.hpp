@@ -49,7 +49,8 @@ class NftablesSource final : public Source {
   void take_trouble(const Error& error);
   // What the counters' ends took along.
   struct Ends {
-    std::size_t reset = 0, replaced = 0, gone = 0;
+    std::size_t reset = 0, replaced = 0, gone = 0, restored = 0;
+    std::uint64_t in_doubt = 0;  // bytes
   };
   Ends count(bool same_counters, const platform::WallReading& now);
   void begin_in_copy(bool same_counters, const ReadingMoment& before, const ReadingMoment& now);

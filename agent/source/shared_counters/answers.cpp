@@ -93,8 +93,10 @@ std::optional<Clients::Answer> Clients::refuse_name(const Peer& peer, const Coun
   const auto fits = [](const std::string& text) { return is_clean_text(text, METERD_COUNTER_NAME_MAX); };
   if (!fits(name.event) || (!name.subscription.empty() && !fits(name.subscription)))
     return refusal(EINVAL, "event and subscription are clean UTF-8 of at most 100 bytes");
-  if (!peer.permit || !peer.permit->allows(name.event, name.subscription))
+  if (!peer.permit || !peer.permit->allows(name.event, name.subscription)) {
+    batcher_.refuse_reporter(peer.permit ? peer.permit->who : "user " + std::to_string(peer.user));
     return refusal(EACCES, "this user may not count that: allow it in [access] of meterd.toml");
+  }
   return std::nullopt;
 }
 

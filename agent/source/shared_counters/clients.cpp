@@ -32,6 +32,7 @@ Clients::Clients(SharedCountersRule rule, const Dependencies& dependencies, Shar
       memory_(memory),
       batcher_(dependencies.batcher),
       clock_(dependencies.clock),
+      access_(dependencies.access),
       log_(dependencies.log),
       gaps_(rule_.name(), std::move(stored.gaps)) {
   std::map<std::string, Region::Cursors> by_region;
@@ -76,6 +77,7 @@ void Clients::find(Region::Cursors& cursors, SharedMemory::Kept kept) {
   if (!names.head && !cursors.empty()) head.user = cursors.begin()->second.shared().user();
   const bool of_this_journal = names.head && head.journal == batcher_.lineage();
   auto client = client_of(head.client, head.user);
+  if (!client->permit) client->permit = permit_until_it_comes(head.user);
   auto region = std::make_shared<Region>(std::move(kept), head, std::move(names.slots), cursors,
                                          clock_.boot(), of_this_journal);
   give_to(*client, region);
@@ -101,6 +103,15 @@ void Clients::give_to(Client& client, const std::shared_ptr<Region>& region) {
 void Clients::take_from(Client& before, const std::shared_ptr<Region>& region) {
   std::erase(before.regions, region);
   std::erase_if(before.counters, [&](const auto& one) { return one.second.first == region; });
+}
+
+// What an app may count that goes on without a connection since our start. By unit nobody knows; a user whom
+// [access] does not name any more may count nothing.
+ingest::PermitPtr Clients::permit_until_it_comes(std::uint32_t user) const {
+  if (access_ == nullptr || access_->names_processes()) return nullptr;
+  constexpr std::uint32_t kNoGroup = UINT32_MAX;
+  if (auto permit = access_->of(platform::peer_of(platform::Sender{user, kNoGroup, 0}))) return permit;
+  return std::make_shared<const meter::Permit>(meter::Permit{"user " + std::to_string(user), {}, false});
 }
 
 // Those of no known client are the one of zeros, for each user.

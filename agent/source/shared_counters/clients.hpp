@@ -22,7 +22,7 @@ class Clients {
  public:
   using Id = platform::SharedMemory::Id;
   struct Client {
-    ingest::PermitPtr permit;  // of who connected last; null: not since our start
+    ingest::PermitPtr permit;  // of who connected last; null: not since our start, and not known
     Id id{};
     std::uint32_t user = 0;
     std::size_t connections = 0;
@@ -87,6 +87,7 @@ class Clients {
   std::optional<Answer> refuse_without_meter(const CounterName& name) const;
   Result<std::shared_ptr<Region>> room(Client& client);
   Status may_have_another(std::uint32_t user) const;
+  ingest::PermitPtr permit_until_it_comes(std::uint32_t user) const;
   std::shared_ptr<Client> client_of(const Id& id, std::uint32_t user);
   std::shared_ptr<Client> new_client(std::uint32_t user);
   std::shared_ptr<Client> owner_of(const Id& region) const;
@@ -102,6 +103,7 @@ class Clients {
   platform::SharedMemory& memory_;
   ingest::Batcher& batcher_;
   platform::Clock& clock_;
+  const ingest::Access* access_;  // null: everybody may count everything
   Log& log_;
   Gaps gaps_;
   std::map<Id, std::shared_ptr<Client>> clients_;

@@ -5,9 +5,11 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <cerrno>
 #include <optional>
 #include <utility>
 
+#include "agent/source/shared_counters/answers.hpp"
 #include "platform/packets.hpp"
 #include "platform/run_on.hpp"
 
@@ -22,6 +24,10 @@ constexpr Milliseconds kHarvestInterval{100};
 constexpr Milliseconds kWatchInterval{10'000};
 constexpr Milliseconds kBindAgain{10'000};
 constexpr std::size_t kConnectionsMax = 256;
+
+std::span<const char> bytes_of(const meterd_packet& packet) {
+  return {reinterpret_cast<const char*>(&packet), sizeof packet};
+}
 
 }  // namespace
 
@@ -54,7 +60,7 @@ struct SharedCounters::Shared : std::enable_shared_from_this<SharedCounters::Sha
 
   void bind();
   bool accept();  // false: there was nothing to accept, or no descriptor for it
-  bool may_connect(std::uint32_t user, const ingest::PermitPtr& permit);
+  std::optional<Clients::Answer> refuse_connection(std::uint32_t user, const ingest::PermitPtr& permit);
   asio::awaitable<void> serve(std::shared_ptr<Connection> connection);
   bool take_packet(Connection& connection);
   asio::awaitable<void> watch();
@@ -129,7 +135,10 @@ bool SharedCounters::Shared::accept() {
   const auto user = platform::peer_of(socket->fd());
   if (!user) return true;
   auto permit = deps.access->of(*user);
-  if (!may_connect(user->user, permit)) return true;
+  if (const auto told = refuse_connection(user->user, permit)) {
+    (void)platform::send_packet(socket->fd(), bytes_of(told->packet), nullptr);
+    return true;
+  }
   auto connection =
       std::make_shared<Connection>(Connection{Descriptor(deps.loop, socket->release()), Clients::Peer{}});
   connection->peer.user = user->user;
@@ -139,17 +148,20 @@ bool SharedCounters::Shared::accept() {
   return true;
 }
 
-bool SharedCounters::Shared::may_connect(std::uint32_t user, const ingest::PermitPtr& permit) {
+std::optional<Clients::Answer> SharedCounters::Shared::refuse_connection(std::uint32_t user,
+                                                                         const ingest::PermitPtr& permit) {
   if (!permit) {
     deps.batcher.refuse_reporter("user " + std::to_string(user));
-    return false;
+    return refusal(EACCES, "this user may not count anything: allow it in [access] of meterd.toml");
   }
   std::size_t of_user = 0;
   for (const auto& one : connections) of_user += one->peer.user == user ? 1U : 0U;
-  if (of_user < rule.clients_per_user && connections.size() < kConnectionsMax) return true;
+  if (of_user < rule.clients_per_user && connections.size() < kConnectionsMax) return std::nullopt;
   if (refused++ == 0)
     deps.log.warning("counters_connection_refused", {{"user", user}, {"connections", of_user}});
-  return false;
+  return refusal(
+      ENOSPC,
+      "this user has as many clients as it may: end some, or raise [ingest] counter_clients_per_user");
 }
 
 asio::awaitable<void> SharedCounters::Shared::serve(std::shared_ptr<Connection> connection) {
@@ -174,8 +186,7 @@ bool SharedCounters::Shared::take_packet(Connection& connection) {
   if (!packet) return packet.error().code == Code::retry;
   if (packet->size != sizeof request || packet->truncated) return false;
   const auto answer = clients.answer(connection.peer, request, std::move(packet->passed));
-  const std::span<const char> bytes(reinterpret_cast<const char*>(&answer.packet), sizeof answer.packet);
-  return platform::send_packet(fd, bytes, answer.passed ? &*answer.passed : nullptr).ok();
+  return platform::send_packet(fd, bytes_of(answer.packet), answer.passed ? &*answer.passed : nullptr).ok();
 }
 
 asio::awaitable<void> SharedCounters::Shared::watch() {
@@ -200,8 +211,10 @@ Report SharedCounters::report() const {
   if (!out.trouble.empty()) {
     out.advice = "end what holds the socket, or give another as [ingest] counters";
   } else if (shared_->clients.holds_back()) {
-    out.trouble = "what some counters count is taken by no meter, or there is no room for it";
-    out.advice = "give their events a [[meter]] again; what they counted waits in their memory";
+    out.trouble =
+        "what some counters count is taken by no meter, not allowed to their app, or there is no room for it";
+    out.advice =
+        "give their events a [[meter]], or their user an [[access.allow]], again; it waits in their memory";
   }
   return out;
 }
