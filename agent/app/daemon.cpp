@@ -81,6 +81,8 @@ class Daemon {
     tasks_->spawn(framed_->sweep());
     http_->start(*tasks_);
     asio::co_spawn(loop_, wait_for_signals(), asio::detached);
+    if (const auto watchdog = notify_->watchdog())
+      asio::co_spawn(loop_, feed_watchdog(*watchdog), asio::detached);
     notify_->ready();
     log_.info("started", {{"version", kVersion},
                           {"device", config_.device_id.value()},
@@ -244,6 +246,17 @@ class Daemon {
     status->http = http_->connections();
     status->http_answers = http_->answers();
     co_return status;
+  }
+
+  // What is told is progress: the loop turns, and the journal's thread has ended what it had to do.
+  asio::awaitable<void> feed_watchdog(Milliseconds at_least_every) {
+    const auto alarm = clock_->make_alarm();
+    const auto come_by = [] { return true; };
+    for (;;) {
+      co_await platform::run_on(journal_thread_.get_executor(), come_by);
+      notify_->alive();
+      co_await alarm->wait_for(at_least_every / 3);
+    }
   }
 
   asio::awaitable<void> wait_for_signals() {

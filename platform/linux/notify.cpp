@@ -19,6 +19,12 @@ class SystemdNotify final : public Notify {
     sd_notify(0, ("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(us)).c_str());
   }
   void stopping() override { sd_notify(0, "STOPPING=1"); }
+  std::optional<Milliseconds> watchdog() const override {
+    std::uint64_t us = 0;
+    if (sd_watchdog_enabled(0, &us) <= 0) return std::nullopt;
+    return Milliseconds(static_cast<std::int64_t>(us / 1'000));
+  }
+  void alive() override { sd_notify(0, "WATCHDOG=1"); }
 };
 
 }  // namespace
