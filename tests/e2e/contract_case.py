@@ -1,9 +1,12 @@
 """The base of the contract tests: a fresh device in a temp directory for each, and short ways to count with it."""
 
 import base64
+import contextlib
 import json
+import os
 import pathlib
 import shutil
+import socket
 import tempfile
 import time
 import unittest
@@ -24,6 +27,30 @@ def words(text):
     return " ".join(text.split())
 
 
+class Watchdog:
+    """What systemd does for a service with WatchdogSec=, but for the end that it makes."""
+
+    def __init__(self, directory):
+        path = directory / "watchdog.sock"
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(path))
+        self.environment = os.environ | {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "300000"}
+
+    def wait(self):
+        """Until it is told next that meterd is alive."""
+        self.socket.settimeout(20)
+        while self.socket.recv(4096) != b"WATCHDOG=1":
+            pass
+
+    def told(self):
+        """What it was told since it was asked last, without waiting."""
+        out = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                out.append(self.socket.recv(4096, socket.MSG_DONTWAIT))
+        return out
+
+
 class ContractTest(unittest.TestCase):
     options = None  # meterd, meterctl, sandbox: set by contract_test.py
     messages = None
@@ -35,6 +62,11 @@ class ContractTest(unittest.TestCase):
             ContractTest.messages = compile_messages(self.directory)
         self.device = self.make_device("device")
         self.began = int(time.time()) - 10_000  # what callers create is dated from then on
+
+    def make_watchdog(self):
+        watchdog = Watchdog(self.directory)
+        self.addCleanup(watchdog.socket.close)
+        return watchdog
 
     def make_device(self, name):
         device = Device(self.options.meterd, self.options.meterctl, self.directory / name)

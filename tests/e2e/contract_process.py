@@ -153,6 +153,13 @@ class StartAndStop(ContractTest):
             said = manager.recv(4096).decode()
         self.assertEqual(self.device.process.wait(10), 0)
 
+    def test_the_watchdog_is_fed(self):
+        watchdog = self.make_watchdog()
+        self.device.write_config(METERS)
+        self.device.start(watchdog.environment)
+        for _ in range(5):
+            watchdog.wait()
+
     def test_counting_starts_soon_after_exec(self):
         """Prints the time and asserts only that it works: a busy machine must not fail this."""
         self.device.write_config(METERS)

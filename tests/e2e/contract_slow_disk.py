@@ -74,6 +74,27 @@ class SlowDisk(ContractTest):
         self.assertEqual(self.counted(), 5_052)
         self.assertEqual(self.counted("api-usd"), 3)
 
+    def test_the_watchdog_is_not_fed(self):
+        """For as long as nothing is written: the loop alone is no progress."""
+        watchdog = self.make_watchdog()
+        self.device.write_config(METERS)
+        self.device.start(watchdog.environment)
+        waiting = self.start_a_commit_that_hangs()
+        self.wait_for_seconds_of_the_daemon(2)
+        watchdog.told()  # the last that were on their way
+        self.wait_for_seconds_of_the_daemon(2)
+        self.assertEqual(watchdog.told(), [])
+        self.release()
+        self.assertEqual(waiting.receive().counted, 1)
+        watchdog.wait()
+
+    def wait_for_seconds_of_the_daemon(self, seconds):
+        until = self.uptime() + seconds
+        wait_until("its own clock went on", lambda: self.uptime() >= until, 20)
+
+    def uptime(self):
+        return self.status()["uptime_seconds"]
+
     def test_a_delivery_waits_with_its_intent_and_is_billed_once(self):
         sandbox = self.make_sandbox()
         self.start(upstream_port=sandbox.port)

@@ -12,6 +12,11 @@ from case import ManualTest, difference, run
 
 EXPECTED = {
     "bin/meterctl",
+    "lib/sysctl.d/meterd.conf",
+    "lib/systemd/system/meterd.service",
+    "lib/systemd/system/meterd.socket",
+    "lib/sysusers.d/meterd.conf",
+    "lib/tmpfiles.d/meterd.conf",
     "sbin/meterd",
     "share/bash-completion/completions/meterctl",
     "share/bash-completion/completions/meterd",
@@ -19,6 +24,7 @@ EXPECTED = {
     "share/doc/meterd/examples/gammu-smsd-event",
     "share/doc/meterd/examples/haproxy-meterd.cfg",
     "share/doc/meterd/examples/meterd.toml",
+    "share/doc/meterd/examples/nftables.conf",
     "share/doc/meterd/examples/nginx-meterd.conf",
     "share/doc/meterd/examples/smstools-eventhandler",
     "share/doc/meterd/status.schema.json",
