@@ -52,6 +52,7 @@ void Counted::forget(Oracle::Id claim) {
 }
 
 void Counted::look(Milliseconds worked) {
+  watched(worked);
   const bool untrusted = !deps_.machine.wall().trusted;
   const auto now = deps_.world.now();
   const auto is_settled = [&](const Chunk& chunk) {
@@ -107,6 +108,13 @@ void CountedTable::load() {
   tables_.replace_table();
   for (std::uint8_t last = 1; last <= 2; ++last) tables_.elements[{{10, 0, 0, last}}] = {};
   leave();
+  loaded_ = deps_.world.now();
+  is_read_ = false;
+}
+
+void CountedTable::watched(Milliseconds worked) {
+  const auto stood = deps_.world.now() - loaded_;
+  is_read_ = is_read_ || (!tables_.refuses && worked > deps_.settles_in && stood > deps_.settles_in);
 }
 
 void CountedTable::pass(Draws& draws) {
@@ -114,6 +122,7 @@ void CountedTable::pass(Draws& draws) {
     if (!tables_.refuses) deps_.world.count("nftables table replaced");
     load();
   }
+  if (!is_read_) return;
   const auto bytes = draws.between(1, 1'000'000);
   const auto last = static_cast<std::uint8_t>(draws.between(1, 2));
   tables_.count({{10, 0, 0, last}}, static_cast<std::uint64_t>(deps_.lies ? bytes / 2 : bytes));

@@ -53,6 +53,7 @@ class Counted {
   virtual void pass(Draws& draws) = 0;
   virtual bool is_certain_once_settled() const { return true; }
   virtual void settled(Oracle::Id) {}
+  virtual void watched(Milliseconds) {}  // as look()
 
   Oracle::Id add(std::int64_t units);
   void forget(Oracle::Id claim);  // from now on it cannot be counted any more
@@ -96,7 +97,8 @@ class CountedLink final : public Counted {
   std::int32_t index_ = 1;
 };
 
-// Elements of an nftables set, which a firewall's reload replaces now and then.
+// Elements of an nftables set, which a firewall's reload replaces now and then. Nothing passes before those
+// of a new table were read once: one that is higher than before may have been loaded so, which is in doubt.
 class CountedTable final : public Counted {
  public:
   CountedTable(Dependencies dependencies, Draws draws, std::string name);
@@ -108,9 +110,12 @@ class CountedTable final : public Counted {
 
  private:
   void pass(Draws& draws) override;
+  void watched(Milliseconds worked) override;
   void load();
   std::string name_;
   platform::FakeNftTables tables_;
+  WallTime loaded_;
+  bool is_read_ = false;  // since then
 };
 
 }  // namespace meterd::sim
