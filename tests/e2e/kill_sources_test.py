@@ -189,8 +189,10 @@ class Run(KillRun):
         return verdict.Shown("calls", self.plan.item_price("calls"), sent, Decimal(source["lost"]), Decimal(risk))
 
     def gaps(self):
-        """{source: gaps}; of the access log each kill may make one, and its claim judges what they say."""
-        return {one["name"]: one["gaps"] for one in self.sources() if one["kind"] != "access-log"}
+        """{source: gaps}, but of the access log, where each kill may make one and its claim judges what they say, and of
+        sent messages, where what a modem shows again after a kill is in doubt."""
+        return {one["name"]: one["gaps"] for one in self.sources()
+                if one["kind"] != "access-log" and not one["name"].endswith(":sent")}
 
     def expected_gaps(self):
         return dict.fromkeys(self.final_gaps, 0) | {setup.RELOADED_SET: self.reloads.sent}

@@ -124,6 +124,19 @@ TEST_F(SmsLedgerRuns, CountsTheSameTextAnewWhereTheModemWentOn) {
   EXPECT_EQ(ledger_->take_taken(), 0U);
 }
 
+// One that came since then does not tell that the modem went on.
+TEST_F(SmsLedgerRuns, KnowsWhatIsShownAgainBehindANewMessage) {
+  first_listing();
+  ledger_->see(sms_to_us(0, MessageState::received, "a"));
+  ledger_->see(sms_to_us(1, MessageState::received, "b"));
+  EXPECT_EQ(commit(), 2U);
+  ledger_->see(sms_to_us(2, MessageState::received, "new"));
+  ledger_->see(sms_to_us(3, MessageState::received, "a"));
+  ledger_->see(sms_to_us(4, MessageState::received, "b"));
+  list({2, 3, 4});
+  EXPECT_EQ(commit(), 1U);
+}
+
 // Nothing tells that from a modem that was enabled anew.
 TEST_F(SmsLedgerRuns, ShowsWhatItTookForAMessageThatWentUnseen) {
   first_listing();

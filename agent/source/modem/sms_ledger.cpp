@@ -206,14 +206,20 @@ void SmsLedger::erase(const std::string& path) {
   messages.erase(at);
 }
 
+// The first of those that are still there. Nothing after it can come again under another path: whatever makes
+// paths begin anew takes all of a modem's along. Of several modems nobody knows whose a message was.
+std::uint64_t SmsLedger::first_that_stayed(const std::set<std::string>& present) const {
+  std::uint64_t out = UINT64_MAX;
+  if (record_.modems_size() != 1) return out;
+  for (const auto& one : record_.messages())
+    if (present.contains(one.path())) out = std::min(out, parse_unsigned(one.path()).value_or(UINT64_MAX));
+  return out;
+}
+
 void SmsLedger::list(const std::vector<std::string>& paths) {
   std::set<std::string> present;
   for (const auto& path : paths) present.insert(short_path(path));
-  const auto& messages = record_.messages();
-  const bool went_on =
-      record_.modems_size() == 1 && std::any_of(messages.begin(), messages.end(), [&](const Known& one) {
-        return one.stored() && present.contains(one.path());
-      });
+  const auto stayed = first_that_stayed(present);
   for (int i = 0; i < record_.messages_size();) {
     const auto& one = record_.messages(i);
     const bool is_unstored = !one.fingerprint().empty() && !one.stored();
@@ -221,7 +227,8 @@ void SmsLedger::list(const std::vector<std::string>& paths) {
       ++i;
       continue;
     }
-    if (went_on) record_.mutable_messages(i)->set_stored(false);  // it was deleted
+    const bool is_deleted = parse_unsigned(one.path()).value_or(0) > stayed;
+    if (is_deleted) record_.mutable_messages(i)->set_stored(false);
     carry(i);
   }
   listed_ = true;

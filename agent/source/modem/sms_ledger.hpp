@@ -13,7 +13,7 @@
 //   first seen in it, stored, another path has the fingerprint: a listing tells whether that is still there.
 // A stored message that is in no listing any more is carried, since its modem may show it again, also after
 // another SIM was in it. It will not come again, and is forgotten, once Deleted says so; and where one modem
-// is all there ever was, when another message of the run is still listed: then the modem went on.
+// is all there ever was, when a message of a lower path is still listed: then the modem went on.
 // What was carried while nobody looked may have been deleted. A message without a time that is taken for it
 // is not counted, and told.
 #pragma once
@@ -21,6 +21,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -79,6 +80,7 @@ class SmsLedger {
   bool take_carried(const std::string& fingerprint);
   bool is_shown_again(const Doubtful& one);
   void carry(int index);
+  std::uint64_t first_that_stayed(const std::set<std::string>& present) const;
   bool resembles_another(const std::string& fingerprint) const;
   void decide(Doubtful one, bool may_count);
   void owe(std::uint64_t segments);
