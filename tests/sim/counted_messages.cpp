@@ -65,7 +65,9 @@ void CountedMessages::begin_message(Draws& draws) {
   if (connection_ == nullptr) texts_.clear();
   if (texts_.empty() || !draws.percent(30)) {
     const auto length = static_cast<std::size_t>(draws.between(1, draws.percent(70) ? 160 : 900));
-    texts_.push_back(std::string(length, static_cast<char>('a' + draws.between(0, 25))));
+    auto text = std::to_string(texts_made_++) + ".";  // none comes twice by chance
+    text.resize(std::max(text.size(), length), 'a');
+    texts_.push_back(std::move(text));
     if (texts_.size() > kTextsKept) texts_.erase(texts_.begin());
   }
   const auto number = next_number_++;
@@ -96,6 +98,9 @@ void CountedMessages::end_message(std::uint64_t number) {
   auto& message = found->second;
   message.shown.state = MessageState::sent;
   message.claim = add(message.segments);
+  deps_.world.note("message " + std::to_string(number) + " is sent: " + message.shown.text.substr(0, 4) +
+                   std::to_string(message.shown.text.size()) + " at " + message.shown.path.substr(32) +
+                   (message.shown.storage == platform::kNotStored ? ", not stored" : ""));
   show(message);
 }
 
@@ -105,12 +110,15 @@ void CountedMessages::erase(std::uint64_t number) {
   const auto path = found->second.shown.path;
   if (found->second.claim) forget(*found->second.claim);
   messages_.erase(found);
+  deps_.world.note("message " + std::to_string(number) + " is deleted");
   if (connection_ == nullptr) texts_.clear();
   if (connection_ != nullptr && connection_->watcher != nullptr) connection_->watcher->deleted(path);
 }
 
-// What only it had is gone, and so is what was on its way.
+// What only it had is gone, and so is what was on its way. Where no agent looks, what is not committed may be
+// taken for what was deleted.
 void CountedMessages::restart_manager() {
+  if (connection_ == nullptr) leave();
   for (auto at = messages_.begin(); at != messages_.end();) {
     auto& message = at->second;
     if (message.claim && message.shown.storage != platform::kNotStored) {
@@ -121,6 +129,7 @@ void CountedMessages::restart_manager() {
     at = messages_.erase(at);
   }
   ++run_;
+  deps_.world.note("the modem's manager is started: run " + std::to_string(run_));
   next_path_ = 0;
   texts_.clear();
   for (auto& [number, message] : messages_) {

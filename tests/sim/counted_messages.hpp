@@ -42,6 +42,7 @@ class CountedMessages final : public Counted {
   Connection* connection_ = nullptr;  // the process's
   std::uint64_t run_ = 1, next_path_ = 0, next_number_ = 0;
   std::map<std::uint64_t, Message> messages_;
+  std::uint64_t texts_made_ = 0;
   std::vector<std::string> texts_;
 };
 

@@ -78,6 +78,9 @@ void Simulation::judge_counted(const Oracle::Seen& seen) {
     const auto& shown = kept->gaps[one->name()];
     outcome_.of_sources[name_of(plan_.counted[at].kind)] += static_cast<std::uint64_t>(billed / 1'000);
     outcome_.gaps_shown += shown.gaps();
+    for (const auto& gap : shown.recent())
+      world_.note("gap of " + one->name() + ": " + gap.reason() + " " + gap.what() + " " + gap.lost_max() +
+                  " until " + rfc3339(WallTime{Milliseconds(gap.until_ms())}));
     if (const auto problem = one->judge(shown, billed / 1'000); !problem.empty()) violate(problem);
   }
 }
