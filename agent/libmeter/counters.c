@@ -64,12 +64,14 @@ static int receive_packet(int fd, struct meterd_packet* packet, int* passed, int
   struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
   *passed = -1;
   ssize_t got;
+  int resets = 0;
   do {
     message.msg_control = &control;
     message.msg_controllen = CMSG_LEN(sizeof(int));
     if (meter_wait(fd, POLLIN, until_ms) != 0) return -1;
     got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-  } while (got < 0 && (errno == EINTR || errno == EAGAIN));
+    // Before what meterd said at the end comes that it did not read what it was sent.
+  } while (got < 0 && (errno == EINTR || errno == EAGAIN || (errno == ECONNRESET && resets++ == 0)));
   if (got < 0) return -1;
   const struct cmsghdr* header = CMSG_FIRSTHDR(&message);
   if (header != NULL && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int)))
@@ -185,7 +187,8 @@ static int connect_counters(struct meter_handle* meter) {
   meter->counters_fd = meter_connect(&meter->counters_address, SOCK_SEQPACKET, meter->until_ms);
   if (meter->counters_fd < 0) return meter_fail_io(meter->counters_address.sun_path);
   // All of it each time: meterd may know the client by a part of its memory. What it has it only says so of.
-  if ((hello(meter, meter->client) == 0 || (errno == ESTALE && hello(meter, none) == 0)) && hand_back(meter) == 0)
+  if ((hello(meter, meter->client) == 0 || (errno == ESTALE && hello(meter, none) == 0)) &&
+      hand_back(meter) == 0)
     return 0;
   // Until all is given back the client is none: the next call begins with it anew.
   if (meter->regions != NULL) memset(meter->client, 0xff, sizeof meter->client);
