@@ -41,7 +41,7 @@ void CountedCalls::send(bool on_the_way_lost) {
                        R"(","seq":)" + std::to_string(number_) + "}";
   const bool arrives =
       !on_the_way_lost && ::send(servers_.fd(), message.data(), message.size(), MSG_DONTWAIT) >= 0;
-  last_.push_back({add(1), arrives && deps_.machine.running() ? deps_.machine.starts() : 0, false});
+  last_.push_back({add(1), arrives && deps_.machine.running() ? deps_.machine.starts() : 0});
 }
 
 // One that the process got which is still at work shows, once it is committed, all that was lost before it.

@@ -24,7 +24,6 @@ class CountedCalls final : public Counted {
   struct Sent {
     Oracle::Id claim = 0;
     std::uint64_t start = 0;  // the process it went to; 0: it went nowhere
-    bool is_settled = false;
   };
   void pass(Draws& draws) override;
   bool is_certain_once_settled() const override { return false; }
