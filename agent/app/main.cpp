@@ -1,14 +1,15 @@
 // meterd --config FILE [--check]
 #include <fcntl.h>
+#include <getopt.h>
 #include <google/protobuf/stubs/logging.h>
 #include <malloc.h>
 #include <sys/resource.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <sstream>
 
 #include "agent/app/config.hpp"
@@ -19,8 +20,6 @@
 #include "platform/linux/linux.hpp"
 
 namespace {
-
-using namespace std::string_literals;
 
 // Secrets must not reach a core file.
 void forbid_core_files() {
@@ -89,6 +88,59 @@ int run(const std::string& path, bool check_only) {
   return meterd::app::run_daemon(std::move(*config), {path, sources}, log);
 }
 
+constexpr const char* kHelp =
+    R"(meterd counts metered events on this device and delivers them to the billing system.
+Usage: meterd [OPTIONS]
+
+Options:
+  -h,--help                   Print this help message and exit
+  --config FILE               The configuration file (/etc/meterd/meterd.toml)
+  --check                     Validate, print the effective configuration without secrets, and exit
+  --version                   Display program version information and exit
+)";
+
+struct CommandLine {
+  std::string config = "/etc/meterd/meterd.toml";
+  bool check_only = false;
+  std::optional<int> exit_code = {};  // everything asked for is answered, or it was not understood
+};
+
+// Not CLI11, as in meterctl: it would be a thirtieth of the daemon.
+CommandLine read_command_line(int argc, char** argv) {
+  static constexpr option kOptions[] = {{"help", no_argument, nullptr, 'h'},
+                                        {"config", required_argument, nullptr, 'c'},
+                                        {"check", no_argument, nullptr, 'k'},
+                                        {"version", no_argument, nullptr, 'v'},
+                                        {}};
+  CommandLine line;
+  for (int found = 0; (found = getopt_long(argc, argv, "h", kOptions, nullptr)) != -1;) {
+    switch (found) {
+      case 'c':
+        line.config = optarg;
+        break;
+      case 'k':
+        line.check_only = true;
+        break;
+      case 'h':
+        std::fputs(kHelp, stdout);
+        line.exit_code = meterd::app::kExitFine;
+        return line;
+      case 'v':
+        std::printf("meterd %s\n", meterd::app::kVersion);
+        line.exit_code = meterd::app::kExitFine;
+        return line;
+      default:
+        line.exit_code = meterd::app::kExitConfiguration;  // and getopt_long has said why
+    }
+  }
+  if (optind < argc) {
+    std::fprintf(stderr, "meterd: not expected: %s\n", argv[optind]);
+    line.exit_code = meterd::app::kExitConfiguration;
+  }
+  if (line.exit_code) std::fputs("Run with --help for more information.\n", stderr);
+  return line;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -99,17 +151,7 @@ int main(int argc, char** argv) {
   google::protobuf::SetLogHandler(nullptr);  // a message that does not parse is ours to report
   std::signal(SIGPIPE, SIG_IGN);             // a peer, or the log's reader, that goes away is an error code
   std::signal(SIGIO, SIG_IGN);  // a lease on a file of counters was broken: it is asked, not told
-  CLI::App cli{"meterd counts metered events on this device and delivers them to the billing system."};
-  std::string config = "/etc/meterd/meterd.toml";
-  bool check_only = false;
-  cli.add_option("--config", config, "The configuration file")->capture_default_str();
-  cli.add_flag("--check", check_only,
-               "Validate, print the effective configuration without secrets, and exit");
-  cli.set_version_flag("--version", "meterd "s + meterd::app::kVersion);
-  try {
-    cli.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return cli.exit(error) == 0 ? meterd::app::kExitFine : meterd::app::kExitConfiguration;
-  }
-  return run(config, check_only);
+  const CommandLine line = read_command_line(argc, argv);
+  if (line.exit_code) return *line.exit_code;
+  return run(line.config, line.check_only);
 }
