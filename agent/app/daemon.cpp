@@ -80,6 +80,7 @@ class Daemon {
     tasks_->spawn(framed_->run());
     tasks_->spawn(framed_->sweep());
     http_->start(*tasks_);
+    tasks_->spawn(clock_->watch(log_));
     asio::co_spawn(loop_, wait_for_signals(), asio::detached);
     if (const auto watchdog = notify_->watchdog())
       asio::co_spawn(loop_, feed_watchdog(*watchdog), asio::detached);
@@ -319,6 +320,7 @@ class Daemon {
     backups_->close();
     core_->inquiries().stop();
     http_->stop();
+    clock_->stop();
     // The inputs end while the batcher still commits: what they take in their last moment is answered truly.
     if (!co_await tasks_->join(kStopDeadline)) {
       framed_->close();
@@ -366,7 +368,7 @@ class Daemon {
   std::unique_ptr<platform::Process> process_;
   std::unique_ptr<platform::SharedMemory> memory_;
   std::unique_ptr<journal::Journal> journal_;
-  std::unique_ptr<platform::Clock> clock_;
+  std::unique_ptr<platform::DeviceClock> clock_;
   std::unique_ptr<platform::TaskGroup> tasks_;
   std::unique_ptr<Core> core_;
   std::vector<std::unique_ptr<ingest::DatagramInput>> datagrams_;

@@ -108,39 +108,23 @@ Status Bus::match(const std::string& rule, Done signal) {
   return {};
 }
 
-Status Bus::send(sd_bus_message* message, Done done) {
-  waiting_.push_back({this, nullptr, std::move(done), false, {}});
-  auto& waiting = waiting_.back();
-  waiting.self = std::prev(waiting_.end());
-  const int sent =
-      sd_bus_call_async(bus_, &waiting.slot, message, Waiting::arrived, &waiting, kCallTimeoutUs);
-  sd_bus_message_unref(message);
-  if (sent < 0) {
-    waiting_.pop_back();
-    return bus_error("calling over the system bus", sent);
-  }
-  return {};
-}
-
-Status Bus::call(const BusPlace& place, Done done) {
-  sd_bus_message* message = nullptr;
-  const int made =
-      sd_bus_message_new_method_call(bus_, &message, place.destination.c_str(), place.path.c_str(),
-                                     place.interface.c_str(), place.member.c_str());
-  if (made < 0) return bus_error("calling over the system bus", made);
-  return send(message, std::move(done));
-}
-
-Status Bus::call(const BusPlace& place, const std::string& argument, Done done) {
+Status Bus::call(const BusPlace& place, const std::vector<std::string>& arguments, Done done) {
   sd_bus_message* message = nullptr;
   int made = sd_bus_message_new_method_call(bus_, &message, place.destination.c_str(), place.path.c_str(),
                                             place.interface.c_str(), place.member.c_str());
-  if (made >= 0) made = sd_bus_message_append_basic(message, 's', argument.c_str());
+  for (const auto& argument : arguments)
+    if (made >= 0) made = sd_bus_message_append_basic(message, 's', argument.c_str());
+  waiting_.push_back({this, nullptr, std::move(done), false, {}});
+  auto& waiting = waiting_.back();
+  waiting.self = std::prev(waiting_.end());
+  if (made >= 0)
+    made = sd_bus_call_async(bus_, &waiting.slot, message, Waiting::arrived, &waiting, kCallTimeoutUs);
+  sd_bus_message_unref(message);
   if (made < 0) {
-    sd_bus_message_unref(message);
+    waiting_.pop_back();
     return bus_error("calling over the system bus", made);
   }
-  return send(message, std::move(done));
+  return {};
 }
 
 void Bus::arm() {

@@ -10,6 +10,7 @@
 #include <list>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "agent/base/result.hpp"
 #include "platform/clock.hpp"
@@ -35,8 +36,7 @@ class Bus {
   std::string id();  // of the bus, once a reply has come; another one each time it starts
   // Signals by a match rule without `sender`: who receives one looks at its sender.
   Status match(const std::string& rule, Done signal);
-  Status call(const BusPlace& place, Done done);                               // without arguments
-  Status call(const BusPlace& place, const std::string& argument, Done done);  // one string
+  Status call(const BusPlace& place, const std::vector<std::string>& arguments, Done done);
 
   // Moves messages until the connection is lost, stop() is called, or `tick`, which runs before each wait and
   // says how long that may be at most, says 0.
@@ -47,7 +47,6 @@ class Bus {
  private:
   struct Waiting;
   struct Wake;
-  Status send(sd_bus_message* message, Done done);
   void arm();
   Milliseconds until_timeout(Milliseconds at_most);
 

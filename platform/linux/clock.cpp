@@ -11,6 +11,7 @@
 #include <fstream>
 
 #include "platform/linux/linux.hpp"
+#include "platform/linux/timedated.hpp"
 #include "platform/trust.hpp"
 
 namespace meterd::platform {
@@ -31,6 +32,8 @@ std::string first_line(const char* path) {
   std::getline(file, line);
   return line;
 }
+
+constexpr Milliseconds kAskTimedatedAgain{5'000};
 
 class TimerAlarm final : public Alarm {
  public:
@@ -59,7 +62,7 @@ class TimerAlarm final : public Alarm {
   bool notified_ = false;
 };
 
-class LinuxClock final : public Clock {
+class LinuxClock final : public DeviceClock {
  public:
   LinuxClock(asio::any_io_executor loop, const ClockRule& rule)
       : loop_(std::move(loop)),
@@ -67,7 +70,9 @@ class LinuxClock final : public Clock {
         boot_id_(read_boot_id()),
         started_from_rtc_(access("/sys/class/rtc/rtc0/hctosys", F_OK) == 0 &&
                           first_line("/sys/class/rtc/rtc0/hctosys") == "1"),
-        latch_(rule.trusted_offset) {}
+        latch_(rule.trusted_offset),
+        timedated_(loop_, *this),
+        ask_again_(make_alarm()) {}
 
   WallReading wall() const override {
     const WallTime now = read_wall();
@@ -80,16 +85,29 @@ class LinuxClock final : public Clock {
   Microseconds ticks() const override { return read_fine(CLOCK_MONOTONIC); }  // without suspend: work only
   std::string boot_id() const override { return boot_id_; }
   std::unique_ptr<Alarm> make_alarm() override { return std::make_unique<TimerAlarm>(loop_); }
+  asio::awaitable<void> watch(Log& log) override;
+  void stop() override {
+    stopping_ = true;
+    timedated_.stop();
+    ask_again_->notify();
+  }
 
  private:
+  // Of the kernel; nothing where it may not be asked. adjtimex(2)
+  static std::optional<bool> ask_kernel() {
+    timex state{};
+    const int said = adjtimex(&state);
+    if (said < 0) return {};
+    return said != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
+  }
+
   // A system call, and every datagram's time is read: asked once a second, and at once after a step.
   bool synchronised(WallTime now, BootTime since) const {
     const std::int64_t offset = (now.since_epoch - since.since_boot).count();
     const std::int64_t age = since.since_boot.count() - asked_at_ms_;
     const std::int64_t step = offset - asked_offset_ms_;
     if (age < 0 || age > kAskAgainMs || step > kAskAgainMs || step < -kAskAgainMs) {
-      timex state{};
-      synchronised_ = adjtimex(&state) != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
+      synchronised_ = ask_kernel().value_or(false);
       asked_at_ms_ = since.since_boot.count();
       asked_offset_ms_ = offset;
     }
@@ -105,11 +123,34 @@ class LinuxClock final : public Clock {
   mutable std::atomic<bool> synchronised_{false};
   mutable std::atomic<std::int64_t> asked_at_ms_{-kAskAgainMs - 1};
   mutable std::atomic<std::int64_t> asked_offset_ms_{0};
+  Timedated timedated_;
+  std::unique_ptr<Alarm> ask_again_;
+  bool stopping_ = false;
 };
+
+asio::awaitable<void> LinuxClock::watch(Log& log) {
+  if (rule_.always_trusted || started_from_rtc_ || ask_kernel()) co_return;
+  while (!stopping_) {
+    // The word is of the time before it was asked for: a clock that is stepped meanwhile is not meant.
+    const WallTime now = read_wall();
+    const BootTime since = boot();
+    if (!wall().trusted) {
+      const auto synchronised = co_await timedated_.ask();
+      if (!synchronised && !stopping_)
+        log.warning(
+            "clock_not_told",
+            {{"error", synchronised.error().message},
+             {"do", "let systemd-timedated be asked (package dbus), or allow adjtimex: man meterd, Clock"}});
+      else if (synchronised && *synchronised && now >= rule_.not_before)
+        (void)latch_.trusts(true, now, since);
+    }
+    co_await ask_again_->wait_for(kAskTimedatedAgain);
+  }
+}
 
 }  // namespace
 
-std::unique_ptr<Clock> make_clock(asio::any_io_executor loop, const ClockRule& rule) {
+std::unique_ptr<DeviceClock> make_clock(asio::any_io_executor loop, const ClockRule& rule) {
   return std::make_unique<LinuxClock>(std::move(loop), rule);
 }
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "agent/base/log.hpp"
 #include "platform/clock.hpp"
 #include "platform/disk.hpp"
 #include "platform/links.hpp"
@@ -23,10 +24,18 @@ struct ClockRule {
   WallTime not_before;  // the build date or the last trusted time of the journal, whichever is later
 };
 
+class DeviceClock : public Clock {
+ public:
+  // Where a sandbox refuses to ask the kernel (ProtectClock=), asks systemd-timedated while the clock is not
+  // trusted. Else it ends at once.
+  virtual boost::asio::awaitable<void> watch(Log& log) = 0;
+  virtual void stop() = 0;
+};
+
 // Trusted when the kernel says that the clock is synchronised, or when the system started from a real-time
 // clock, and the time is not before `not_before`; and from then on until it is stepped.
 // Alarms run on `loop`.
-std::unique_ptr<Clock> make_clock(boost::asio::any_io_executor loop, const ClockRule& rule);
+std::unique_ptr<DeviceClock> make_clock(boost::asio::any_io_executor loop, const ClockRule& rule);
 std::string read_boot_id();
 WallTime read_wall();
 BootTime read_boot();

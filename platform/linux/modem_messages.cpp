@@ -134,7 +134,7 @@ Status ModemManagerMessages::connect() {
   if (!heard) return heard;
   const BusPlace driver{"org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
                         "GetNameOwner"};
-  return bus_.call(driver, mm::kName, [this](sd_bus_message* reply) {
+  return bus_.call(driver, {mm::kName}, [this](sd_bus_message* reply) {
     pause_for_ = kPauseMin;
     if (sd_bus_message_is_method_error(reply, nullptr) == 0)
       begin(mm::read_string(reply, 's'));
@@ -182,9 +182,9 @@ void ModemManagerMessages::ask(const mm::ModemObject& object, const char* interf
     if (run == run_) done(reply);
   };
   if (std::string_view(member) == "GetAll")
-    (void)bus_.call(place, mm::kSms, guarded);
+    (void)bus_.call(place, {mm::kSms}, guarded);
   else
-    (void)bus_.call(place, guarded);
+    (void)bus_.call(place, {}, guarded);
 }
 
 void ModemManagerMessages::start_listing() {

@@ -13,6 +13,7 @@ from contract_access import Access, InheritedSockets  # noqa: F401  (unittest.ma
 from contract_backup import Backup  # noqa: F401
 from contract_batches import TwilioBatches  # noqa: F401
 from contract_case import ContractTest
+from contract_clock import HiddenClock  # noqa: F401
 from contract_disk import FullDisk  # noqa: F401
 from contract_doctor import DoctorOfChargebee, DoctorOfTwilio, DoctorOfTwilioPreview  # noqa: F401
 from contract_inputs import ApiInput, FramedInput, StatsdInput  # noqa: F401

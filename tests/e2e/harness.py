@@ -194,10 +194,10 @@ listen = ["unix:{self.api}", "127.0.0.1:{self.tcp_port}"]
             environment |= self.store.environment() if self.store else {}
             self.process = subprocess.Popen(command, stdout=log, stderr=stderr or log, env=environment, pass_fds=kept)
 
-    def start(self, environment=None):
+    def start(self, environment=None, below=()):
         """Seconds from exec to the first answer on /healthz."""
         began = time.monotonic()
-        self.spawn(environment)
+        self.spawn(environment, below=below)
         wait_until("GET /healthz answers 200", self._healthy, READY_SECONDS, every=0.003)
         return time.monotonic() - began
 
