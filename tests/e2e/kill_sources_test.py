@@ -171,7 +171,8 @@ class Run(KillRun):
         claims = [shown("set"), shown("counter"), shown("link"), shown("reloaded", lost_max=Decimal(self.reloads.lost_max))]
         claims.append(self.claim_of_calls())
         for way, segments in self.messages_.letters.truth.items():
-            claims.append(verdict.Shown(way, price(way), {"sub_sms": Decimal(segments)}))
+            doubted = self.messages_.doubted if way == "sent" else 0
+            claims.append(verdict.Shown(way, price(way), {"sub_sms": Decimal(segments)}, lost_max=Decimal(doubted)))
         for app in self.apps.apps:
             least, most = app.truth()
             claims.append(verdict.Shown(app.event, price(app.event), {app.subscription: Decimal(most)},
