@@ -113,6 +113,8 @@ class Daemon {
       log_.error("records_damaged", {{"set_aside", aside},
                                      {"put_back", journal_->healed_at_open()},
                                      {"do", "see with meterctl verify what they affect; check the disk"}});
+    if (const auto from = journal_->migrated_from())
+      log_.info("journal_migrated", {{"from", *from}, {"to", journal::kFormat}});
     if (!journal_->found_copied().empty())
       log_.error("journal_is_copy",
                  {{"reason", journal_->found_copied()},

@@ -5,6 +5,7 @@
 
 #include "agent/journal/audit.hpp"
 #include "agent/journal/lock.hpp"
+#include "agent/journal/migrate.hpp"
 #include "agent/journal/records.hpp"
 #include "agent/journal/write_transaction.hpp"
 
@@ -122,7 +123,8 @@ class Salvager {
     }
   }
 
-  // It never changes, so that one of any earlier commit is right; and the mark names what matters of it.
+  // But for its format it never changes, so that one of any earlier commit is right; and the mark names what
+  // matters of it, where the format is taken to be the present one.
   Status find_stamp() {
     if (stamp_.empty()) look_for_stamp();
     if (stamp_.empty() && mark_.identity)
@@ -136,7 +138,19 @@ class Salvager {
     const auto payload = unwrap(stamp_key(), stamp_);
     if (!payload || !stamp.ParseFromArray(payload->data(), static_cast<int>(payload->size())))
       return Error{Code::corrupt, "the journal's stamp does not parse"};
-    return check_stamp(stamp);
+    if (auto known = check_stamp(stamp); !known) return known;
+    return migrate(stamp);
+  }
+
+  // What is made again follows from records of the present format.
+  Status migrate(const v0::Stamp& stamp) {
+    if (stamp.format() == kFormat) return {};
+    auto txn = to_.begin_write();
+    if (!txn) return txn.error();
+    if (auto done = migrate_records(*txn, stamp.format()); !done) return done;
+    auto migrated = make_stamp(stamp.epoch(), WallTime{Milliseconds(stamp.created_at_ms())});
+    stamp_ = wrap(stamp_key(), migrated.SerializeAsString());
+    return txn->commit();
   }
 
   void look_for_stamp() {

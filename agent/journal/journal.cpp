@@ -7,13 +7,13 @@
 
 #include "agent/journal/files.hpp"
 #include "agent/journal/lineage.hpp"
+#include "agent/journal/migrate.hpp"
 #include "agent/journal/records.hpp"
 #include "agent/journal/write_transaction.hpp"
 
 namespace meterd::journal {
 namespace {
 
-constexpr std::uint32_t kFormat = 0;
 constexpr std::uint32_t kByteOrder = 0x01020304;
 constexpr std::uint32_t kWordBits = sizeof(void*) * 8;
 constexpr std::size_t kEpochBytes = 16;
@@ -37,15 +37,18 @@ v0::Stamp make_stamp(const std::string& epoch, WallTime now) {
   made.set_byte_order(kByteOrder);
   made.set_epoch(epoch);
   made.set_created_at_ms(now.since_epoch.count());
+  made.set_needs(kFormatNeeds);
   return made;
 }
 
 Status check_stamp(const v0::Stamp& stamp) {
   if (stamp.format() > kFormat)
-    return Error{Code::invalid, "journal: written by a newer meterd (format " +
-                                    std::to_string(stamp.format()) + ", this one reads up to " +
-                                    std::to_string(kFormat) +
-                                    "); install that version again; nothing was changed"};
+    return Error{Code::invalid,
+                 "journal: written by a newer meterd, in format " + std::to_string(stamp.format()) +
+                     "; this one reads formats up to " + std::to_string(kFormat) +
+                     " and cannot go back; install meterd " +
+                     (stamp.needs().empty() ? "as new as that" : stamp.needs() + " or a later one") +
+                     ", or restore a backup of before the upgrade; nothing was changed"};
   if (stamp.byte_order() != kByteOrder || stamp.word_bits() != kWordBits)
     return Error{Code::invalid, "journal: written on another architecture (" +
                                     std::to_string(stamp.word_bits()) + "-bit words); nothing was changed"};
@@ -54,6 +57,21 @@ Status check_stamp(const v0::Stamp& stamp) {
 }
 
 namespace {
+
+// Of a data file that holds nothing so far.
+Result<v0::Stamp> first_stamp(Transaction& txn, WallTime now, platform::Random& random) {
+  bool any = false;
+  auto scanned = txn.scan("", "", [&any](auto, auto) {
+    any = true;
+    return false;
+  });
+  if (!scanned) return scanned.error();
+  if (any)
+    return Error{Code::corrupt, "journal: data.mdb holds records but no stamp: not a journal of meterd"};
+  auto made = make_stamp(random.bytes(kEpochBytes), now);
+  if (auto stored = store(txn, stamp_key(), made); !stored) return stored.error();
+  return made;
+}
 
 // Whether there is anything in it that may have been, or may be, billed.
 Result<bool> has_counted(const Transaction& txn, const v0::General& general) {
@@ -175,9 +193,8 @@ Status Journal::repair() {
   auto taken = write.take_unreadable();
   if (!taken) return taken.error();
   if (taken->empty()) return {};
-  auto stamp = write.stamp();
-  if (!stamp) return stamp.error();
-  if (auto ok = check_stamp(*stamp); !ok) return ok;
+  auto migrated = write.migrate();  // before what follows from the records is made again
+  if (!migrated) return migrated.error();
   if (auto s = write.set_taken_aside(*taken); !s) return s;
   WriteTransaction::RestorePlace place;
   for (bool more = true; more;) {
@@ -187,6 +204,7 @@ Status Journal::repair() {
   }
   set_aside_at_open_ = taken->size() - write.healed();
   healed_at_open_ = write.healed();
+  if (migrated->any()) migrated_from_ = migrated->from;
   return write.commit();
 }
 
@@ -195,36 +213,22 @@ Status Journal::start(const std::string& directory, platform::Random& random) {
     if (auto repaired = repair(); !repaired) return repaired;
   auto txn = environment_->begin_write();
   if (!txn) return txn.error();
-  auto stamp = load<v0::Stamp>(*txn, stamp_key());
+  auto migrated = migrate(*txn);
+  if (!migrated) return migrated.error();
+  const bool fresh = !migrated->has_value();
+  const bool rewritten = !fresh && (*migrated)->any();
+  if (rewritten) migrated_from_ = (*migrated)->from;
+  const auto stamp = fresh ? first_stamp(*txn, options_.now, random) : (*migrated)->stamp;
   if (!stamp) return stamp.error();
   auto general = load<v0::General>(*txn, general_key());
   if (!general) return general.error();
-
-  const bool fresh = !stamp->has_value();
-  if (fresh) {
-    bool any = false;
-    if (auto s = txn->scan("", "",
-                           [&](auto, auto) {
-                             any = true;
-                             return false;
-                           });
-        !s)
-      return s;
-    if (any)
-      return Error{Code::corrupt, "journal: data.mdb holds records but no stamp: not a journal of meterd"};
-    const auto made = make_stamp(random.bytes(kEpochBytes), options_.now);
-    if (auto s = store(*txn, stamp_key(), made); !s) return s;
-    *stamp = made;
-  } else if (auto ok = check_stamp(**stamp); !ok) {
-    return ok;
-  }
 
   v0::General state = general->value_or(v0::General{});
   auto identity = identify(directory + "/data.mdb");
   if (!identity) return identity.error();
   identity->machine = options_.machine;
   identity->commit = environment_->last_commit();
-  identity->epoch = hex_of((*stamp)->epoch());
+  identity->epoch = hex_of(stamp->epoch());
   auto used = has_counted(*txn, state);
   if (!used) return used.error();
   // Nothing was counted and no mark was written yet: a first start that was cut short.
@@ -243,11 +247,11 @@ Status Journal::start(const std::string& directory, platform::Random& random) {
   if (auto s = write.load_ids(); !s) return s;
   if (!copy_reason_.empty())
     if (auto s = write.mark_counters_copied(options_.now); !s) return s;
-  if (!new_boot && !write.set_ids_aside())
+  if (!new_boot && !rewritten && !write.set_ids_aside())
     remembered_ids_.set_blocks(write.id_blocks());  // nothing to write
   else if (auto s = write.commit(); !s)
     return s;
-  epoch_ = (*stamp)->epoch();
+  epoch_ = stamp->epoch();
   boot_number_ = state.boot_number();
   lineage_ = lineage_of(state);
   if (state.copies() > 0) kept_by_ = state.device();

@@ -84,6 +84,8 @@ class Journal {
   // Records that could not be read when it was opened, and were set aside then.
   std::size_t set_aside_at_open() const { return set_aside_at_open_; }
   std::size_t healed_at_open() const { return healed_at_open_; }  // only their keys were damaged
+  // The earlier format that this open() migrated it from; nullopt: it was of the present one.
+  std::optional<std::uint32_t> migrated_from() const { return migrated_from_; }
   // How often it was found to be a copy, and what follows for ids: constant after open().
   const Lineage& lineage() const { return lineage_; }
   // What the ids of the original's usages begin with, if it is a copy; empty: not known.
@@ -124,6 +126,7 @@ class Journal {
   RememberedIds remembered_ids_;
   std::size_t set_aside_at_open_ = 0;
   std::size_t healed_at_open_ = 0;
+  std::optional<std::uint32_t> migrated_from_;
   mutable std::atomic<std::uint64_t> reads_{0};
   std::optional<Milliseconds> trusted_offset_;
 };

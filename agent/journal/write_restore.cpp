@@ -100,13 +100,13 @@ Result<WriteTransaction::Taken> WriteTransaction::take_unreadable() {
   return taken;
 }
 
-Result<v0::Stamp> WriteTransaction::stamp() const {
-  auto stamp = load<v0::Stamp>(txn_, stamp_key());
-  if (!stamp) return stamp.error();
-  if (!stamp->has_value())
+Result<Migrated> WriteTransaction::migrate() {
+  auto migrated = journal::migrate(txn_);
+  if (!migrated) return migrated.error();
+  if (!migrated->has_value())
     return Error{Code::corrupt,
                  "its stamp is missing or cannot be read: it is damaged, or not a journal of meterd"};
-  return std::move(**stamp);
+  return std::move(**migrated);
 }
 
 Status WriteTransaction::set_taken_aside(const Taken& taken) {

@@ -15,6 +15,7 @@
 
 #include "agent/journal/balance.hpp"
 #include "agent/journal/lmdb.hpp"
+#include "agent/journal/migrate.hpp"
 #include "agent/journal/remembered_ids.hpp"
 #include "agent/journal/schema.hpp"
 #include "agent/journal/usage_query.hpp"
@@ -287,11 +288,10 @@ class WriteTransaction {
   // What was open in it is only in the record that was set aside. `zone`: what cuts the bucket's day.
   Status rebuild_balance(const meter::BucketKey& bucket, const std::string& zone);
 
-  // At the start, after the walk found records that cannot be read: all of them, out of the tree. By place,
-  // so also those whose key is what was damaged.
+  // At the start: all records that cannot be read, out of the tree. By place, as their keys may be damaged.
   using Taken = std::vector<std::pair<std::string, std::string>>;
   Result<Taken> take_unreadable();
-  Result<v0::Stamp> stamp() const;  // Code::corrupt without one
+  Result<Migrated> migrate();  // to the present format; Code::corrupt without a stamp
   // Sets what was taken aside, but for a record of which only the key was damaged, and an index has the right
   // one: that goes back to its place. Makes the general record again if it is lost.
   Status set_taken_aside(const Taken& taken);

@@ -7,9 +7,9 @@ from contract_case import ContractTest
 from contract_process import EXIT_JOURNAL
 from harness import digest
 
-# Key "A", CRC-32C, then the stamp from its second field on (the format is 0 and so is not written): word_bits,
-# byte_order, epoch, created_at_ms. See agent/journal/FORMAT.md.
-STAMP = re.compile(rb"A(.{4})(\x10[\x20\x40]\x1d.{4}\x22\x10.{16})\x28(.{6})", re.DOTALL)
+# Key "A", CRC-32C, then the stamp: format, word_bits, byte_order, epoch, created_at_ms, needs. See
+# agent/journal/FORMAT.md.
+STAMP = re.compile(rb"A(.{4})\x08\x01(\x10[\x20\x40]\x1d.{4}\x22\x10.{16}\x28.{6}\x32\x05)0\.1\.0", re.DOTALL)
 
 
 def crc32c(data):
@@ -22,8 +22,8 @@ def crc32c(data):
 
 
 def from_the_future(match):
-    """The same stamp with its last field renumbered to be the first: a format far above every known one."""
-    payload = match[2] + b"\x08" + match[3]
+    """The same stamp of the format after this one, as a later version would have written it."""
+    payload = b"\x08\x02" + match[2] + b"9.8.7"
     return b"A" + crc32c(b"A" + payload).to_bytes(4, "big") + payload
 
 
@@ -52,7 +52,7 @@ class UnopenableJournal(ContractTest):
         newer, found = STAMP.subn(from_the_future, self.good)
         self.assertGreater(found, 0, "the stamp is not where the format says")
         self.data.write_bytes(newer)
-        self.refused("newer")
+        self.refused("newer", "9.8.7", "cannot go back")
 
     def test_garbage(self):
         self.data.write_bytes(os.urandom(len(self.good)))

@@ -179,7 +179,8 @@ TEST_F(FormatOfARealJournal, BeginsWithStampAndGeneral) {
   v0::Stamp stamp;
   const auto raw = get_raw("A");
   ASSERT_TRUE(stamp.ParseFromString(std::string(must(unwrap("A", raw)))));
-  EXPECT_EQ(stamp.format(), 0U);
+  EXPECT_EQ(stamp.format(), 1U);
+  EXPECT_EQ(stamp.needs(), kFormatNeeds);
   EXPECT_EQ(stamp.word_bits(), sizeof(void*) * 8);
   EXPECT_EQ(stamp.byte_order(), 0x01020304U);
   EXPECT_EQ(stamp.epoch(), journal_->epoch());

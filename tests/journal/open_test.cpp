@@ -114,11 +114,13 @@ TEST_F(JournalOpen, RefusesANewerFormatAndTouchesNothing) {
   open();
   auto newer = stamp();
   newer.set_format(newer.format() + 1);
+  newer.set_needs("9.8.7");
   put_stamp(newer);
   options_.boot_id = "boot-2";
   const auto error = refused();
   EXPECT_EQ(error.code, Code::invalid);
-  EXPECT_THAT(error.message, HasSubstr("newer meterd"));
+  EXPECT_THAT(error.message, HasSubstr("newer meterd, in format 2; this one reads formats up to 1"));
+  EXPECT_THAT(error.message, HasSubstr("install meterd 9.8.7 or a later one, or restore a backup"));
 }
 
 TEST_F(JournalOpen, RefusesAnotherWordSizeOrByteOrderAndTouchesNothing) {

@@ -161,6 +161,7 @@ void print(std::ostream& out, const Outcome& outcome, std::int64_t milliseconds)
   row("commits acknowledged", c.commits);
   row("cut points", c.points);
   row("images opened", c.images);
+  row("formats migrated", c.migrations);
   row("starts refused", c.by_verdict[static_cast<int>(Verdict::refused)]);
   row("lost", c.by_verdict[static_cast<int>(Verdict::lost)]);
   row("doubled", c.by_verdict[static_cast<int>(Verdict::doubled)]);

@@ -40,6 +40,7 @@ TEST(PowerLoss, KeepsAcknowledgedEventsAndUsagesOnceAtEverySystemCall) {
   expect_nothing_found(outcome);
   EXPECT_GE(outcome.counts.points, 1'000U);
   EXPECT_GE(outcome.counts.images, 4 * outcome.counts.points);
+  EXPECT_GT(outcome.counts.migrations, 0U);
 }
 
 TEST(PowerLoss, OfAFirstStartLeavesNothingThatCannotBeStarted) {

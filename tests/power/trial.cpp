@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "agent/journal/records.hpp"
 #include "tests/journal/fakes.hpp"
 
 namespace meterd::power {
@@ -33,6 +34,7 @@ Counts& Counts::operator+=(const Counts& other) {
   commits += other.commits;
   points += other.points;
   images += other.images;
+  migrations += other.migrations;
   for (int i = 0; i < kVerdicts; ++i) by_verdict[i] += other.by_verdict[i];
   return *this;
 }
@@ -130,6 +132,17 @@ void Trial::answered() {
   in_flight_.pop_front();
 }
 
+// As a meterd of an earlier format would have left it: whoever opens it from here on migrates it, and finds
+// what it held.
+void Trial::set_format_back() {
+  auto txn = must(journal_->begin_write(), "begin");
+  auto stamp = must(journal::load<journal::v0::Stamp>(txn, journal::stamp_key()), "stamp").value();
+  stamp.set_format(0);
+  stamp.clear_needs();
+  must(journal::store(txn, journal::stamp_key(), stamp), "stamp");
+  must(txn.commit(), "commit");
+}
+
 void Trial::restart(bool new_boot) {
   if (new_boot) {
     ++boots_;
@@ -144,8 +157,10 @@ void Trial::restart(bool new_boot) {
     in_flight_.push_back({{}, 0, must(read_state(*double_), "read")});
   }
   committer_.reset();
+  if (below(random_, 2) == 0) set_format_back();
   journal_.reset();
   journal_ = must(Journal::open(options_for(options_.directory + "/journal"), suits, random), "journal");
+  counts_.migrations += journal_->migrated_from() ? 1 : 0;
   acknowledged_ = std::move(in_flight_.front().after);
   in_flight_.pop_front();
   committer_ = std::make_unique<journal::Committer>(

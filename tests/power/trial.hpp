@@ -33,7 +33,7 @@ inline constexpr int kVerdicts = 5;
 const char* name_of(Verdict verdict);
 
 struct Counts {
-  std::uint64_t trials = 0, commits = 0, points = 0, images = 0;
+  std::uint64_t trials = 0, commits = 0, points = 0, images = 0, migrations = 0;
   std::uint64_t by_verdict[kVerdicts] = {};
   std::uint64_t failures() const { return images - by_verdict[0]; }
   Counts& operator+=(const Counts& other);
@@ -72,6 +72,7 @@ class Trial {
   void commit_some();
   void submit(const Act& act);
   void restart(bool new_boot);
+  void set_format_back();
   void compare_with_double();
   void plan(std::vector<Act> acts);
   void answered();
