@@ -187,7 +187,6 @@ class Run:
     def __init__(self, options, directory, cuts, control):
         self.options, self.cuts = options, cuts
         self.random = random.Random(f"{options.seed}/cuts")
-        self.sandbox = Sandbox(options.sandbox, directory)
         self.device = Device(options.meterd, options.meterctl, directory)
         if options.device_cache:
             self.volume = volume.CachedVolume(directory, lies=control)
@@ -196,6 +195,7 @@ class Run:
             if control:
                 self.device.environment = dict(os.environ, LD_PRELOAD=CONTROL_LIBRARY)
         self.device.journal = self.volume.place / "journal"
+        self.sandbox = Sandbox(options.sandbox, directory)
         self.plan = Plan(options.seed, compile_messages(directory))
         self.all = [Sequenced("sequenced", self.device, 1 << 60, self.plan),
                     Posted("posted", self.device, 1 << 60, self.plan)]
@@ -247,7 +247,8 @@ class Run:
         self.volume.mount()
 
     def start(self):
-        """All that was acknowledged before is there then."""
+        """All that was acknowledged before is there then; if a little is lost, what is reported meanwhile may hide it
+        here, and the verdict at the end finds it."""
         before = {producer.item_price: verdict.exact_sum(list(producer.totals.values())) for producer in self.all}
         self.device.spawn()
         wait_until("GET /healthz answers 200", self.healthy, HEALTHY_SECONDS, every=0.003)
