@@ -1,5 +1,5 @@
-# cmake -C toolchains/release.cmake -B build/release: what ships. What nothing calls is left out. The warning that is off,
-# of a mismatched delete, is false for coroutine frames.
+# cmake -C toolchains/release.cmake -B build/release: what ships. What nothing calls is left out. The warning that is off
+# is false for coroutine frames (asan.cmake).
 set(CMAKE_BUILD_TYPE Release CACHE STRING "")
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1 -ffunction-sections -fdata-sections -D_FORTIFY_SOURCE=2 -fstack-protector-strong -Wno-mismatched-new-delete"
     CACHE STRING "")
