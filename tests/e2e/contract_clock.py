@@ -1,6 +1,7 @@
 """A clock that the sandbox hides: systemd-timedated is asked over the system bus."""
 
 import pathlib
+import socket
 import subprocess
 
 from contract_case import METERS, ContractTest
@@ -64,6 +65,20 @@ class HiddenClock(ContractTest):
         wait_until("it is logged", lambda: self.logged("clock_not_told"), 30)
         self.assertFalse(self.trusted())
         self.terminate()
+
+    def test_a_bus_that_never_answers_holds_up_no_stop(self):
+        self.bus.stop()
+        self.bus.path.unlink()
+        with socket.socket(socket.AF_UNIX) as silent:
+            silent.bind(str(self.bus.path))
+            silent.listen(1)
+            silent.settimeout(20)
+            self.start()
+            connection, _ = silent.accept()
+            with connection:
+                self.assertFalse(self.trusted())
+                self.terminate()
+        self.assertFalse(self.logged("clock_not_told"))  # it was still waiting
 
     def test_whoever_may_ask_the_kernel_does_not_ask_timedated(self):
         """The control: so what the others see is the sandbox's doing."""

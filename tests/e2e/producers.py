@@ -102,9 +102,12 @@ class Sequenced(Producer):
     IN_FLIGHT = 4
     SILENCES = True
 
+    def goes_on(self, _waiting):
+        return self.acknowledged < self.events
+
     def produce(self):
         waiting = collections.deque()  # (batch, booking); the oldest first, all of them unacknowledged
-        while self.acknowledged < self.events:
+        while self.goes_on(waiting):
             connection = self.connect()
             try:
                 self.converse(connection, waiting)

@@ -53,6 +53,12 @@ class SourceProducer(Producer):
 
         wait_until(what, asked, seconds, every=0.05)
 
+    def ask(self, what, question):
+        """The answer, once the daemon is there to give it."""
+        answers = []
+        self.wait(what, lambda: answers.append(question()) or True)
+        return answers[-1]
+
 
 class Packets(SourceProducer):
     def __init__(self, name, device, lan, plan):
@@ -171,12 +177,14 @@ class Calls(SourceProducer):
 
 class Messages(SourceProducer):
     """`truth` of `letters` in segments. `doubted`: of these, what was sent like an earlier message while meterd and the
-    modem's manager were both away: nobody can tell it from that one, and it is a gap."""
+    modem's manager were both away: nobody can tell it from that one, and it is a gap. `settled`: gaps told and such
+    messages sent when all was counted last; only what came since can be in doubt."""
 
     def __init__(self, name, device, service, plan):
         super().__init__(name, device, 1, plan)
         self.letters = Letters(service, self.random)
         self.doubted = 0
+        self.settled = (0, 0)
 
     def produce(self):
         letters = self.letters
@@ -196,21 +204,26 @@ class Messages(SourceProducer):
         try:
             self.wait("all messages are counted", lambda: self.missing() == {"sent": self.doubted, "received": 0})
         except Failed:
-            self.wait("what is in doubt is told", lambda: self.in_doubt() is not None)
-            missing = self.missing()
-            most = min(self.in_doubt(), self.letters.same)
-            if missing["received"] != 0 or not self.doubted < missing["sent"] <= most:
-                raise AssertionError(f"missing {missing}, in doubt {most}: {self.letters}") from None
-            self.doubted = missing["sent"]
+            self.doubt()
+        self.settled = (self.ask("the gaps", self.gap_source)["gaps"], self.letters.same)
+
+    def doubt(self):
+        gaps_before, same_before = self.settled
+        missing, source = self.ask("what is missing", lambda: (self.missing(), self.gap_source()))
+        gaps = source["recent_gaps"][-(source["gaps"] - gaps_before):] if source["gaps"] > gaps_before else []
+        most = min(sum(int(gap["lost_max"]) for gap in gaps), self.letters.same - same_before)
+        if missing["received"] != 0 or not 0 < missing["sent"] - self.doubted <= most:
+            raise AssertionError(f"missing {missing}, in doubt before {self.doubted}, since {most}: {self.letters}")
+        self.doubted = missing["sent"]
 
     def missing(self):
         counted = self.counted()
         return {way: segments - counted[way] for way, segments in self.letters.truth.items()}
 
-    def in_doubt(self):
-        """At most, as the gaps of sent messages tell it."""
+    def gap_source(self):
+        """Gaps of sent messages; those of received ones are judged with the other sources'."""
         [source] = [one for one in self.device.get("/status")["counting"]["sources"] if one["name"].endswith(":sent")]
-        return sum(int(gap["lost_max"]) for gap in source["recent_gaps"])
+        return source
 
     def counted(self):
         rows = self.device.balances()
