@@ -12,7 +12,9 @@ import tempfile
 import tomllib
 import unittest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
+for folder in ("e2e", "golden"):
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / folder))
+import golden  # noqa: E402
 from harness import wait_until  # noqa: E402
 from packages import NAMES, System, altered, field, files, pack, run  # noqa: E402
 
@@ -204,6 +206,22 @@ class Life(Packages):
         self.assertNotEqual(self.system.run("systemctl", "is-enabled", "meterd.service", check=False).returncode, 0)
         self.count(2, 3)
         self.assertIn('"undelivered":"3"', self.accepted())
+
+    def test_an_upgrade_takes_over_a_journal_of_the_format_before(self):
+        def change(root):
+            (root / "usr/share/meterd/journal-format").write_text("0\n")
+
+        self.install(altered(self.meterd, self.directory / "before.deb", "0.0.1", change))
+        number, file, _ = golden.files()[0]
+        self.assertEqual(number, 0)
+        golden.put(golden.read(file), self.journal)
+        self.system.run("chown", "--recursive", "meterd:meterd", "/var/lib/meterd")
+        before = self.accepted()
+        self.install()
+        self.count(1, 2)
+        self.assertIn("event=journal_migrated from=0 ", (self.system.root / "tmp/meterd.log").read_text())
+        self.assertNotEqual(self.accepted(), before)
+        self.assertEqual(self.system.run("meterctl", "fsck", check=False).returncode, 0)
 
     def test_a_version_that_could_not_read_the_journal_refuses_to_be_unpacked(self):
         newer = self.next_meterd(format_more=1)
