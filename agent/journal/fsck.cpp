@@ -231,6 +231,9 @@ Result<Examination> examine(const std::string& data_path) {
   auto inspected = inspect_file(data_path);
   if (!inspected) return inspected.error();
   out.check = std::move(inspected->report);
+  auto holdings = read_holdings(data_path);
+  if (!holdings) return holdings.error();
+  out.holdings = std::move(*holdings);
   return out;
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/journal/holdings.hpp"
 #include "agent/journal/page_walk.hpp"
 #include "agent/journal/read.hpp"
 
@@ -16,6 +17,7 @@ struct Examination {
   WalkReport pages;
   std::vector<std::string> unreadable;  // what their keys name; at most 100
   CheckReport check;                    // only where no page and no record is damaged: else empty
+  Holdings holdings;                    // likewise
   bool is_sound() const {
     return pages.is_sound() && pages.unreadable_records == 0 && check.problems.empty();
   }

@@ -45,6 +45,21 @@ TEST_F(MeterctlFsck, IsFineForASoundJournal) {
   EXPECT_THAT(done.out, HasSubstr("Nothing is damaged"));
 }
 
+TEST_F(MeterctlFsck, SaysWhatWouldBeGoneWithTheJournal) {
+  open();
+  step([&](WriteTransaction& w) { must(w.add(bucket("sms-usd"), tally("2.5", 3), opening())); });
+  const auto kept = waiting_usage("data-usd", "ledger");
+  step([&](WriteTransaction& w) { must(w.deliver(kept, "r", now())); });
+  journal_.reset();
+  const auto done = fsck();
+  EXPECT_THAT(done.out, HasSubstr("not delivered:\n  billing item-0: 1, of 1 usage and 0 open buckets\n"));
+  EXPECT_THAT(done.out, HasSubstr("  billing sms-usd: 2.5, of 0 usages and 1 open bucket\n"));
+  EXPECT_THAT(done.out, HasSubstr("in the device's own ledger:\n  ledger data-usd: 1\n"));
+  EXPECT_THAT(done.out, Not(HasSubstr("billing data-usd")));
+  EXPECT_THAT(fsck({"--json"}).out,
+              HasSubstr(R"("item_price_id":"sms-usd","undelivered":"2.5","delivered":"0")"));
+}
+
 TEST_F(MeterctlFsck, IsFourForADamagedPageAndSaysWhatToDo) {
   damage(some_page_in_use() * 4'096);
   const auto before = file_bytes(data());

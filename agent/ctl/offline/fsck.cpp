@@ -35,6 +35,18 @@ json::object damage_json(const journal::PageDamage& damage) {
 
 json::array sentences(const std::vector<std::string>& from) { return json::array(from.begin(), from.end()); }
 
+json::array holdings_json(const journal::Holdings& holdings) {
+  json::array out;
+  for (const auto& one : holdings.rows)
+    out.push_back(json::object{{"upstream", one.upstream.value()},
+                               {"item_price_id", one.item_price.value()},
+                               {"undelivered", one.undelivered.text()},
+                               {"delivered", one.delivered.text()},
+                               {"buckets", one.buckets},
+                               {"usages", one.usages}});
+  return out;
+}
+
 json::object examination_json(const std::string& directory, const journal::Examination& found) {
   json::array damage;
   for (const auto& one : found.pages.damage) damage.push_back(damage_json(one));
@@ -46,7 +58,9 @@ json::object examination_json(const std::string& directory, const journal::Exami
           {"damage", std::move(damage)},
           {"unreadable_records", found.pages.unreadable_records},
           {"unreadable", sentences(found.unreadable)},
-          {"problems", sentences(found.check.problems)}};
+          {"problems", sentences(found.check.problems)},
+          {"holdings", holdings_json(found.holdings)},
+          {"holdings_truncated", found.holdings.truncated}};
 }
 
 json::object salvage_json(const std::string& directory, const journal::Salvage& done) {
@@ -103,6 +117,30 @@ void print_advice(std::ostream& out, const std::string& directory, const journal
           " for support and check the disk. Then either restore the latest backup (meterctl "
           "restore), or salvage what is readable: meterctl fsck --directory " +
           directory + " --salvage NEW, then use NEW as the journal's directory.");
+}
+
+// What would be gone with the journal.
+void print_holdings(std::ostream& out, const journal::Holdings& holdings) {
+  const auto list = [&](const char* title, const auto& told) {
+    bool any = false;
+    for (const auto& one : holdings.rows) {
+      const std::string text = told(one);
+      if (text.empty()) continue;
+      if (!any) say(out, title);
+      any = true;
+      say(out, one.upstream.value() + " " + one.item_price.value() + ": " + text, kItem);
+    }
+  };
+  list("not delivered:", [](const journal::Holding& one) {
+    if (one.undelivered.is_zero() && one.usages == 0) return std::string();
+    return one.undelivered.text() + ", of " + counted(one.usages, "usage", "usages") + " and " +
+           counted(one.buckets, "open bucket", "open buckets");
+  });
+  list("in the device's own ledger:", [](const journal::Holding& one) {
+    return one.upstream.value() == "ledger" && !one.delivered.is_zero() ? one.delivered.text()
+                                                                        : std::string();
+  });
+  if (holdings.truncated) say(out, "and more of other item prices", kItem);
 }
 
 void print_salvage(std::ostream& out, const std::string& directory, const journal::Salvage& done) {
@@ -178,6 +216,7 @@ Exit fsck(const Session& session, const std::string& salvage_into) {
                 << counted(found->pages.records, "record", "records") << " of " << clean(session.directory)
                 << '\n';
     print_damage(session.out, *found);
+    print_holdings(session.out, found->holdings);
     if (done)
       print_salvage(session.out, salvage_into, *done);
     else
