@@ -97,7 +97,7 @@ Backups::~Backups() {
   copier_.join();
 }
 
-Result<std::shared_ptr<BodyStream>> Backups::begin() {
+Result<std::shared_ptr<BodyStream>> Backups::begin(journal::CopyForm form) {
   if (closed_) return Error{Code::cancelled, "meterd stops"};
   if (!stream_.expired() || (copy_ && !copy_->has_ended()))
     return Error{Code::retry, "another backup is being taken; take this one after it"};
@@ -107,8 +107,8 @@ Result<std::shared_ptr<BodyStream>> Backups::begin() {
   asio::connect_pipe(reads, *writes, failed);
   if (failed) return Error{Code::io, "a backup needs a pipe: " + failed.message()};
   copy_ = std::make_shared<Copy>();
-  asio::post(copier_, [&journal = deps_.journal, copy = copy_, writes]() mutable {
-    copy->end(journal.copy_to(writes->native_handle()));
+  asio::post(copier_, [&journal = deps_.journal, copy = copy_, writes, form]() mutable {
+    copy->end(journal.copy_to(writes->native_handle(), form));
     writes.reset();  // the reader's end: after the result is there
   });
   auto stream = std::make_shared<Stream>(deps_, std::move(reads), copy_);

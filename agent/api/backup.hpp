@@ -1,4 +1,4 @@
-// The journal as a stream: what meterctl backup gets. A thread of its own has LMDB copy into a pipe; the loop
+// The journal as a stream: what meterctl backup gets. A thread of its own copies it into a pipe; the loop
 // reads the pipe. No commit waits for it, however slow the reader is; but the pages that the copy is made of
 // are not used again meanwhile, so a copy has its time, one is made at a time, and it gives way when the
 // journal runs short.
@@ -31,8 +31,9 @@ class Backups {
   explicit Backups(Dependencies dependencies);
   ~Backups();  // after close()
 
-  // What is committed now. Code::retry while another is made. The stream must go before this does.
-  Result<std::shared_ptr<BodyStream>> begin();
+  // What is committed now, in that form. Code::retry while another is made. The stream must go before this
+  // does.
+  Result<std::shared_ptr<BodyStream>> begin(journal::CopyForm form = journal::CopyForm::file);
   // Cuts the one that is made, and begins no other.
   void close();
 

@@ -180,7 +180,7 @@ asio::awaitable<Response> Routes::metrics() {
 asio::awaitable<Response> Routes::operators(const Request& request) {
   if (request.path == "/operator/flush") co_return co_await flush(request);
   if (request.path == "/operator/date") co_return co_await date(request);
-  if (request.path == "/operator/backup") co_return co_await backup();
+  if (request.path == "/operator/backup") co_return co_await backup(request);
   if (OperatorUpstreams::has(request)) co_return co_await operator_upstreams_.answer(request);
   if (OperatorUsages::has(request.path)) co_return co_await operator_usages_.answer(request);
   const auto& journal = deps_.journal;
@@ -221,11 +221,13 @@ asio::awaitable<Response> Routes::operators(const Request& request) {
   co_return report ? ok(verify_json(*report)) : from_error(report.error());
 }
 
-asio::awaitable<Response> Routes::backup() {
+asio::awaitable<Response> Routes::backup(const Request& request) {
+  const auto form = request.parameter("form");
+  if (form && *form != "portable") co_return error_response(400, "malformed", "form is portable, or none.");
   // What is counted in memory belongs to it.
   const auto window = co_await committed(deps_.batcher, {});
   if (!window.status) co_return from_error(window.status.error());
-  auto stream = deps_.backup();
+  auto stream = deps_.backup(form ? journal::CopyForm::portable : journal::CopyForm::file);
   if (!stream) co_return from_error(stream.error());
   Response out;
   out.content_type = "application/octet-stream";

@@ -41,7 +41,7 @@ class Routes {
     const BasicAuth& tcp_key;
     const BasicAuth& twilio_key;  // of callers of Twilio's APIs
     // A copy of the journal, one at a time; see backup.hpp.
-    std::function<Result<std::shared_ptr<BodyStream>>()> backup = {};
+    std::function<Result<std::shared_ptr<BodyStream>>(journal::CopyForm)> backup = {};
     OperatorUpstreams::Dependencies upstreams = {};
   };
   // `collection`: what the Usages API serves.
@@ -72,7 +72,7 @@ class Routes {
   boost::asio::awaitable<Response> operators(const Request& request);
   boost::asio::awaitable<Response> flush(const Request& request);
   boost::asio::awaitable<Response> date(const Request& request);
-  boost::asio::awaitable<Response> backup();
+  boost::asio::awaitable<Response> backup(const Request& request);
   void show_sending_as_waiting(std::vector<journal::StoredUsage>& rows, bool only_in_doubt) const;
 
   Dependencies deps_;

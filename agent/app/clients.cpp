@@ -4,7 +4,7 @@
 #include <string_view>
 #include <utility>
 
-#include "agent/upstream/http.hpp"
+#include "platform/linux/linux.hpp"
 
 namespace meterd::app {
 namespace {
@@ -35,6 +35,12 @@ std::unique_ptr<upstream::HttpClient> make_client(const boost::asio::any_io_exec
   options.authorization = config.kind == UpstreamKind::chargebee
                               ? basic_authorization(config.key.reveal(), "")  // the vendor's rule
                               : basic_authorization(config.account, config.token.reveal());
+  return make_client(loop, std::move(options));
+}
+
+std::unique_ptr<upstream::HttpClient> make_client(const boost::asio::any_io_executor& loop,
+                                                  upstream::HttpClientOptions options) {
+  options.wall = platform::read_wall;
   return upstream::make_http_client(loop, std::move(options));
 }
 

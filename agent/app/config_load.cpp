@@ -71,7 +71,7 @@ void load_journal(Section section, Config& out) {
   section.name("directory", 4'000, out.journal_directory);
   if (out.journal_directory.front() != '/') section.expected("directory", "an absolute path");
   const bool size_given = section.size("max_size", out.journal_size_max);
-  constexpr auto kSizeMax = map_size_max(sizeof(void*));
+  constexpr auto kSizeMax = limits::map_bytes_max();
   if (out.journal_size_max < kJournalMin || out.journal_size_max > kSizeMax)
     section.expected("max_size", "a size from \"1MiB\" to \"" + size_text(kSizeMax) + "\" on this machine");
   // The default must fit every allowed max_size, or a small journal would need two keys.

@@ -22,11 +22,6 @@ std::string duration_text(Milliseconds duration);  // in the largest unit that k
 Result<std::uint64_t> parse_size(std::string_view text);
 std::string size_text(std::uint64_t bytes);  // `bytes` is a whole number of KiB
 
-// The largest journal that a process with pointers of that size can map beside everything else.
-constexpr std::uint64_t map_size_max(std::size_t pointer_bytes) {
-  return pointer_bytes <= 4 ? 1ULL << 30U : 1ULL << 40U;
-}
-
 struct HttpUrl {
   bool tls = true;
   std::string host;       // lower case; an IPv6 address without brackets

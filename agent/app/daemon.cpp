@@ -143,7 +143,7 @@ class Daemon {
         },
         process_.get(),
         [this](const upstream::HttpClientOptions& options) {
-          return upstream::make_http_client(loop_.get_executor(), options);
+          return make_client(loop_.get_executor(), options);
         },
         nft_tables_.get(),
         [this](const std::string& path) { return access_logs_.take(path); },
@@ -213,7 +213,7 @@ class Daemon {
                                            [this](bool seal_now) { return core_->flush(seal_now); },
                                            api_key_,
                                            twilio_key_,
-                                           [this] { return backups_->begin(); },
+                                           [this](journal::CopyForm form) { return backups_->begin(form); },
                                            operator_upstreams()};
     routes_ = std::make_unique<api::Routes>(std::move(dependencies), core_->collection());
     http_ = std::make_unique<api::HttpServer>(

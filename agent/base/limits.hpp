@@ -15,6 +15,11 @@ inline constexpr std::size_t kUpstreamNameMax = 32;
 inline constexpr std::size_t kEventNameMax = 100;
 inline constexpr std::size_t kProducerMax = 100;
 
+// The largest journal that a process with pointers of that size can map beside everything else.
+constexpr std::uint64_t map_bytes_max(std::size_t pointer_bytes = sizeof(void*)) {
+  return pointer_bytes <= 4 ? 1ULL << 30U : 1ULL << 40U;
+}
+
 // Ingest.
 inline constexpr std::size_t kFrameBytesMax = 1 << 20;
 inline constexpr std::size_t kBatchEventsMax = 10'000;

@@ -34,6 +34,7 @@ struct Options {
   bool json = false;
   bool balances = false;
   bool seal_now = false;
+  bool portable = false;
   bool in_doubt = false;
   Report report;
   Dating dating;
@@ -93,10 +94,13 @@ void add_verbs(CLI::App& app, Options& options, Verb& verb) {
   date->add_option("BOOT", options.dating.boot, "The boot's number, as in buckets")->required();
   date->add_option("--day", options.dating.day, "The usage day: 2026-11-22")->required();
   add("audit", "What operators and declared policies changed", audit);
-  add("backup", "Copy the journal to a file while meterd goes on",
-      [&](Session& session) { return backup(session, options.file, offline::check_copy); })
-      ->add_option("FILE", options.file, "Replaced once the copy is whole; keep it on another disk")
+  auto* copy = add("backup", "Copy the journal to a file while meterd goes on", [&](Session& session) {
+    return backup(session, options.file, options.portable,
+                  options.portable ? offline::check_portable : offline::check_copy);
+  });
+  copy->add_option("FILE", options.file, "Replaced once the copy is whole; keep it on another disk")
       ->required();
+  copy->add_flag("--portable", options.portable, "For a machine of another architecture too");
   add("reconcile", "Ask the upstreams what they have, and tell differences", [&](Session& session) {
     return reconcile(session, options.upstream);
   })->add_option("UPSTREAM", options.upstream, "Only this one; default: every one");

@@ -46,7 +46,8 @@ Exit reconcile(Session& session, const std::string& upstream);
 // Writes a copy of the journal to `file`, which is replaced once the copy is whole, on the disk and checked.
 // `check`: what a copy holds, in words, or why it is none.
 using CheckCopy = std::function<Result<std::string>(const std::string& path)>;
-Exit backup(Session& session, const std::string& file, const CheckCopy& check);
+// `portable`: in a form that machines of another word size can restore too.
+Exit backup(Session& session, const std::string& file, bool portable, const CheckCopy& check);
 
 // Which usages of the collection; what is empty does not restrict them.
 struct UsageFilter {

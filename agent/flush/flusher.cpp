@@ -15,7 +15,6 @@ namespace {
 // A commit that changes the outbox wakes the flusher, and nothing else changes what it must know.
 constexpr Milliseconds kLongestWait{24 * 3'600'000};
 constexpr Milliseconds kUnreadableRetry{60'000};
-constexpr Milliseconds kJournalRetry{1'000};
 constexpr const char* kLeftUnanswered = "sent; meterd ended before an answer was known";
 constexpr std::size_t kDecidedAtOnce = 32;
 constexpr Milliseconds kResendAfter{60'000};

@@ -59,6 +59,7 @@ class Flusher {
   const std::set<std::uint64_t>& sending() const { return sending_; }
 
  private:
+  static constexpr Milliseconds kJournalRetry{1'000};
   // What one usage's exchange came to, ready to be committed.
   // What a declared policy decided in one transaction, for the audit.
   struct Decided {

@@ -10,7 +10,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr Milliseconds kJournalRetry{1'000};
 constexpr std::size_t kDecidedNamed = 20;          // in one entry of the audit
 constexpr Milliseconds kUntilDatable{5 * 60'000};  // and a create and a look each time
 

@@ -16,7 +16,7 @@ using Found = upstream::ReadBack::Found;
 namespace {
 
 constexpr std::size_t kBucketsPerCommit = 32;
-constexpr std::size_t kUsagesPerRead = 64;
+constexpr std::size_t kUsagesPerRound = 64;
 constexpr std::string_view kPartOf = " billed_before_as_part_of=";  // in a receipt
 
 Fate fate_of_copied(const Looked& one, const std::vector<Looked>& ours, const std::vector<Quantity>& others) {
@@ -164,7 +164,7 @@ asio::awaitable<Status> Reconciler::seal_copied() {
 
 asio::awaitable<Result<std::vector<journal::StoredUsage>>> Reconciler::next_usages() {
   const auto read = [&journal = deps_.journal, name = deps_.target.name, after = after_] {
-    return journal::read_unreconciled(journal, name, after, kUsagesPerRead);
+    return journal::read_unreconciled(journal, name, after, kUsagesPerRound);
   };
   co_return co_await platform::run_on(deps_.reader, read);
 }

@@ -18,7 +18,7 @@ namespace {
 constexpr std::size_t kSealsPerCommit = 32;
 constexpr std::size_t kPrunesPerCommit = 32;
 constexpr int kPruneCommitsForRoom = 8;
-constexpr Milliseconds kLongestWait{60'000};  // a stepped wall clock is noticed within a minute
+constexpr Milliseconds kLongestSleep{60'000};  // a stepped wall clock is noticed within a minute
 constexpr Milliseconds kRetryAfterFailure{5'000};
 constexpr Milliseconds kPruneInterval{3'600'000};
 constexpr Milliseconds kIdlePruneInterval{24 * 3'600'000};
@@ -206,7 +206,7 @@ void Sealer::stop() {
 
 asio::awaitable<void> Sealer::run() {
   while (!stopping_) {
-    Milliseconds wait = kLongestWait;
+    Milliseconds wait = kLongestSleep;
     const auto now = deps_.clock.wall();
     co_await read_next_seal();
     if (next_seal_s_ && now.trusted) {

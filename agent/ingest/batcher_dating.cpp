@@ -13,7 +13,7 @@ namespace {
 
 using journal::WriteTransaction;
 
-constexpr std::int64_t kDaySeconds = 86'400;
+constexpr std::int64_t kSecondsOfADay = 86'400;
 
 journal::Moment moment_of(const WindowContext& context) {
   return {context.now, {context.boot_number, context.boot.since_boot.count()}, context.trusted};
@@ -87,8 +87,8 @@ Status Batcher::may_date(std::uint32_t boot, UsageDay day) const {
                                     "clock is trusted"};
   const auto now = deps_.clock.wall();
   if (!now.trusted) return {};
-  const auto days = [](WallTime at) { return at.seconds().count() / kDaySeconds; };
-  if (day.days_since_epoch() > days(now.time + Seconds(kDaySeconds)))
+  const auto days = [](WallTime at) { return at.seconds().count() / kSecondsOfADay; };
+  if (day.days_since_epoch() > days(now.time + Seconds(kSecondsOfADay)))
     return Error{Code::invalid, day.iso() + " has not begun anywhere"};
   if (day.days_since_epoch() < days(now.time - settings_.rules.accept_past))
     return Error{Code::invalid, day.iso() + " is before what [ingest] accept_past allows"};
@@ -102,7 +102,7 @@ asio::awaitable<Result<Batcher::Dated>> Batcher::date_boot(std::uint32_t boot, U
     SliceDating::Moved moved;
   };
   Dated out;
-  const auto dated_at = WallTime::from_seconds(day.days_since_epoch() * kDaySeconds);
+  const auto dated_at = WallTime::from_seconds(day.days_since_epoch() * kSecondsOfADay);
   for (bool more = true; more;) {
     auto shared =
         std::make_shared<Shared>(Shared{{context_for(deps_.clock.wall(), dated_at), settings_.catalog}, {}});

@@ -42,14 +42,12 @@ std::uint32_t extend_crc(std::uint32_t crc, std::string_view bytes) {
   return crc;
 }
 
-std::uint32_t checksum(std::string_view key, std::string_view payload) {
-  return ~extend_crc(extend_crc(~std::uint32_t{0}, key), payload);
-}
-
 }  // namespace
 
+std::uint32_t crc32c(std::string_view bytes, std::uint32_t before) { return ~extend_crc(~before, bytes); }
+
 std::string wrap(std::string_view key, std::string_view payload) {
-  const std::uint32_t crc = checksum(key, payload);
+  const std::uint32_t crc = crc32c(payload, crc32c(key));
   std::string out;
   out.reserve(payload.size() + 4);
   for (int shift = 24; shift >= 0; shift -= 8)
@@ -62,7 +60,8 @@ Result<std::string_view> unwrap(std::string_view key, std::string_view value) {
   std::uint32_t stored = 0;
   for (const char c : value.substr(0, 4)) stored = (stored << 8U) | static_cast<unsigned char>(c);
   const auto payload = value.substr(4);
-  if (checksum(key, payload) != stored) return Error{Code::corrupt, "a journal record fails its checksum"};
+  if (crc32c(payload, crc32c(key)) != stored)
+    return Error{Code::corrupt, "a journal record fails its checksum"};
   return payload;
 }
 

@@ -16,8 +16,7 @@ Result<CheckedFile> walk(const std::string& path) {
   auto file = PageFile::open(path);
   if (!file) return file.error();
   if (file->layout().word_bytes != sizeof(void*))
-    return Error{Code::invalid, "it was written on another architecture (" +
-                                    std::to_string(file->layout().word_bytes * 8) + "-bit words)"};
+    return Error{Code::invalid, of_another_architecture(file->layout().word_bytes * 8)};
   auto report = walk_pages(*file);
   if (!report) return report.error();
   if (report->is_sound()) return CheckedFile{report->unreadable_records};
@@ -91,6 +90,12 @@ Result<CheckedFile> walk_in_child(const std::string& path) {
 }
 
 }  // namespace
+
+std::string of_another_architecture(std::uint64_t word_bits) {
+  return "it was written on another architecture (" + std::to_string(word_bits) + "-bit words, here " +
+         std::to_string(sizeof(void*) * 8) +
+         "); where it was written run meterctl backup --portable FILE, and here meterctl restore FILE";
+}
 
 Result<CheckedFile> check_file(const std::string& path, FileCheck how) {
   if (how == FileCheck::none) return CheckedFile{};

@@ -19,6 +19,9 @@ struct CheckedFile {
   std::uint64_t unreadable_records = 0;  // to be set aside before anything relies on the rest
 };
 
+// What is said of a journal of machines whose words have that many bits, and what to do.
+std::string of_another_architecture(std::uint64_t word_bits);
+
 // Of a file that is not empty. Code::corrupt: its structure is damaged, with the place; Code::invalid: of
 // another architecture; Code::io: it could not be read. Changes nothing.
 Result<CheckedFile> check_file(const std::string& path, FileCheck how);

@@ -1,8 +1,10 @@
 #include "agent/journal/fsck.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 
+#include "agent/base/limits.hpp"
 #include "agent/journal/audit.hpp"
 #include "agent/journal/lock.hpp"
 #include "agent/journal/migrate.hpp"
@@ -12,15 +14,14 @@
 namespace meterd::journal {
 namespace {
 
-constexpr std::size_t kListedMax = 100;
+constexpr std::size_t kUnreadableListed = 100;
 constexpr std::size_t kRecordsPerCommit = 5'000;
 constexpr std::uint64_t kMapMin = 64ULL << 20;
 
 Result<PageFile> open_file(const std::string& path) {
   auto file = PageFile::open(path);
   if (!file || file->layout().word_bytes == sizeof(void*)) return file;
-  return Error{Code::invalid, path + " was written on another architecture (" +
-                                  std::to_string(file->layout().word_bytes * 8) + "-bit words)"};
+  return Error{Code::invalid, path + ": " + of_another_architecture(file->layout().word_bytes * 8)};
 }
 
 class Salvager {
@@ -114,7 +115,7 @@ class Salvager {
   // could bring back what was billed since.
   void take_unreached(const WalkReport& report) {
     if (report.is_sound()) return;
-    for (std::uint64_t page = kMetaPages; page < report.reached.size(); ++page) {
+    for (std::size_t page = kMetaPages; page < report.reached.size(); ++page) {
       if (report.reached[page] || report.free[page]) continue;
       if (report.free_list_is_whole)
         take_page(page, out_.of_unreached_pages);
@@ -223,7 +224,7 @@ Result<Examination> examine(const std::string& data_path) {
   if (!file) return file.error();
   Examination out;
   auto report = walk_pages(*file, [&](auto key, auto, bool readable) {
-    if (!readable && out.unreadable.size() < kListedMax) out.unreadable.push_back(describe_key(key));
+    if (!readable && out.unreadable.size() < kUnreadableListed) out.unreadable.push_back(describe_key(key));
   });
   if (!report) return report.error();
   out.pages = std::move(*report);
@@ -245,7 +246,8 @@ Result<Salvage> salvage(const std::string& data_path, const std::string& to_dire
   if (!lock) return lock.error();
   Result<Salvage> out = Error{Code::io, "not done"};
   {
-    auto to = Environment::open({to_directory, std::max(kMapMin, file->file_bytes() * 2)});
+    const auto map_bytes = std::clamp(file->file_bytes() * 2, kMapMin, limits::map_bytes_max());
+    auto to = Environment::open({to_directory, map_bytes});
     if (!to) return to.error();
     const auto from_directory = std::filesystem::path(data_path).parent_path().string();
     out = Salvager(*file, **to, read_mark(from_directory)).run();

@@ -8,6 +8,7 @@
 #include "agent/journal/files.hpp"
 #include "agent/journal/lineage.hpp"
 #include "agent/journal/migrate.hpp"
+#include "agent/journal/portable.hpp"
 #include "agent/journal/records.hpp"
 #include "agent/journal/write_transaction.hpp"
 
@@ -50,8 +51,8 @@ Status check_stamp(const v0::Stamp& stamp) {
                      (stamp.needs().empty() ? "as new as that" : stamp.needs() + " or a later one") +
                      ", or restore a backup of before the upgrade; nothing was changed"};
   if (stamp.byte_order() != kByteOrder || stamp.word_bits() != kWordBits)
-    return Error{Code::invalid, "journal: written on another architecture (" +
-                                    std::to_string(stamp.word_bits()) + "-bit words); nothing was changed"};
+    return Error{Code::invalid,
+                 "journal: " + of_another_architecture(stamp.word_bits()) + "; nothing was changed"};
   if (stamp.epoch().size() != kEpochBytes) return Error{Code::corrupt, "journal: the stamp has no epoch"};
   return {};
 }
@@ -283,6 +284,12 @@ Status Journal::note_commit() {
   if (auto s = lock_.write(next); !s) return s;
   mark_ = std::move(next);
   return {};
+}
+
+Status Journal::copy_to(int fd, CopyForm form) const {
+  if (form == CopyForm::file) return environment_->copy_to(fd);
+  auto txn = environment_->begin_read();
+  return txn ? write_portable(*txn, fd) : Status(txn.error());
 }
 
 Result<Space> Journal::space() const {

@@ -32,6 +32,11 @@ struct JournalOptions {
   FileCheck file_check = FileCheck::in_child;
 };
 
+enum class CopyForm : std::uint8_t {
+  file,      // LMDB's: for machines of this architecture
+  portable,  // a stream (portable.hpp): for all of them
+};
+
 // What a bucket needs on its way to a receipt (measured in journal_test with a 300-byte request): its usage,
 // the indexes, and the pages that copy-on-write holds meanwhile.
 inline constexpr std::uint64_t kRoomPerOpenBucket = 2'048;
@@ -93,8 +98,8 @@ class Journal {
   // Why this open() took it for a copy; empty: it did not.
   const std::string& found_copied() const { return copy_reason_; }
 
-  // A copy of what is committed now: see Environment::copy_to(). Any thread.
-  Status copy_to(int fd) const { return environment_->copy_to(fd); }
+  // A copy of what is committed now: see Environment::copy_to(); of either form the same. Any thread.
+  Status copy_to(int fd, CopyForm form = CopyForm::file) const;
 
   // Any thread. Costs a walk of the free list and of the open buckets.
   Result<Space> space() const;

@@ -8,8 +8,9 @@
 
 #include <cerrno>
 #include <cstring>
-#include <limits>
 #include <utility>
+
+#include "agent/base/limits.hpp"
 
 namespace meterd::journal {
 namespace {
@@ -132,6 +133,17 @@ Status Transaction::put(std::string_view key, std::string_view value) {
   return {};
 }
 
+Status Transaction::append(std::string_view key, std::string_view value) {
+  MDB_val k = val(key);
+  MDB_val v = val(value);
+  const int rc = mdb_put(txn_, kMain, &k, &v, MDB_APPEND);
+  if (rc == MDB_KEYEXIST) return Error{Code::corrupt, "journal append: keys are out of order"};
+  if (rc != 0) return error_of(rc, "journal append");
+  note_change(key);
+  bytes_put_ += key.size() + value.size();
+  return {};
+}
+
 Status Transaction::erase(std::string_view key) {
   MDB_val k = val(key);
   const int rc = mdb_del(txn_, kMain, &k, nullptr);
@@ -216,8 +228,9 @@ Status Transaction::commit() {
 
 Result<std::unique_ptr<Environment>> Environment::open(const Options& options) {
   // A size that does not fit size_t would wrap and silently open with LMDB's default map of 1 MiB.
-  if (options.map_bytes > std::numeric_limits<std::size_t>::max() / 4)
-    return Error{Code::invalid, "journal.max_size is beyond this machine's address space"};
+  if (options.map_bytes > limits::map_bytes_max())
+    return Error{Code::invalid, "journal.max_size is beyond what this machine can map (" +
+                                    std::to_string(limits::map_bytes_max() >> 20U) + " MiB)"};
   const std::string path = options.directory + "/data.mdb";
   CheckedFile checked;
   if (struct stat file{}; ::stat(path.c_str(), &file) == 0 && file.st_size > 0) {

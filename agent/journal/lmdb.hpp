@@ -31,7 +31,9 @@ class Transaction {
 
   Result<std::optional<std::string_view>> get(std::string_view key) const;
   Status put(std::string_view key, std::string_view value);
-  Status erase(std::string_view key);  // fine if there is none
+  Status append(std::string_view key,
+                std::string_view value);  // Code::corrupt: not behind all that are there
+  Status erase(std::string_view key);     // fine if there is none
 
   // Calls `visit(key, value)` for keys at or after `from` that start with `prefix`, in order, until it
   // returns false. No writes inside the visit.

@@ -30,10 +30,10 @@ class Walk {
       report_.last_page = meta_.last_page;
       // Never more than the file has, and the pages that its last commits did not write.
       const auto in_file = file_.file_bytes() / layout_.page_bytes;
-      const auto pages = std::min(meta_.last_page + 1, in_file + kMetaPages);
+      const auto pages = static_cast<std::size_t>(std::min(meta_.last_page + 1, in_file + kMetaPages));
       report_.reached.resize(pages);
       report_.free.resize(pages);
-      for (std::uint64_t page = 0; page < std::min(kMetaPages, pages); ++page) report_.reached[page] = true;
+      for (std::size_t page = 0; page < kMetaPages && page < pages; ++page) report_.reached[page] = true;
       report_.pages_reached = kMetaPages;
       walk_tree(meta_.main, true);
       const auto before = report_.damages;
@@ -130,12 +130,13 @@ class Walk {
       damage(report_.txnid % kMetaPages, "the tree does not have the records and pages that it counts", &all);
   }
 
-  bool mark(std::vector<bool>& where, std::uint64_t page) {
-    if (page < kMetaPages || page > meta_.last_page) return false;
+  bool mark(std::vector<bool>& where, std::uint64_t number) {
+    if (number < kMetaPages || number > meta_.last_page) return false;
     ++(&where == &report_.free ? report_.pages_free : report_.pages_reached);
-    highest_ = std::max(highest_, page);
+    highest_ = std::max(highest_, number);
     // Beyond the file's end: whoever reads it finds out. A page that is free was never written, maybe.
-    if (page >= where.size()) return true;
+    if (number >= where.size()) return true;
+    const auto page = static_cast<std::size_t>(number);
     if (report_.reached[page] || report_.free[page]) return false;
     where[page] = true;
     return true;
@@ -231,7 +232,7 @@ class Walk {
         (count != 0 && count != value.size() / word - 1))  // LMDB reserves lists that it then leaves empty
       return damage(number, "a list of free pages is impossible");
     std::uint64_t last = UINT64_MAX;
-    for (std::uint64_t i = 1; i <= count; ++i) {
+    for (std::size_t i = 1; i <= count; ++i) {
       const auto page = word_at(value, i * word, layout_);
       if (page >= last || !mark(report_.free, page))
         return damage(number, "its free pages are in use, out of order, or beyond the end");

@@ -8,6 +8,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -83,7 +84,7 @@ std::optional<Node> node_at(std::string_view bytes, std::size_t offset, bool lea
     if ((flags & ~kLargeValue) != 0) return std::nullopt;  // no named databases, no duplicates
     node.size = low | high << 16U;
     node.large = flags == kLargeValue;
-    value_bytes = node.large ? layout.word_bytes : node.size;
+    value_bytes = node.large ? layout.word_bytes : static_cast<std::size_t>(node.size);  // of 32 bits
     if (value_bytes > room - key_bytes) return std::nullopt;
     const std::size_t value_at = offset + kNodeHeader + key_bytes;
     if (node.large)
@@ -158,6 +159,10 @@ Result<PageFile> PageFile::open(const std::string& path) {
     return failed;
   }
   PageFile file(fd, static_cast<std::uint64_t>(info.st_size));
+  // What follows counts pages and bytes within the file in std::size_t.
+  if (file.file_bytes_ > std::numeric_limits<std::size_t>::max() / 2)
+    return Error{Code::invalid, path + " is larger than a " + std::to_string(sizeof(void*) * 8) +
+                                    "-bit machine can map; open it on a 64-bit one"};
   if (auto found = file.find_layout(); !found) return found.error();
   return file;
 }
@@ -193,7 +198,7 @@ Status PageFile::find_layout() {
 Status PageFile::read(std::uint64_t number, std::uint64_t count, std::string& out) const {
   const std::uint64_t pages = file_bytes_ / layout_.page_bytes;
   if (number > pages || count > pages - number) return damaged("the file was cut short");
-  out.resize(count * layout_.page_bytes);
+  out.resize(static_cast<std::size_t>(count) * layout_.page_bytes);
   std::size_t done = 0;
   while (done < out.size()) {
     const auto got = ::pread(fd_, out.data() + done, out.size() - done,
@@ -242,7 +247,7 @@ Result<std::uint64_t> PageFile::read_large(const Node& node, std::string& out) c
   const std::uint64_t count = at<std::uint32_t>(out, layout_.word_bytes + 4);
   if (count < needed) return damaged("it is a large value of another length");
   out.erase(0, layout_.header_bytes());
-  out.resize(node.size);
+  out.resize(static_cast<std::size_t>(node.size));
   return count;
 }
 

@@ -165,6 +165,9 @@ Result<IdBlock> parse_id_block(std::string_view payload);  // a view into `paylo
 std::string number_value(std::uint64_t number);  // payload of index records
 Result<std::uint64_t> parse_number(std::string_view payload);
 
+// CRC-32C of what had `before` and, behind it, `bytes`.
+std::uint32_t crc32c(std::string_view bytes, std::uint32_t before = 0);
+
 std::string wrap(std::string_view key, std::string_view payload);
 // The payload, or Code::corrupt. A view into `value`.
 Result<std::string_view> unwrap(std::string_view key, std::string_view value);

@@ -14,6 +14,8 @@
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/error.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
+#include <chrono>
+#include <ctime>
 #include <optional>
 #include <tuple>
 
@@ -128,7 +130,51 @@ bool expect_host(SSL* ssl, const std::string& host) {
          SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, server_name.data()) == 1;
 }
 
-std::optional<std::string> prepare_tls(SocketStream& stream, const std::string& host) {
+// In seconds since 1970. ASN1_TIME_to_tm asks no clock and fits every year, where OpenSSL's own comparison is
+// done with the C library's time_t, which ends in 2038 on 32-bit machines: behind it OpenSSL calls every
+// certificate not yet valid.
+std::optional<std::int64_t> seconds_of(const ASN1_TIME* time) {
+  std::tm at{};
+  if (time == nullptr || ASN1_TIME_to_tm(time, &at) != 1) return std::nullopt;
+  const std::chrono::year_month_day date(std::chrono::year(at.tm_year + 1'900),
+                                         std::chrono::month(static_cast<unsigned>(at.tm_mon) + 1),
+                                         std::chrono::day(static_cast<unsigned>(at.tm_mday)));
+  if (!date.ok()) return std::nullopt;
+  const std::int64_t days = std::chrono::sys_days(date).time_since_epoch().count();
+  return ((days * 24 + at.tm_hour) * 60 + at.tm_min) * 60 + at.tm_sec;
+}
+
+int validity_error(const X509* certificate, WallTime now) {
+  const auto from = seconds_of(X509_get0_notBefore(certificate));
+  if (!from) return X509_V_ERR_ERROR_IN_CERT_NOT_BEFORE_FIELD;
+  const auto until = seconds_of(X509_get0_notAfter(certificate));
+  if (!until) return X509_V_ERR_ERROR_IN_CERT_NOT_AFTER_FIELD;
+  if (now.seconds().count() < *from) return X509_V_ERR_CERT_NOT_YET_VALID;
+  return now.seconds().count() > *until ? X509_V_ERR_CERT_HAS_EXPIRED : X509_V_OK;
+}
+
+// For each certificate of the chain, once OpenSSL itself has nothing against it.
+bool is_valid_now(bool verified, asio::ssl::verify_context& at, WallTime now) {
+  X509_STORE_CTX* const chain = at.native_handle();
+  const X509* const certificate = X509_STORE_CTX_get_current_cert(chain);
+  if (!verified || certificate == nullptr) return verified;
+  const int error = validity_error(certificate, now);
+  if (error != X509_V_OK) X509_STORE_CTX_set_error(chain, error);
+  return error == X509_V_OK;
+}
+
+// Certificates are judged by the client's clock, if it has one, and not by OpenSSL's.
+bool set_clock(asio::ssl::stream<beast::tcp_stream&>& tls, const std::function<WallTime()>& wall,
+               error_code& ec) {
+  if (!wall) return true;
+  tls.set_verify_callback(
+      [wall](bool verified, asio::ssl::verify_context& at) { return is_valid_now(verified, at, wall()); },
+      ec);
+  return !ec &&
+         X509_VERIFY_PARAM_set_flags(SSL_get0_param(tls.native_handle()), X509_V_FLAG_NO_CHECK_TIME) == 1;
+}
+
+std::optional<std::string> prepare_tls(SocketStream& stream, const HttpClientOptions& options) {
   error_code ec;
   auto& context = stream.context.emplace(asio::ssl::context::tls_client);
   context.set_default_verify_paths(ec);
@@ -137,7 +183,8 @@ std::optional<std::string> prepare_tls(SocketStream& stream, const std::string& 
   tls.set_verify_mode(asio::ssl::verify_peer, ec);
   if (ec) return "the certificate check cannot be set up: " + ec.message();
   SSL* ssl = tls.native_handle();
-  if (!expect_host(ssl, host) || SSL_set_min_proto_version(ssl, TLS1_2_VERSION) != 1)
+  if (!set_clock(tls, options.wall, ec) || !expect_host(ssl, options.host) ||
+      SSL_set_min_proto_version(ssl, TLS1_2_VERSION) != 1)
     return "the certificate check cannot be set up for this host";
   return std::nullopt;
 }
@@ -233,8 +280,7 @@ asio::awaitable<std::variant<StreamPtr, TransportError>> AsioDialer::connect(con
 }
 
 asio::awaitable<std::optional<TransportError>> AsioDialer::handshake(SocketStream& stream) {
-  if (auto problem = prepare_tls(stream, options_.host))
-    co_return TransportError{Stage::tls, std::move(*problem)};
+  if (auto problem = prepare_tls(stream, options_)) co_return TransportError{Stage::tls, std::move(*problem)};
   stream.tcp.expires_after(options_.connect_deadline);
   const auto [ec] = co_await stream.tls->async_handshake(asio::ssl::stream_base::client, kToken);
   if (!ec) co_return std::nullopt;

@@ -5,6 +5,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -73,6 +74,8 @@ struct HttpClientOptions {
   Milliseconds connect_deadline{10'000};  // name lookup, then again for TCP connect, then again for TLS
   Milliseconds exchange_deadline{30'000};
   std::size_t answer_bytes_max = limits::kUpstreamBodyBytesMax;  // of its body
+  std::function<WallTime()> wall =
+      {};  // by which certificates are valid; none: OpenSSL's, which may end in 2038
 };
 
 // Verifies certificates against the system's store (SSL_CERT_FILE and SSL_CERT_DIR are honoured) and the host

@@ -3,6 +3,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 
+#include "agent/journal/portable.hpp"
 #include "tests/ingest/bench.hpp"
 #include "tests/ingest/wire.hpp"
 
@@ -71,6 +72,22 @@ TEST_F(BackupTest, IsTheJournalAsItWasCommittedWhenItBegan) {
   EXPECT_THAT(copy.report.problems, IsEmpty());
   EXPECT_EQ(copy.epoch, bench_.journal().epoch());
   EXPECT_THAT(bench_.log.text, HasSubstr("backup_taken"));
+}
+
+TEST_F(BackupTest, IsAStreamForEveryMachineWhereThatIsAskedFor) {
+  count(600);  // more than a pipe holds
+  const auto stream = test::must(backups_->begin(journal::CopyForm::portable));
+  const auto first = test::must(next(*stream));
+  count(5);
+  const auto path = directory_ / "backup.portable";
+  journal::write_file(path, first + test::must(rest(*stream)));
+  const auto to = directory_ / "imported";
+  std::filesystem::create_directories(to);
+  test::must(journal::import_portable(path, to));
+  const auto copy = test::must(journal::inspect_file(to + "/data.mdb"));
+  EXPECT_EQ(copy.report.accepted.text(), "600");
+  EXPECT_THAT(copy.report.problems, IsEmpty());
+  EXPECT_EQ(copy.epoch, bench_.journal().epoch());
 }
 
 TEST_F(BackupTest, CommitsGoOnWhileItsReaderStandsStill) {

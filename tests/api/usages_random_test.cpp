@@ -4,6 +4,7 @@
 
 #include "tests/api/usages_fixture.hpp"
 #include "tests/base/seed.hpp"
+#include "tests/support/rounds.hpp"
 
 namespace meterd::api::chargebee {
 namespace {
@@ -65,11 +66,11 @@ TEST(UsagesRandom, EveryFormIsACallOrARefusal) {
       "id=u1&item_price_id=silver-usd&usage_date=1601718989&quantity=0.1&note=Day+1+%26+%C3%BCn&cf_a=1",
       "id=u1", "disposition_type=inline&invoice%5Bid%5D=inv+1"};
   Counts counts;
-  for (int i = 0; i < 50'000 && !::testing::Test::HasFatalFailure(); ++i) {
+  for (int i = 0; i < meterd::testing::rounds(50'000) && !::testing::Test::HasFatalFailure(); ++i) {
     const auto which = below(random, std::size(kForms));
     judge(request_of("POST", kTargets[which], mutated(kForms[which], random)), counts);
   }
-  EXPECT_GT(counts.calls, 1'000U);
+  EXPECT_GT(counts.calls, meterd::testing::rounds(1'000U));
   EXPECT_GT(counts.refused, 1'000U);
 }
 
@@ -83,7 +84,7 @@ TEST(UsagesRandom, EveryTargetIsACallOrARefusal) {
       "/api/v2/subscriptions/a/b/usages?id=u1"};
   Counts counts;
   std::size_t no_target = 0;
-  for (int i = 0; i < 50'000 && !::testing::Test::HasFatalFailure(); ++i) {
+  for (int i = 0; i < meterd::testing::rounds(50'000) && !::testing::Test::HasFatalFailure(); ++i) {
     Request request;
     request.method = "GET";
     if (read_target(mutated(kTargets[below(random, std::size(kTargets))], random), request))
@@ -91,7 +92,7 @@ TEST(UsagesRandom, EveryTargetIsACallOrARefusal) {
     else
       ++no_target;
   }
-  EXPECT_GT(counts.calls, 1'000U);
+  EXPECT_GT(counts.calls, meterd::testing::rounds(1'000U));
   EXPECT_GT(counts.refused, 1'000U);
   EXPECT_GT(no_target, 0U);
 }

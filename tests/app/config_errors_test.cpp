@@ -1,4 +1,6 @@
 // Each thing that can be wrong in a meterd.toml, with the exact line of the message that it gets.
+#include "agent/app/config_values.hpp"
+#include "agent/base/limits.hpp"
 #include "tests/app/config_fixture.hpp"
 
 namespace meterd::app {
@@ -104,6 +106,8 @@ TEST_F(ConfigErrors, KeepDurationsAndSizesInTheirBounds) {
       "2: api.idempotency_window: expected a duration such as \"30m\", in whole seconds, from \"1m\" to "
       "\"1d\"";
   const std::string limit = "2: api.lifetime_limit: expected a whole number from 1 to 10000000";
+  const std::string most = size_text(limits::map_bytes_max());
+  const std::string beyond = size_text(limits::map_bytes_max() + 1'024);
   expect({{"[journal]\ncommit_interval = \"9ms\"\n", interval + "; found \"9ms\""},
           {"[journal]\ncommit_interval = \"61m\"\n", interval + "; found \"61m\""},
           {"[ingest]\naccept_future = \"1500ms\"\n",
@@ -114,15 +118,25 @@ TEST_F(ConfigErrors, KeepDurationsAndSizesInTheirBounds) {
           {"[api]\nidempotency_window = \"90500ms\"\n", window + "; found \"90500ms\""},
           {"[api]\nlifetime_limit = 0\n", limit + "; found 0"},
           {"[api]\nlifetime_limit = 10000001\n", limit + "; found 10000001"},
-          {"[journal]\nmax_size = \"512KiB\"\n",
-           "2: journal.max_size: expected a size from \"1MiB\" to \"1024GiB\" on this machine; found "
-           "\"512KiB\""},
+          {"[journal]\nmax_size = \"512KiB\"\n", "2: journal.max_size: expected a size from \"1MiB\" to \"" +
+                                                     most +
+                                                     "\" on this machine; found "
+                                                     "\"512KiB\""},
+          // Of 32 bits the first would wrap to nothing.
+          {"[journal]\nmax_size = \"4096GiB\"\n", "2: journal.max_size: expected a size from \"1MiB\" to \"" +
+                                                      most +
+                                                      "\" on this machine; found "
+                                                      "\"4096GiB\""},
+          {"[journal]\nmax_size = \"" + beyond + "\"\n",
+           "2: journal.max_size: expected a size from \"1MiB\" to \"" + most +
+               "\" on this machine; found \"" + beyond + "\""},
           {"[journal]\nmax_size = \"16MiB\"\nreserve = \"8MiB\"\n",
            "3: journal.reserve: expected a size from \"256KiB\" to less than half of max_size (\"16MiB\"); "
            "found "
            "\"8MiB\""},
           {"[journal]\ndirectory = \"journal\"\n",
            "2: journal.directory: expected an absolute path; found \"journal\""}});
+  EXPECT_EQ(errors("[journal]\nmax_size = \"" + most + "\"\n"), "");
   EXPECT_EQ(errors("[api]\nidempotency_window = \"1m\"\nlifetime_limit = 1\n"), "");
   EXPECT_EQ(errors("[api]\nidempotency_window = \"1d\"\nlifetime_limit = 10000000\n"), "");
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "agent/app/config_toml.hpp"
+#include "agent/base/limits.hpp"
 
 namespace meterd::app {
 namespace {
@@ -48,8 +49,8 @@ TEST(ConfigSize, IsInBinaryUnits) {
 }
 
 TEST(ConfigSize, OfAJournalFitsTheAddressSpace) {
-  EXPECT_EQ(map_size_max(4), 1ULL << 30);
-  EXPECT_GT(map_size_max(8), 1ULL << 32);
+  EXPECT_EQ(limits::map_bytes_max(4), 1ULL << 30);
+  EXPECT_GT(limits::map_bytes_max(8), 1ULL << 32);
 }
 
 TEST(ConfigUrl, IsSplitIntoItsParts) {

@@ -6,6 +6,7 @@
 
 #include "agent/base/quantity.hpp"
 #include "tests/base/seed.hpp"
+#include "tests/support/rounds.hpp"
 
 namespace meterd {
 namespace {
@@ -60,7 +61,7 @@ std::string text_of(const cpp_int& value) {
 
 TEST(QuantityRandom, AgreesWithArbitraryPrecisionInTextSumDifferenceAndOrder) {
   Generator random(testing::announced_seed("base_test", 20'261'122));
-  for (int i = 0; i < 20'000; ++i) {
+  for (int i = 0; i < testing::rounds(20'000); ++i) {
     const std::string x = decimal(random, 40);
     const std::string y = below(random, 10) == 0 ? x : decimal(random, below(random, 2) == 0 ? 40 : 95);
     const auto a = Quantity::parse(x);
@@ -103,7 +104,7 @@ TEST(QuantityRandom, AddsUpLongSeriesInAnyOrderToTheSameTotal) {
 TEST(QuantityRandom, NeverTakesWhatItsGrammarDoesNotHold) {
   Generator random(testing::announced_seed("base_test", 99));
   constexpr std::string_view kAlphabet = "0019.-+e x";
-  for (int i = 0; i < 50'000; ++i) {
+  for (int i = 0; i < testing::rounds(50'000); ++i) {
     std::string text(below(random, 8), ' ');
     for (auto& c : text) c = kAlphabet[below(random, kAlphabet.size())];
     // ["-"] digits ["." digits], written here as a small automaton of its own

@@ -88,12 +88,17 @@ TEST_P(BeforeTrust, StepsOfTheWallClockMoveNothingToAnotherDay) {
 
 INSTANTIATE_TEST_SUITE_P(
     EveryZone, BeforeTrust,
-    ::testing::Values(Case{"UTC", "2027-01-15T22:20:00Z", Seconds(2 * 3'600)},
-                      Case{"UTC", "2027-01-15T22:20:00Z", Seconds(3 * kDay)},
-                      // The night with 23 hours, and the one with 25; midnight is at 23:00 and 22:00 UTC.
-                      Case{"Europe/Berlin", "2027-03-27T12:20:00Z", Seconds(2 * kDay)},
-                      Case{"Europe/Berlin", "2027-10-30T12:20:00Z", Seconds(2 * kDay)},
-                      Case{"Asia/Kathmandu", "2027-01-15T12:20:00Z", Seconds(2 * kDay)}));
+    ::testing::Values(
+        Case{"UTC", "2027-01-15T22:20:00Z", Seconds(2 * 3'600)},
+        Case{"UTC", "2027-01-15T22:20:00Z", Seconds(3 * kDay)},
+        // The night with 23 hours, and the one with 25; midnight is at 23:00 and 22:00 UTC.
+        Case{"Europe/Berlin", "2027-03-27T12:20:00Z", Seconds(2 * kDay)},
+        Case{"Europe/Berlin", "2027-10-30T12:20:00Z", Seconds(2 * kDay)},
+        // Where 32 bits end, and beyond: what zones do then follows from the rule at their data's end.
+        Case{"UTC", "2038-01-17T22:20:00Z", Seconds(3 * kDay)},
+        Case{"Europe/Berlin", "2040-03-24T12:20:00Z", Seconds(2 * kDay)},
+        Case{"Europe/Berlin", "2040-10-27T12:20:00Z", Seconds(2 * kDay)},
+        Case{"Asia/Kathmandu", "2027-01-15T12:20:00Z", Seconds(2 * kDay)}));
 
 TEST_F(HostileClock, ASuspendedDeviceKeepsItsDays) {
   boot("UTC", utc("2027-01-15T22:20:00Z"));

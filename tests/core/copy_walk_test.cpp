@@ -5,6 +5,7 @@
 
 #include "agent/journal/lock.hpp"
 #include "tests/core/core_fixture.hpp"
+#include "tests/support/rounds.hpp"
 
 namespace meterd::testing {
 namespace {
@@ -131,7 +132,7 @@ Past live(unsigned seed, Passing passing) {
 TEST(CopyWalk, NothingIsBilledTwiceAndNothingThatTheCopyCountedIsLost) {
   const char* given = std::getenv("METERD_SEED");
   const unsigned first = given != nullptr ? static_cast<unsigned>(std::stoul(given)) : 1;
-  const unsigned last = given != nullptr ? first : 40;
+  const unsigned last = given != nullptr ? first : rounds(40U);
   for (unsigned seed = first; seed <= last; ++seed) {
     SCOPED_TRACE("replay: METERD_SEED=" + std::to_string(seed) + " core_test --gtest_filter='CopyWalk.*'");
     const auto past = live(seed, Passing::as_what_it_is);

@@ -40,6 +40,15 @@ TEST_F(MeterctlBackup, ThatIsWholeAndNoJournalIsRefusedToo) {
   EXPECT_FALSE(std::filesystem::exists(file_ + ".part"));
 }
 
+TEST_F(MeterctlBackup, ThatShallBePortableAsksForItAndTakesNothingElse) {
+  write(file_, "the last good one");
+  const auto done = run({chunks("5\r\nhello\r\n", "0\r\n\r\n")}, {"backup", "--portable", file_});
+  EXPECT_EQ(done.exit_code, 1);
+  EXPECT_THAT(done.err, HasSubstr("no portable backup"));
+  EXPECT_THAT(requests_.at(0), StartsWith("GET /operator/backup?form=portable "));
+  EXPECT_EQ(read(file_), "the last good one");
+}
+
 TEST_F(MeterctlBackup, ThatTheDaemonRefusesSaysWhy) {
   const auto refusal =
       FakeDaemon::json(R"({"error":{"code":"retry","message":"another backup is being taken"}})", 503);
@@ -57,13 +66,16 @@ TEST_F(MeterctlBackup, ThatCannotBeWrittenAsksNobody) {
 
 TEST_F(MeterctlBackup, IsNotRestoredIfItIsNone) {
   const auto to = (directory_ / "journal").string();
-  for (const auto& text : {std::string(), std::string("hello"), std::string(100'000, 'x')}) {
+  const std::string stream("meterd-portable\n\1", 17);
+  for (const auto& text :
+       {std::string(), std::string("hello"), std::string(100'000, 'x'), stream, stream + "x"}) {
     write(file_, text);
     const auto done = run({}, {"restore", file_, "--directory", to});
     EXPECT_EQ(done.exit_code, 1);
     EXPECT_THAT(done.err, HasSubstr("no backup"));
     EXPECT_FALSE(std::filesystem::exists(to + "/data.mdb"));
     EXPECT_FALSE(std::filesystem::exists(to + "/data.mdb.part"));
+    EXPECT_FALSE(std::filesystem::exists(to + "/making"));
     EXPECT_EQ(read(to + "/meterd.lock"), "");  // and is no lost journal
   }
 }

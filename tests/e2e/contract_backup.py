@@ -14,6 +14,8 @@ METERS = (("sms.sent", "sms-usd"), ("api.call", "api-usd"))
 
 
 class Backup(ContractTest):
+    form = ()
+
     def setUp(self):
         super().setUp()
         self.sandbox = self.make_sandbox()
@@ -21,7 +23,7 @@ class Backup(ContractTest):
         self.file = self.directory / "backup.mdb"
 
     def backup(self):
-        code, text = self.device.ctl("backup", str(self.file))
+        code, text = self.device.ctl("backup", *self.form, str(self.file))
         self.assertEqual(code, EXIT_FINE, text)
 
     def billed(self):
@@ -68,6 +70,10 @@ class Backup(ContractTest):
         restored.drain(30)
         self.assertEqual(self.billed(), 19)
         self.assertEqual(restored.ctl("verify")[0], EXIT_FINE)
+
+    def test_the_same_of_a_portable_one(self):
+        self.form = ("--portable",)
+        self.test_what_the_original_billed_after_the_backup_is_not_billed_again()
 
     def test_what_the_original_never_billed_is_billed_once(self):
         self.sandbox.set_faults({"rate": 1, "kinds": ["error_503"]})

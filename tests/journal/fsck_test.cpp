@@ -206,12 +206,13 @@ TEST_F(JournalFsck, SalvagesIntoAnEmptyDirectoryOnly) {
 }
 
 TEST_F(JournalFsck, SalvagesWithOneMetaPageAndSaysThatACommitMayBeMissing) {
-  damage_page(1, 16);
+  constexpr std::size_t kMagicAt = sizeof(void*) + 8;  // behind the page's header
+  damage_page(1, kMagicAt);
   const auto found = must(salvage(data(), salvaged()));
   EXPECT_TRUE(found.may_lack_last_commit);
   EXPECT_THAT(found.check.problems, IsEmpty());
   auto bytes = file_bytes(data());
-  bytes[16] = static_cast<char>(bytes[16] ^ 1);
+  bytes[kMagicAt] = static_cast<char>(bytes[kMagicAt] ^ 1);
   write_file(data(), bytes);
   EXPECT_EQ(examine(data()).error().code, Code::corrupt);
 }

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "agent/base/limits.hpp"
 #include "agent/journal/records.hpp"
 #include "tests/journal/journal_fixture.hpp"
 
@@ -108,6 +109,21 @@ TEST_F(JournalOpen, RefusesAFileSystemThatTheDiskCallsUnsuited) {
   ASSERT_FALSE(opened.ok());
   EXPECT_EQ(opened.error().message, "journal: on nfs");
   EXPECT_FALSE(std::filesystem::exists(data()));
+}
+
+TEST_F(JournalOpen, RefusesASizeThatTheMachineCannotMapAndTakesTheLargest) {
+  // In 32 bits the second would wrap to nothing, and LMDB open with its own size of 1 MiB.
+  for (const auto beyond : {limits::map_bytes_max() + 1, std::uint64_t{1} << 44U}) {
+    options_.size_max = beyond;
+    const auto opened = try_open();
+    ASSERT_FALSE(opened.ok());
+    EXPECT_EQ(opened.error().code, Code::invalid);
+    EXPECT_THAT(opened.error().message, HasSubstr("journal.max_size is beyond what this machine can map"));
+    EXPECT_FALSE(std::filesystem::exists(data()));
+  }
+  options_.size_max = limits::map_bytes_max(4);  // of 32 bits; every machine maps that much
+  open();
+  EXPECT_EQ(must(journal_->space()).use.map_bytes, options_.size_max);
 }
 
 TEST_F(JournalOpen, RefusesANewerFormatAndTouchesNothing) {

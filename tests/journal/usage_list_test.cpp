@@ -4,6 +4,7 @@
 
 #include "tests/base/seed.hpp"
 #include "tests/journal/caller_fixture.hpp"
+#include "tests/support/rounds.hpp"
 
 namespace meterd::journal {
 namespace {
@@ -310,7 +311,7 @@ TEST_F(UsageListRandom, IsThePlainSortOfEverythingThatFits) {
   random_numbers_.seed(testing::announced_seed("journal_test", 20'261'122));
   fill();
   ASSERT_GT(all_.size(), 150U);
-  for (int i = 0; i < 1'500; ++i) {
+  for (int i = 0; i < testing::rounds(1'500); ++i) {
     const auto query = some_query();
     ASSERT_EQ(ids(query), expected(query)) << "query " << i;
     if (!expected(query).empty()) {

@@ -42,6 +42,10 @@ using meterd::power::Observer;
 using meterd::power::present;
 using meterd::power::tell;
 
+// LMDB's offsets, and what it calls with them, are of the size that a word has; the journal's have 64 bits,
+// and on a 32-bit machine that is another function.
+using WordOffset = long;
+
 // The names are the linker's.
 // NOLINTBEGIN(bugprone-reserved-identifier, readability-identifier-naming, cert-dcl37-c, cert-dcl51-cpp)
 extern "C" {
@@ -50,10 +54,13 @@ int __real_open(const char* path, int flags, ...);
 int __real_close(int fd);
 ssize_t __real_write(int fd, const void* bytes, size_t size);
 ssize_t __real_writev(int fd, const iovec* parts, int count);
-ssize_t __real_pwrite(int fd, const void* bytes, size_t size, off_t offset);
-int __real_ftruncate(int fd, off_t size);
-int __real_fallocate(int fd, int mode, off_t offset, off_t size);
-int __real_posix_fallocate(int fd, off_t offset, off_t size);
+ssize_t __real_pwrite(int fd, const void* bytes, size_t size, WordOffset offset);
+int __real_ftruncate(int fd, WordOffset size);
+int __real_fallocate(int fd, int mode, WordOffset offset, WordOffset size);
+int __real_posix_fallocate(int fd, WordOffset offset, WordOffset size);
+int __real_open64(const char* path, int flags, ...);
+int __real_fallocate64(int fd, int mode, off_t offset, off_t size);
+int __real_posix_fallocate64(int fd, off_t offset, off_t size);
 int __real_fsync(int fd);
 int __real_fdatasync(int fd);
 int __real_rename(const char* from, const char* to);
@@ -67,6 +74,16 @@ int __wrap_open(const char* path, int flags, ...) {
   const mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(rest, mode_t) : 0;
   va_end(rest);
   const int fd = __real_open(path, flags, mode);
+  if (fd >= 0) tell([&](Observer& o) { o.opened(fd, path, flags); });
+  return fd;
+}
+
+int __wrap_open64(const char* path, int flags, ...) {
+  va_list rest;
+  va_start(rest, flags);
+  const mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(rest, mode_t) : 0;
+  va_end(rest);
+  const int fd = __real_open64(path, flags, mode);
   if (fd >= 0) tell([&](Observer& o) { o.opened(fd, path, flags); });
   return fd;
 }
@@ -100,7 +117,7 @@ ssize_t __wrap_writev(int fd, const iovec* parts, int count) {
   return n;
 }
 
-ssize_t __wrap_pwrite(int fd, const void* bytes, size_t size, off_t offset) {
+ssize_t __wrap_pwrite(int fd, const void* bytes, size_t size, WordOffset offset) {
   const ssize_t n = __real_pwrite(fd, bytes, size, offset);
   if (n > 0)
     tell([&](Observer& o) {
@@ -110,20 +127,32 @@ ssize_t __wrap_pwrite(int fd, const void* bytes, size_t size, off_t offset) {
   return n;
 }
 
-int __wrap_ftruncate(int fd, off_t size) {
+int __wrap_ftruncate(int fd, WordOffset size) {
   const int rc = __real_ftruncate(fd, size);
   if (rc == 0) tell([&](Observer& o) { o.reserved(fd); });
   return rc;
 }
 
-int __wrap_fallocate(int fd, int mode, off_t offset, off_t size) {
+int __wrap_fallocate(int fd, int mode, WordOffset offset, WordOffset size) {
   const int rc = __real_fallocate(fd, mode, offset, size);
   if (rc == 0) tell([&](Observer& o) { o.reserved(fd); });
   return rc;
 }
 
-int __wrap_posix_fallocate(int fd, off_t offset, off_t size) {
+int __wrap_posix_fallocate(int fd, WordOffset offset, WordOffset size) {
   const int rc = __real_posix_fallocate(fd, offset, size);
+  if (rc == 0) tell([&](Observer& o) { o.reserved(fd); });
+  return rc;
+}
+
+int __wrap_fallocate64(int fd, int mode, off_t offset, off_t size) {
+  const int rc = __real_fallocate64(fd, mode, offset, size);
+  if (rc == 0) tell([&](Observer& o) { o.reserved(fd); });
+  return rc;
+}
+
+int __wrap_posix_fallocate64(int fd, off_t offset, off_t size) {
+  const int rc = __real_posix_fallocate64(fd, offset, size);
   if (rc == 0) tell([&](Observer& o) { o.reserved(fd); });
   return rc;
 }

@@ -52,15 +52,21 @@ namespace sim = meterd::sim;
 
 // The linker's names for the wrapped calls and the real ones.
 extern "C" {
-ssize_t __real_pwrite(int fd, const void* bytes, size_t count, off_t at);  // NOLINT
-ssize_t __real_writev(int fd, const struct iovec* parts, int count);       // NOLINT
-int __real_fdatasync(int fd);                                              // NOLINT
-int __real_fallocate(int fd, int mode, off_t at, off_t count);             // NOLINT
-int __real_fstatfs(int fd, struct statfs* out);                            // NOLINT
+// LMDB's offsets have a word, ours 64 bits: on a 32-bit machine those are other functions, and another struct
+// statfs.
+using WordOffset = long;
+ssize_t __real_pwrite(int fd, const void* bytes, size_t count, WordOffset at);  // NOLINT
+ssize_t __real_writev(int fd, const struct iovec* parts, int count);            // NOLINT
+int __real_fdatasync(int fd);                                                   // NOLINT
+int __real_fallocate(int fd, int mode, WordOffset at, WordOffset count);        // NOLINT
+int __real_fallocate64(int fd, int mode, off_t at, off_t count);                // NOLINT
+int __real_fstatfs(int fd, struct statfs* out);                                 // NOLINT
+int __real_fstatfs64(int fd, struct statfs* out);                               // NOLINT
 
-ssize_t __wrap_pwrite(int fd, const void* bytes, size_t count, off_t at) {  // NOLINT
+ssize_t __wrap_pwrite(int fd, const void* bytes, size_t count, WordOffset at) {  // NOLINT
   if (sim::breaks(DiskFaults::Break::write)) return -1;
-  if (sim::has_room(fd, at + static_cast<off_t>(count))) return __real_pwrite(fd, bytes, count, at);
+  if (sim::has_room(fd, std::int64_t{at} + static_cast<std::int64_t>(count)))
+    return __real_pwrite(fd, bytes, count, at);
   if (DiskFaults::of_process().halve && count > 1) {
     ++DiskFaults::of_process().refused;
     return __real_pwrite(fd, bytes, count / 2, at);
@@ -81,13 +87,25 @@ int __wrap_fdatasync(int fd) {  // NOLINT
   return __real_fdatasync(fd);
 }
 
-int __wrap_fallocate(int fd, int mode, off_t at, off_t count) {  // NOLINT
-  if (sim::has_room(fd, at + count)) return __real_fallocate(fd, mode, at, count);
+int __wrap_fallocate(int fd, int mode, WordOffset at, WordOffset count) {  // NOLINT
+  if (sim::has_room(fd, std::int64_t{at} + count)) return __real_fallocate(fd, mode, at, count);
+  return static_cast<int>(sim::refuse());
+}
+
+int __wrap_fallocate64(int fd, int mode, off_t at, off_t count) {  // NOLINT
+  if (sim::has_room(fd, at + count)) return __real_fallocate64(fd, mode, at, count);
   return static_cast<int>(sim::refuse());
 }
 
 int __wrap_fstatfs(int fd, struct statfs* out) {  // NOLINT
   const int rc = __real_fstatfs(fd, out);
+  if (sizeof(WordOffset) < sizeof(off_t)) return rc;  // LMDB's, which does not ask for room
+  if (rc == 0 && DiskFaults::of_process().room != DiskFaults::Room::enough) out->f_bavail = 0;
+  return rc;
+}
+
+int __wrap_fstatfs64(int fd, struct statfs* out) {  // NOLINT
+  const int rc = __real_fstatfs64(fd, out);
   if (rc == 0 && DiskFaults::of_process().room != DiskFaults::Room::enough) out->f_bavail = 0;
   return rc;
 }

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "tests/sim/runner.hpp"
+#include "tests/support/rounds.hpp"
 
 namespace meterd::sim {
 namespace {
@@ -13,7 +15,7 @@ namespace {
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-constexpr std::uint64_t kSeeds = 11;
+constexpr std::uint64_t kSeeds = testing::rounds(11U);
 
 void expect_kept(const Plan& plan) {
   const auto outcome = run_plan(plan);
@@ -46,6 +48,19 @@ struct Named {
   const char* what;
   std::uint64_t seed;
 };
+constexpr Named kOnceBroken[] = {
+    {"a repeat was called a duplicate of what was refused", 11},
+    {"what ended under a wrong clock was forgotten", 40},
+    {"a bucket was due years after the clock was wrong", 20267},
+    {"a boot was dated just before it fell asleep", 20473},
+    {"a taken date was parked by a stepped clock", 55},
+    {"what was behind a stuck window waited once more", 4186},
+    {"a counter ended just after midnight", 6091},
+    {"others had taken nine dates in a row", 6782},
+    {"a stepped clock put a seal off for months", 7621},
+    {"a moment of trust was over in the same instant", 9873},
+    {"a flush was refused on a full map", 11185},
+};
 class OnceBroken : public ::testing::TestWithParam<Named> {};
 // Without the sources that came later: these runs are to be as they were.
 TEST_P(OnceBroken, IsKept) {
@@ -56,17 +71,8 @@ TEST_P(OnceBroken, IsKept) {
   expect_kept(plan);
 }
 INSTANTIATE_TEST_SUITE_P(Simulation, OnceBroken,
-                         ::testing::Values(Named{"a repeat was called a duplicate of what was refused", 11},
-                                           Named{"what ended under a wrong clock was forgotten", 40},
-                                           Named{"a bucket was due years after the clock was wrong", 20267},
-                                           Named{"a boot was dated just before it fell asleep", 20473},
-                                           Named{"a taken date was parked by a stepped clock", 55},
-                                           Named{"what was behind a stuck window waited once more", 4186},
-                                           Named{"a counter ended just after midnight", 6091},
-                                           Named{"others had taken nine dates in a row", 6782},
-                                           Named{"a stepped clock put a seal off for months", 7621},
-                                           Named{"a moment of trust was over in the same instant", 9873},
-                                           Named{"a flush was refused on a full map", 11185}),
+                         ::testing::ValuesIn(kOnceBroken,
+                                             kOnceBroken + testing::rounds(std::size(kOnceBroken))),
                          [](const auto& one) { return "Seed" + std::to_string(one.param.seed); });
 
 // --- negative controls: each breaks one thing around the agent, and the oracle must name it

@@ -5,6 +5,7 @@
 
 #include "agent/source/access_log/message.hpp"
 #include "tests/base/seed.hpp"
+#include "tests/support/rounds.hpp"
 
 namespace meterd::source {
 namespace {
@@ -121,7 +122,7 @@ TEST_F(MessageReaderTest, SurvivesAnyBytes) {
       R"(<190>Nov 21 23:46:41 gw meterd: {"sub":"a\u00e4","x":[1,{"seq":2}],"seq":1.5e2})",
       R"(<134>1 2026-11-23T01:13:57Z gw haproxy 9160 - [a@1 k="{\"]}"] {"seq":"7","sub":null})"};
   constexpr std::string_view kBytes = "<>[]{}\":,\\u0 1-.e\xff";
-  for (int round = 0; round < 20'000; ++round) {
+  for (int round = 0; round < meterd::testing::rounds(20'000); ++round) {
     std::string line = good[random() % 2];
     for (auto changes = random() % 4; changes > 0; --changes) {
       const auto at = random() % line.size();

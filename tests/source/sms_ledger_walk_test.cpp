@@ -9,6 +9,7 @@
 
 #include "agent/source/modem/sms_ledger.hpp"
 #include "tests/base/seed.hpp"
+#include "tests/support/rounds.hpp"
 
 namespace meterd::source {
 namespace {
@@ -187,14 +188,14 @@ class Walk {
 TEST(SmsLedgerWalk, CountsWhatAnOracleKnows) {
   const auto seed = testing::announced_seed("source_test", 20'270'115);
   std::uint64_t all = 0;
-  for (std::uint64_t walk = 0; walk < 200; ++walk) {
+  for (std::uint64_t walk = 0; walk < testing::rounds(std::uint64_t{200}); ++walk) {
     Walk one(seed + walk);
     for (int step = 0; step < 400; ++step) one.step();
     one.settle();
     ASSERT_EQ(one.counted(), one.truth()) << "walk " << walk;
     all += one.truth();
   }
-  EXPECT_GT(all, 3'000U) << "the walks reach what they are about";
+  EXPECT_GT(all, testing::rounds(3'000U)) << "the walks reach what they are about";
 }
 
 }  // namespace

@@ -82,6 +82,7 @@ class HttpClientTls : public ::testing::Test {
     authority_->issue("right", "DNS:localhost,IP:127.0.0.1");
     authority_->issue("other", "DNS:billing.example,IP:127.0.0.9");
     authority_->issue("expired", "DNS:localhost,IP:127.0.0.1", kLongAgo, "20010101000000Z");
+    authority_->issue("later", "DNS:localhost,IP:127.0.0.1", "20390601000000Z", "20410601000000Z");
     authority_->issue("early", "DNS:localhost,IP:127.0.0.1", "20990101000000Z");
   }
   static void TearDownTestSuite() { authority_.reset(); }
@@ -185,6 +186,25 @@ TEST_F(HttpClientTls, SaysThatTheClockMayBeWrong) {
     const auto lost = std::get<TransportError>(list_usages(options_for(sandbox->port(), "localhost")));
     EXPECT_EQ(lost.is_of_certificate_time, of_time) << lost.detail;
   }
+}
+
+// On a 32-bit machine OpenSSL itself could not: its time_t ends in 2038.
+TEST_F(HttpClientTls, JudgesCertificatesByTheClientsClockBeyond2038Too) {
+  Sandbox sandbox(serving("later"));
+  auto options = options_for(sandbox.port(), "localhost");
+  const auto at = [&options](const char* time) {
+    const auto wall = parse_rfc3339(time);
+    EXPECT_TRUE(wall) << time;
+    options.wall = [now = *wall] { return now; };
+    return options;
+  };
+  EXPECT_NE(response_of(list_usages(at("2040-01-01T00:00:00Z"))), nullptr);
+  EXPECT_NE(response_of(list_usages(at("2039-06-01T00:00:00Z"))), nullptr);  // its first second and its last
+  EXPECT_NE(response_of(list_usages(at("2041-06-01T00:00:00Z"))), nullptr);
+  EXPECT_THAT(refusal(list_usages(at("2039-05-31T23:59:59Z"))), HasSubstr("not yet valid"));
+  EXPECT_THAT(refusal(list_usages(at("2041-06-01T00:00:01Z"))), HasSubstr("expired"));
+  options.wall = {};  // OpenSSL's own
+  EXPECT_THAT(refusal(list_usages(options)), HasSubstr("not yet valid"));
 }
 
 TEST_F(HttpClientTls, RefusesAServerWithoutTls) {

@@ -15,6 +15,7 @@ _meterctl_options() {
         resolve) echo --delivered --not-delivered --reason ;;
         retry | withdraw) echo --reason ;;
         credit) echo --quantity --reason --id ;;
+        backup) echo --portable ;;
         fsck) echo --directory --salvage ;;
         restore) echo --directory ;;
     esac

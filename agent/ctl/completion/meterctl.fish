@@ -28,6 +28,7 @@ complete -c meterctl -n __fish_use_subcommand -a restore -d "Make a journal of a
 complete -c meterctl -n __fish_use_subcommand -a fsck -d "What is damaged in a journal, while meterd is stopped"
 
 complete -c meterctl -n "__fish_seen_subcommand_from backup restore statement" -F
+complete -c meterctl -n "__fish_seen_subcommand_from backup" -l portable -d "For a machine of another architecture too"
 complete -c meterctl -n "__fish_seen_subcommand_from restore" -l directory -r -F -d "The journal's directory"
 complete -c meterctl -n "__fish_seen_subcommand_from report" -l subscription -x -d "The subscription to bill"
 complete -c meterctl -n "__fish_seen_subcommand_from report" -l quantity -x -d "A decimal above zero"

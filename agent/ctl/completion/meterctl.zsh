@@ -49,7 +49,10 @@ _meterctl() {
         ) ;;
         buckets) words_of=('--balances[what became of what was accepted]') ;;
         reconcile) words_of=('1:upstream: ') ;;
-        backup) words_of=('1:file:_files') ;;
+        backup) words_of=(
+            '--portable[for a machine of another architecture too]'
+            '1:file:_files'
+        ) ;;
         restore) words_of=(
             '--directory[the directory of the journal]:directory:_files -/'
             '1:backup:_files'

@@ -15,7 +15,9 @@
 
 #include "agent/ctl/layout.hpp"
 #include "agent/ctl/offline/verbs.hpp"
+#include "agent/journal/files.hpp"
 #include "agent/journal/lock.hpp"
+#include "agent/journal/portable.hpp"
 #include "agent/journal/read.hpp"
 #include "platform/linux/linux.hpp"
 
@@ -74,6 +76,25 @@ Status copy_bytes(const std::string& from, const std::string& to, const std::str
   return {};
 }
 
+// A stream becomes a journal's file beside the place where it is to be.
+Status import_stream(const std::string& from, const std::string& to, const std::string& directory) {
+  const std::string aside = directory + "/making";
+  const auto clear = [&] {
+    for (const char* name : {"/data.mdb", "/lock.mdb"}) (void)::unlink((aside + name).c_str());
+    (void)::rmdir(aside.c_str());
+  };
+  clear();  // of one that a power cut ended
+  auto made = journal::make_directory(aside);
+  if (made) made = journal::import_portable(from, aside);
+  if (made && ::rename((aside + "/data.mdb").c_str(), to.c_str()) != 0)
+    made = system_error("cannot make " + to);
+  clear();
+  if (!made) return made;
+  const File out(::open(to.c_str(), O_RDWR | O_CLOEXEC));
+  if (!out.is_open()) return system_error("cannot open " + to);
+  return give_to_owner_of(directory, out.fd());
+}
+
 Status refuse_kept_journal(const std::string& data) {
   struct stat is {};
   if (::stat(data.c_str(), &is) != 0 || is.st_size == 0) return {};
@@ -89,11 +110,14 @@ Status sync_directory(const std::string& directory) {
   return {};
 }
 
+Error refused(const Error& why, const std::string& file) {
+  return {why.code, file + " is no backup that can be restored: " + why.message +
+                        ". Nothing was changed; take another backup."};
+}
+
 Result<journal::Inspection> checked(const std::string& part, const std::string& file) {
   auto found = journal::inspect_file(part);
-  if (!found)
-    return Error{found.error().code, file + " is no backup that can be restored: " + found.error().message +
-                                         ". Nothing was changed; take another backup."};
+  if (!found) return refused(found.error(), file);
   return found;
 }
 
@@ -107,9 +131,12 @@ Result<journal::Inspection> put_in_place(const Session& session, const std::stri
   const std::string data = session.directory + "/data.mdb";
   const std::string part = data + ".part";
   if (auto free = refuse_kept_journal(data); !free) return free.error();
-  if (auto copied = copy_bytes(file, part, session.directory); !copied) {
+  const bool portable = journal::is_portable(file);
+  const auto copied =
+      portable ? import_stream(file, part, session.directory) : copy_bytes(file, part, session.directory);
+  if (!copied) {
     (void)::unlink(part.c_str());  // what is left of it is refused by nobody and used by nobody
-    return copied.error();
+    return portable ? refused(copied.error(), file) : copied.error();
   }
   auto found = checked(part, file);
   if (!found) {
@@ -132,6 +159,12 @@ Result<std::string> check_copy(const std::string& path) {
   if (!report.problems.empty())
     return Error{Code::corrupt, "its sums do not add up: " + report.problems.front()};
   return std::to_string(report.balances) + " balances, " + std::to_string(report.usages) + " usages";
+}
+
+Result<std::string> check_portable(const std::string& path) {
+  const auto records = journal::read_portable(path);
+  if (!records) return records.error();
+  return std::to_string(*records) + " records";
 }
 
 Exit restore(const Session& session, const std::string& file) {

@@ -27,5 +27,7 @@ Exit fsck(const Session& session, const std::string& salvage_into);
 
 // What a copy of a journal holds, in words; or why it cannot be restored.
 Result<std::string> check_copy(const std::string& path);
+// The same of a portable one: that it is whole, not that its sums add up, which a restore looks at.
+Result<std::string> check_portable(const std::string& path);
 
 }  // namespace meterd::ctl::offline

@@ -38,7 +38,7 @@ Result<StatusSet> status_set(const std::vector<std::string>& patterns) {
     const auto number = parse_unsigned(is_class ? pattern.substr(0, 1) + "00" : pattern);
     if (pattern.size() != 3 || !number || *number < 100 || *number >= kStatusEnd)
       return Error{Code::invalid, "'" + pattern + "' is no status: write \"2xx\" or \"304\""};
-    for (std::size_t i = 0; i < (is_class ? 100U : 1U); ++i) out.set(*number + i);
+    for (std::size_t i = 0; i < (is_class ? 100U : 1U); ++i) out.set(static_cast<std::size_t>(*number) + i);
   }
   return out;
 }
@@ -64,7 +64,8 @@ std::optional<Verdict> CallReader::filter(const CallRule& rule, const Place& pla
     const auto& status = reader_.field(place.status);
     if (!status.is_scalar() && !status.is_empty()) return Verdict::refused;
     const auto number = parse_unsigned(status.text);  // servers write "-", 0 or -1 where there was no answer
-    if (!number || *number >= kStatusEnd || !place.statuses.test(*number)) return Verdict::passes;
+    if (!number || *number >= kStatusEnd || !place.statuses.test(static_cast<std::size_t>(*number)))
+      return Verdict::passes;
   }
   if (place.path != kNone) {
     const auto& path = reader_.field(place.path);

@@ -10,7 +10,7 @@ namespace {
 
 constexpr Milliseconds kLookAroundEvery{60'000};  // for flowtables, which come and go with the firewall
 
-std::string number_of(std::size_t count, const char* what) { return std::to_string(count) + " " + what; }
+std::string number_of(std::uint64_t count, const char* what) { return std::to_string(count) + " " + what; }
 
 std::string advice_for(Code code) {
   if (code == Code::unauthorised)

@@ -44,7 +44,8 @@ std::optional<std::string> payload_of(const SharedMemory::Id& region, std::size_
   const auto size = get_number(bytes, 0, kLengthBytes);
   if (std::all_of(bytes.begin(), bytes.end(), [](char c) { return c == 0; })) return std::nullopt;
   if (size > bytes.size() - kLengthBytes) return std::string();
-  const auto payload = journal::unwrap(key_of(region, record), bytes.substr(kLengthBytes, size));
+  const auto payload =
+      journal::unwrap(key_of(region, record), bytes.substr(kLengthBytes, static_cast<std::size_t>(size)));
   return payload ? std::string(*payload) : std::string();
 }
 
