@@ -1,13 +1,11 @@
 # cmake --toolchain toolchains/ARCH.cmake -C toolchains/arm-test.cmake -B build/arm-test-ARCH: quick to cross-build, for the
-# tests (tests/run arm). Nobody debugs it; and reading headers is what takes long, so sources are compiled together.
+# tests (tests/run arm). Nobody debugs it.
 set(CMAKE_BUILD_TYPE Debug CACHE STRING "")
-# The warnings that are off are about one source including others.
-set(CMAKE_CXX_FLAGS_DEBUG "-Og -g0 -Wno-subobject-linkage -Wno-error=shadow" CACHE STRING "")
+set(CMAKE_CXX_FLAGS_DEBUG "-Og -g0" CACHE STRING "")
 # Tests that try very many cases try fewer (tests/support/rounds.hpp), and that their numbers may be wider than a word of 32
 # bits matters to none.
 set(METERD_TEST_FLAGS -DMETERD_EMULATED -Wno-error=conversion CACHE STRING "")
-set(CMAKE_UNITY_BUILD ON CACHE BOOL "")
-set(CMAKE_UNITY_BUILD_BATCH_SIZE 8 CACHE STRING "")
+include(${CMAKE_CURRENT_LIST_DIR}/together.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
 # Not mold: the cross compiler looks for one of its own.
 set(CMAKE_EXE_LINKER_FLAGS_INIT "" CACHE STRING "" FORCE)

@@ -4,4 +4,5 @@ set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g1 -fno-omit-frame-pointer -fsanitize=address,un
 # g++ 12 warns of a mismatched delete in coroutine frames at -O1 with this sanitizer, and of an empty optional's value as
 # uninitialised: false positives. The dev build keeps both warnings, the release build the second.
 set(CMAKE_CXX_FLAGS "-Wno-mismatched-new-delete -Wno-maybe-uninitialized" CACHE STRING "")
+include(${CMAKE_CURRENT_LIST_DIR}/together.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)

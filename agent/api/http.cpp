@@ -92,6 +92,18 @@ Response error_response(unsigned status, std::string_view code, std::string_view
   return out;
 }
 
+Response error_response(const Error& error) {
+  if (error.code == Code::rejected) return error_response(409, "rejected", error.message + ".");
+  const bool later = error.code == Code::retry || error.code == Code::full || error.code == Code::cancelled;
+  return error_response(later ? 503 : 500, name_of(error.code), error.message);
+}
+
+Response json_response(std::string body) {
+  Response out;
+  out.body = std::move(body);
+  return out;
+}
+
 void append_head(std::string& out, const Response& answer, AnswerFrame frame) {
   out += frame.version == 10 ? "HTTP/1.0 " : "HTTP/1.1 ";
   out += std::to_string(answer.status);

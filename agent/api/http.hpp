@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/base/result.hpp"
 #include "agent/meter/permit.hpp"
 
 namespace meterd::api {
@@ -57,6 +58,10 @@ struct Response {
 
 // {"error":{"code","message"}}; `message` says what to do.
 Response error_response(unsigned status, std::string_view code, std::string_view message);
+// 409 for what the journal's rules refuse, 503 for what may pass, else 500.
+Response error_response(const Error& error);
+// 200 with this JSON.
+Response json_response(std::string body);
 
 // A media type without its parameters against one in lower case: "Application/JSON; charset=utf-8" is
 // "application/json".

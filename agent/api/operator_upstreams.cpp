@@ -17,18 +17,6 @@ constexpr Milliseconds kAskingTime{3'000};  // an answer comes soon, and the ope
 constexpr Milliseconds kExaminingTime{100'000};
 constexpr std::size_t kInvoiceBytesMax = 200;
 
-Response from_error(const Error& error) {
-  if (error.code == Code::rejected) return error_response(409, "rejected", error.message + ".");
-  const bool later = error.code == Code::retry || error.code == Code::full || error.code == Code::cancelled;
-  return error_response(later ? 503 : 500, name_of(error.code), error.message);
-}
-
-Response ok(std::string body) {
-  Response response;
-  response.body = std::move(body);
-  return response;
-}
-
 std::optional<UpstreamName> upstream_in(const Request& request) {
   const auto name = request.parameter("upstream");
   return name ? std::optional(UpstreamName(*name)) : std::nullopt;
@@ -90,7 +78,7 @@ asio::awaitable<Response> OperatorUpstreams::reconcile(const Request& request) {
   auto done = co_await deps_.reconcile(std::move(only), request.peer, kAskingTime);
   if (!done && done.error().code == Code::rejected)
     co_return error_response(404, "not_found", done.error().message);
-  co_return done ? ok(reconciled_json(*done)) : from_error(done.error());
+  co_return done ? json_response(reconciled_json(*done)) : error_response(done.error());
 }
 
 asio::awaitable<Response> OperatorUpstreams::compare(const Request& request) {
@@ -98,14 +86,14 @@ asio::awaitable<Response> OperatorUpstreams::compare(const Request& request) {
   const auto run = parse_unsigned(request.parameter("run").value_or("0"));
   if (!upstream || !run) co_return error_response(400, "malformed", "Say which upstream; run is a number.");
   auto done = co_await deps_.compare(std::move(*upstream), *run, kAskingTime);
-  co_return done ? ok(compared_json(*done)) : from_error(done.error());
+  co_return done ? json_response(compared_json(*done)) : error_response(done.error());
 }
 
 asio::awaitable<Response> OperatorUpstreams::doctor() {
   auto examined = co_await deps_.examine(kExaminingTime);
-  if (!examined) co_return from_error(examined.error());
+  if (!examined) co_return error_response(examined.error());
   auto status = co_await deps_.status();
-  co_return status ? ok(doctor_json(*status, *examined)) : from_error(status.error());
+  co_return status ? json_response(doctor_json(*status, *examined)) : error_response(status.error());
 }
 
 asio::awaitable<Response> OperatorUpstreams::statement(const Request& request) {
@@ -114,8 +102,8 @@ asio::awaitable<Response> OperatorUpstreams::statement(const Request& request) {
     co_return error_response(400, "malformed", "Say which invoice: an upstream prints nothing else.");
   auto upstream = *upstream_in(request);
   auto document = co_await deps_.statement(std::move(upstream), std::move(invoice));
-  if (!document) co_return from_error(document.error());
-  auto response = ok(std::move(*document));
+  if (!document) co_return error_response(document.error());
+  auto response = json_response(std::move(*document));
   response.content_type = "application/pdf";
   co_return response;
 }

@@ -22,14 +22,8 @@ constexpr std::size_t kNotedInvoiceMax = 200;  // bytes of an upstream's
 
 Response bad(const std::string& message) { return error_response(400, "malformed", message); }
 
-Response from_error(const Error& error) {
-  if (error.code == Code::rejected) return error_response(409, "rejected", error.message + ".");
-  const bool later = error.code == Code::retry || error.code == Code::full || error.code == Code::cancelled;
-  return error_response(later ? 503 : 500, name_of(error.code), error.message);
-}
-
 Response answer_of(Result<usages::Change> done) {
-  if (!done) return from_error(done.error());
+  if (!done) return error_response(done.error());
   if (done->refusal) {
     const bool unknown = done->refusal->why == usages::Why::not_found;
     return error_response(unknown ? 404 : 409, unknown ? "not_found" : "rejected",
@@ -221,9 +215,9 @@ asio::awaitable<Response> OperatorUsages::usages(const Request& request) {
   if (auto refused = chargebee::read_filters(request.query, query)) co_return bad(refused->message);
   const auto order = query.order;
   auto page = co_await collection_.list_every(std::move(query));
-  if (!page) co_return from_error(page.error());
+  if (!page) co_return error_response(page.error());
   auto invoices = co_await collection_.invoices();
-  if (!invoices) co_return from_error(invoices.error());
+  if (!invoices) co_return error_response(invoices.error());
   std::vector<WriteTransaction::NamedInvoice> named;
   for (auto& row : *invoices) named.emplace_back(std::move(row.id), std::move(row.invoice));
   Response response;
@@ -270,7 +264,7 @@ asio::awaitable<Response> OperatorUsages::invoice(const Request& request) {
   }
   const auto id = order.invoice;
   auto done = co_await collection_.invoice(std::move(order), request.peer);
-  if (!done) co_return from_error(done.error());
+  if (!done) co_return error_response(done.error());
   Response response;
   response.body = invoice_json(id, *done);
   co_return response;

@@ -15,17 +15,10 @@ namespace json = boost::json;
 
 namespace {
 
-Response ok(std::string body) { return {200, std::move(body), "application/json", {}}; }
-
 Response not_allowed(std::string_view allow) {
   auto response = error_response(405, "method_not_allowed", "Use " + std::string(allow) + ".");
   response.headers.emplace_back("Allow", std::string(allow));
   return response;
-}
-
-Response from_error(const Error& error) {
-  const bool later = error.code == Code::retry || error.code == Code::full || error.code == Code::cancelled;
-  return error_response(later ? 503 : 500, name_of(error.code), error.message);
 }
 
 bool is_loopback_host(std::string_view host) {
@@ -147,7 +140,7 @@ asio::awaitable<Response> Routes::answer(const Request& request) {
 
 asio::awaitable<Response> Routes::dispatch(const Request& request) {
   if (auto refused = refusal(request)) co_return shape(request, std::move(*refused));
-  if (request.path == "/healthz") co_return ok("{\"status\":\"ok\"}");
+  if (request.path == "/healthz") co_return json_response("{\"status\":\"ok\"}");
   if (request.path == "/status") co_return co_await status();
   if (request.path == "/metrics") co_return co_await metrics();
   if (request.path == chargebee::kDownloadPath) co_return co_await downloads_.answer(request);
@@ -167,13 +160,13 @@ void Routes::show_sending_as_waiting(std::vector<journal::StoredUsage>& rows, bo
 
 asio::awaitable<Response> Routes::status() {
   auto gathered = co_await deps_.status();
-  if (!gathered) co_return from_error(gathered.error());
-  co_return ok(to_json(*gathered));
+  if (!gathered) co_return error_response(gathered.error());
+  co_return json_response(to_json(*gathered));
 }
 
 asio::awaitable<Response> Routes::metrics() {
   auto gathered = co_await deps_.status();
-  if (!gathered) co_return from_error(gathered.error());
+  if (!gathered) co_return error_response(gathered.error());
   co_return Response{200, to_metrics(*gathered), kMetricsType, {}};
 }
 
@@ -187,20 +180,20 @@ asio::awaitable<Response> Routes::operators(const Request& request) {
   if (request.path == "/operator/audit") {
     const auto read = [&journal] { return read_audit(journal, limits::kListRowsMax); };
     auto rows = co_await platform::run_on(deps_.reader, read);
-    co_return rows ? ok(audit_json(*rows)) : from_error(rows.error());
+    co_return rows ? json_response(audit_json(*rows)) : error_response(rows.error());
   }
   if (request.path == "/operator/buckets") {
     const auto read = [&journal] { return read_buckets(journal, limits::kListRowsMax); };
     auto rows = co_await platform::run_on(deps_.reader, read);
-    if (!rows) co_return from_error(rows.error());
+    if (!rows) co_return error_response(rows.error());
     const auto read_slices = [&journal] { return read_undated(journal, limits::kListRowsMax); };
     auto undated = co_await platform::run_on(deps_.reader, read_slices);
-    co_return undated ? ok(buckets_json(*rows, *undated)) : from_error(undated.error());
+    co_return undated ? json_response(buckets_json(*rows, *undated)) : error_response(undated.error());
   }
   if (request.path == "/operator/balances") {
     const auto read = [&journal] { return read_balances(journal, limits::kListRowsMax); };
     auto rows = co_await platform::run_on(deps_.reader, read);
-    co_return rows ? ok(balances_json(*rows)) : from_error(rows.error());
+    co_return rows ? json_response(balances_json(*rows)) : error_response(rows.error());
   }
   if (request.path == "/operator/outbox") {
     const auto state = request.parameter("state");
@@ -211,14 +204,14 @@ asio::awaitable<Response> Routes::operators(const Request& request) {
     auto rows = co_await platform::run_on(deps_.reader, read);
     const auto read_held = [&journal] { return journal::read_held(journal); };
     auto held = co_await platform::run_on(deps_.reader, read_held);
-    if (!held) co_return from_error(held.error());
+    if (!held) co_return error_response(held.error());
     const auto now = journal::moment_of(deps_.clock, journal.boot_number());
     if (rows) show_sending_as_waiting(*rows, only.has_value());
-    co_return rows ? ok(outbox_json(*rows, *held, now)) : from_error(rows.error());
+    co_return rows ? json_response(outbox_json(*rows, *held, now)) : error_response(rows.error());
   }
   const auto read = [&journal] { return check_journal(journal); };  // /operator/verify
   auto report = co_await platform::run_on(deps_.reader, read);
-  co_return report ? ok(verify_json(*report)) : from_error(report.error());
+  co_return report ? json_response(verify_json(*report)) : error_response(report.error());
 }
 
 asio::awaitable<Response> Routes::backup(const Request& request) {
@@ -226,9 +219,9 @@ asio::awaitable<Response> Routes::backup(const Request& request) {
   if (form && *form != "portable") co_return error_response(400, "malformed", "form is portable, or none.");
   // What is counted in memory belongs to it.
   const auto window = co_await committed(deps_.batcher, {});
-  if (!window.status) co_return from_error(window.status.error());
+  if (!window.status) co_return error_response(window.status.error());
   auto stream = deps_.backup(form ? journal::CopyForm::portable : journal::CopyForm::file);
-  if (!stream) co_return from_error(stream.error());
+  if (!stream) co_return error_response(stream.error());
   Response out;
   out.content_type = "application/octet-stream";
   out.stream = std::move(*stream);
@@ -240,13 +233,13 @@ asio::awaitable<Response> Routes::flush(const Request& request) {
   if (seal && *seal != "now") co_return error_response(400, "malformed", "seal is \"now\" or absent.");
   // What is counted in memory is part of what the caller sees: commit it first.
   const auto window = co_await committed(deps_.batcher, {});
-  if (!window.status) co_return from_error(window.status.error());
+  if (!window.status) co_return error_response(window.status.error());
   auto flushed = co_await deps_.flush(seal.has_value());
-  if (!flushed) co_return from_error(flushed.error());
+  if (!flushed) co_return error_response(flushed.error());
   json::array cleared(flushed->cleared.begin(), flushed->cleared.end());
   json::object out{{"sealed", flushed->sealed}, {"cleared", std::move(cleared)}};
   if (!flushed->refused.empty()) out["refused"] = flushed->refused;
-  co_return ok(json::serialize(out));
+  co_return json_response(json::serialize(out));
 }
 
 asio::awaitable<Response> Routes::date(const Request& request) {
@@ -258,12 +251,12 @@ asio::awaitable<Response> Routes::date(const Request& request) {
   auto dated = co_await deps_.batcher.date_boot(static_cast<std::uint32_t>(*boot), *day, request.peer);
   if (!dated && dated.error().code == Code::invalid)
     co_return error_response(400, "invalid", dated.error().message + ".");
-  if (!dated) co_return from_error(dated.error());
+  if (!dated) co_return error_response(dated.error());
   if (dated->slices == 0)
     co_return error_response(
         404, "not_found",
         "Boot " + std::to_string(*boot) + " has nothing without a day; see meterctl buckets.");
-  co_return ok(json::serialize(json::object{
+  co_return json_response(json::serialize(json::object{
       {"boot", *boot}, {"usage_day", day->iso()}, {"slices", dated->slices}, {"events", dated->events}}));
 }
 

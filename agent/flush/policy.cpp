@@ -135,10 +135,10 @@ Decision after_delete(const upstream::Verdict& verdict, const PolicyInput& input
   return upstream_trouble(verdict, input);
 }
 
-Decision after_look_up(const upstream::ReadBack& found, const upstream::Verdict& refusal,
+Decision after_look_up(const upstream::ReadBack& answer, const upstream::Verdict& refusal,
                        const PolicyInput& input) {
   using Found = upstream::ReadBack::Found;
-  switch (found.found) {
+  switch (answer.found) {
     case Found::same:
       return ended(Step::settle);
     case Found::different:
@@ -148,7 +148,7 @@ Decision after_look_up(const upstream::ReadBack& found, const upstream::Verdict&
     case Found::unknown:
       break;
   }
-  return upstream_trouble(found.verdict, input);
+  return upstream_trouble(answer.verdict, input);
 }
 
 Milliseconds until_asked_again(const upstream::Verdict& verdict) {

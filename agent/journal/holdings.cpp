@@ -9,7 +9,7 @@
 namespace meterd::journal {
 namespace {
 
-constexpr std::size_t kListedMax = 200;
+constexpr std::size_t kPlacesMax = 200;
 
 // What cannot be read is passed over: fsck names it.
 class Sum {
@@ -35,8 +35,8 @@ class Sum {
     const std::pair key{series.upstream, series.item_price};
     auto found = places_.find(key);
     if (found == places_.end()) {
-      out_.truncated = out_.truncated || places_.size() == kListedMax;
-      if (places_.size() == kListedMax) return nullptr;
+      out_.truncated = out_.truncated || places_.size() == kPlacesMax;
+      if (places_.size() == kPlacesMax) return nullptr;
       found = places_.emplace(key, Holding{series.upstream, series.item_price, {}, {}}).first;
     }
     return &found->second;

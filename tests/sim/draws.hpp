@@ -41,7 +41,7 @@ class Draws {
   }
   template <class T>
   const T& pick(const std::vector<T>& among) {
-    return among[next() % among.size()];
+    return among[static_cast<std::size_t>(next() % among.size())];
   }
 
  private:
