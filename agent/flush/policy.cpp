@@ -5,6 +5,8 @@
 #include "agent/base/limits.hpp"
 
 namespace meterd::flush {
+
+using Found = upstream::ReadBack::Found;
 namespace {
 
 using upstream::Outcome;
@@ -137,7 +139,6 @@ Decision after_delete(const upstream::Verdict& verdict, const PolicyInput& input
 
 Decision after_look_up(const upstream::ReadBack& answer, const upstream::Verdict& refusal,
                        const PolicyInput& input) {
-  using Found = upstream::ReadBack::Found;
   switch (answer.found) {
     case Found::same:
       return ended(Step::settle);

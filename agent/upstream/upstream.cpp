@@ -6,6 +6,8 @@
 // showed where the vendor had no part in it.
 namespace meterd::upstream {
 
+using Stage = TransportError::Stage;
+
 HttpRequest Upstream::join(const std::vector<HttpRequest>& creates) const {
   check(creates.size() == 1, "this upstream takes one usage at a time");
   return creates.front();
@@ -66,7 +68,6 @@ std::string_view name_of(Diagnosis::Finding finding) {
 
 Diagnosis diagnose_lost(const TransportError& lost) {
   using Finding = Diagnosis::Finding;
-  using Stage = TransportError::Stage;
   const auto seen = std::string(name_of(lost.stage)) + ": " + lost.detail;
   switch (lost.stage) {
     case Stage::resolve:

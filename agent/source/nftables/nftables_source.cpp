@@ -8,6 +8,8 @@
 namespace meterd::source {
 namespace {
 
+using Seen = ElementReading::Seen;
+
 constexpr Milliseconds kLookAroundEvery{60'000};  // for flowtables, which come and go with the firewall
 
 std::string number_of(std::uint64_t count, const char* what) { return std::to_string(count) + " " + what; }
@@ -156,7 +158,6 @@ void NftablesSource::begin_in_copy(bool same_counters, const ReadingMoment& befo
 }
 
 NftablesSource::Ends NftablesSource::count(bool same_counters, const platform::WallReading& now) {
-  using Seen = ElementReading::Seen;
   Ends ends;
   const auto& readings = at_->sample.readings;
   for (std::size_t i = 0; i < readings.size(); ++i) {
