@@ -1,10 +1,9 @@
 # cmake -C toolchains/release.cmake -B build/release: what ships, built for size but for what all events go through
 # (agent/CMakeLists.txt). What nothing calls is left out, and so are the assertions of libraries (meterd has none; the other
-# builds keep them). The warning that is off is false for coroutine frames
-# (asan.cmake).
+# builds keep them). The warning that is off is false for coroutine frames (asan.cmake).
 set(CMAKE_BUILD_TYPE Release CACHE STRING "")
-set(CMAKE_CXX_FLAGS_RELEASE "-Os -g1 -DNDEBUG -ffunction-sections -fdata-sections -D_FORTIFY_SOURCE=2 -fstack-protector-strong -Wno-mismatched-new-delete"
-    CACHE STRING "")
+set(CMAKE_C_FLAGS_RELEASE "-Os -g1 -DNDEBUG -ffunction-sections -fdata-sections -D_FORTIFY_SOURCE=2 -fstack-protector-strong" CACHE STRING "")
+set(CMAKE_CXX_FLAGS_RELEASE "${CMAKE_C_FLAGS_RELEASE} -Wno-mismatched-new-delete" CACHE STRING "")
 # At link time once more: a sixth of the daemon's size.
 set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON CACHE BOOL "")
 include(${CMAKE_CURRENT_LIST_DIR}/together.cmake)

@@ -67,8 +67,9 @@ class Sum {
     const auto fields = parse_outbox_key(key);
     if (!fields) return;
     const auto record = load<UsageRecord>(txn_, usage_key(fields->entry.sequence));
-    if (!record || !record->has_value() || (*record)->deletes() != 0) return;
-    if (auto* const at = place(usage_of(**record).series)) ++at->usages;
+    if (!record || !record->has_value()) return;
+    if (auto* const at = place(usage_of(**record).series))
+      ++((*record)->deletes() != 0 ? at->deletions : at->usages);
   }
 
   const Transaction& txn_;

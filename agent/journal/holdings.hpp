@@ -14,10 +14,11 @@ namespace meterd::journal {
 struct Holding {
   UpstreamName upstream;
   ItemPriceId item_price;
-  Quantity undelivered;       // open, undated, waiting, in doubt, parked, set aside
-  Quantity delivered;         // only the ledger of the device itself has it nowhere else
-  std::uint64_t buckets = 0;  // open ones
-  std::uint64_t usages = 0;   // without an end
+  Quantity undelivered;         // open, undated, waiting, in doubt, parked, set aside
+  Quantity delivered;           // only the ledger of the device itself has it nowhere else
+  std::uint64_t buckets = 0;    // open ones
+  std::uint64_t usages = 0;     // without an end
+  std::uint64_t deletions = 0;  // of delivered usages, which the upstream goes on billing until it has them
 };
 
 struct Holdings {

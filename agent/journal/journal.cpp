@@ -267,6 +267,7 @@ Status Journal::start(const std::string& directory, platform::Random& random) {
 Status Journal::mark_directory() {
   const bool marked = mark_.kept && !mark_.restored;
   mark_ = {true, false, identity_};
+  mark_.identity->format = kFormat;
   auto noted = note_commit();
   if (!noted && noted.error().code == Code::full && marked) return {};
   return noted;

@@ -62,8 +62,12 @@ std::optional<Identity> parse_identity(std::string_view line) {
   const auto born = parse_unsigned(field(line, "born_ns"));
   const auto commit = parse_unsigned(field(line, "commit"));
   if (!inode || !born || !commit) return std::nullopt;
-  Identity out{*inode, static_cast<std::int64_t>(*born), std::string(field(line, "machine")), *commit,
-               std::string(field(line, "epoch"))};
+  Identity out{*inode,
+               static_cast<std::int64_t>(*born),
+               std::string(field(line, "machine")),
+               *commit,
+               std::string(field(line, "epoch")),
+               static_cast<std::uint32_t>(parse_unsigned(field(line, "format")).value_or(0))};
   if (out.machine == kUnknownMachine) out.machine.clear();
   return out;
 }
@@ -72,7 +76,7 @@ std::optional<Identity> parse_identity(std::string_view line) {
 
 Result<DirectoryLock> DirectoryLock::take(const std::string& directory) {
   const std::string path = directory + "/meterd.lock";
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd < 0) return system_error("journal: cannot open " + path);
   if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return DirectoryLock(directory, fd);
   const bool in_use = errno == EWOULDBLOCK;
@@ -131,7 +135,8 @@ std::string text_of(const Mark& mark) {
     const auto& is = *mark.identity;
     line = "inode=" + std::to_string(is.inode) + " born_ns=" + std::to_string(is.born_ns) +
            " machine=" + (is.machine.empty() ? std::string(kUnknownMachine) : is.machine) +
-           " commit=" + std::to_string(is.commit) + " epoch=" + is.epoch;
+           " commit=" + std::to_string(is.commit) + " epoch=" + is.epoch +
+           (is.format == 0 ? std::string() : " format=" + std::to_string(is.format));
   }
   line += " ";
   line += "crc=" + checksum_of(line);

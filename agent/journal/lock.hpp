@@ -19,6 +19,7 @@ struct Identity {
   std::string machine;       // 16 characters; empty: unknown
   std::uint64_t commit = 0;  // LMDB's number of a commit that is in it; never falls in one and the same file
   std::string epoch;         // the journal's, 32 hexadecimal digits
+  std::uint32_t format = 0;  // the journal's, for who decides whether to install another version; 0: not said
 };
 
 struct Mark {

@@ -18,7 +18,8 @@ namespace {
 constexpr std::string_view kStreamMagic = "meterd-portable\n";
 constexpr std::uint64_t kStreamVersion = 1;
 constexpr std::size_t kPieceBytes = 64 * 1024;
-constexpr std::size_t kKeyMax = 511;  // LMDB's
+constexpr std::size_t kKeyMax = 511;              // LMDB's
+constexpr std::uint64_t kValueMax = 16ULL << 20;  // no record comes near it
 constexpr std::size_t kImportedPerCommit = 5'000;
 constexpr std::uint64_t kImportMapMin = 64ULL << 20;
 
@@ -74,7 +75,10 @@ class Reader {
     if (size > left_) return false;
     out.resize(static_cast<std::size_t>(size));
     file_.read(out.data(), static_cast<std::streamsize>(size));
-    if (!file_) return false;
+    if (!file_) {
+      failed_ = true;
+      return false;
+    }
     left_ -= size;
     checksum_ = crc32c(out, checksum_);
     return true;
@@ -87,22 +91,26 @@ class Reader {
   }
   std::uint32_t checksum() const { return checksum_; }
   bool is_at_end() const { return left_ == 0; }
+  // Why read() gave nothing.
+  Error ended() const {
+    if (failed_) return {Code::io, "it cannot be read to its end: the disk that it is on fails"};
+    return {Code::corrupt, "it was cut short"};
+  }
 
  private:
   std::ifstream file_;
   std::uint64_t left_ = 0;
   std::uint32_t checksum_ = 0;
   std::string number_;
+  bool failed_ = false;
 };
-
-Error cut_short() { return {Code::corrupt, "it was cut short"}; }
 
 Status read_head(Reader& from) {
   std::string magic;
   if (!from.read(kStreamMagic.size(), magic) || magic != kStreamMagic)
     return Error{Code::corrupt, "it is no portable backup"};
   const auto version = from.number(1);
-  if (!version) return cut_short();
+  if (!version) return from.ended();
   if (*version > kStreamVersion)
     return Error{Code::invalid, "it was written by a newer meterd (stream " + std::to_string(*version) +
                                     "): use that version's meterctl"};
@@ -113,7 +121,7 @@ Status check_end(Reader& from, std::uint64_t records) {
   const auto count = from.number(8);
   const auto computed = from.checksum();
   const auto stored = from.number(4);
-  if (!count || !stored) return cut_short();
+  if (!count || !stored) return from.ended();
   if (*count != records || *stored != computed || !from.is_at_end())
     return Error{Code::corrupt, "it is damaged: it is not what was written"};
   return {};
@@ -210,15 +218,17 @@ Result<std::uint64_t> read_portable(const std::string& path, const TakeRecord& t
   std::string value;
   for (std::uint64_t records = 0;; ++records) {
     const auto key_bytes = from.number(2);
-    if (!key_bytes) return cut_short();
+    if (!key_bytes) return from.ended();
     if (*key_bytes == 0) {
       if (auto ended = check_end(from, records); !ended) return ended.error();
       return records;
     }
     if (*key_bytes > kKeyMax) return Error{Code::corrupt, "it is damaged: a key is too long"};
-    if (!from.read(*key_bytes, key)) return cut_short();
+    if (!from.read(*key_bytes, key)) return from.ended();
     const auto value_bytes = from.number(4);
-    if (!value_bytes || !from.read(*value_bytes, value)) return cut_short();
+    if (value_bytes && *value_bytes > kValueMax)
+      return Error{Code::corrupt, "it is damaged: a record is too long"};
+    if (!value_bytes || !from.read(*value_bytes, value)) return from.ended();
     if (!take) continue;
     if (auto taken = take(key, value); !taken) return taken.error();
   }

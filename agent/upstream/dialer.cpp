@@ -153,13 +153,16 @@ int validity_error(const X509* certificate, WallTime now) {
   return now.seconds().count() > *until ? X509_V_ERR_CERT_HAS_EXPIRED : X509_V_OK;
 }
 
-// For each certificate of the chain, once OpenSSL itself has nothing against it.
+// For each certificate of the chain, and once more for each time of one that OpenSSL finds wrong. Its own
+// check stays on: by it OpenSSL chooses among issuers of one name.
 bool is_valid_now(bool verified, asio::ssl::verify_context& at, WallTime now) {
   X509_STORE_CTX* const chain = at.native_handle();
+  const int found = verified ? X509_V_OK : X509_STORE_CTX_get_error(chain);
+  const bool is_of_time = found == X509_V_ERR_CERT_NOT_YET_VALID || found == X509_V_ERR_CERT_HAS_EXPIRED;
   const X509* const certificate = X509_STORE_CTX_get_current_cert(chain);
-  if (!verified || certificate == nullptr) return verified;
+  if ((!verified && !is_of_time) || certificate == nullptr) return verified;
   const int error = validity_error(certificate, now);
-  if (error != X509_V_OK) X509_STORE_CTX_set_error(chain, error);
+  X509_STORE_CTX_set_error(chain, error);
   return error == X509_V_OK;
 }
 
@@ -170,8 +173,7 @@ bool set_clock(asio::ssl::stream<beast::tcp_stream&>& tls, const std::function<W
   tls.set_verify_callback(
       [wall](bool verified, asio::ssl::verify_context& at) { return is_valid_now(verified, at, wall()); },
       ec);
-  return !ec &&
-         X509_VERIFY_PARAM_set_flags(SSL_get0_param(tls.native_handle()), X509_V_FLAG_NO_CHECK_TIME) == 1;
+  return !ec;
 }
 
 std::optional<std::string> prepare_tls(SocketStream& stream, const HttpClientOptions& options) {

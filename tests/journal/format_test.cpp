@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <sstream>
 
+#include "agent/journal/migrate.hpp"
 #include "agent/journal/records.hpp"
 #include "tests/journal/journal_fixture.hpp"
 
@@ -66,6 +67,11 @@ Balance example() {
   b.next_revision = 1;
   b.waiting = q("10");
   return b;
+}
+
+TEST(JournalFormat, IsTheNumberThatItsDocumentBeginsWith) {  // packages read it there
+  EXPECT_THAT(document(),
+              ::testing::StartsWith("# The journal's format, number " + std::to_string(kFormat) + "\n"));
 }
 
 TEST(FormatExample, IsWhatTheCodeWrites) {

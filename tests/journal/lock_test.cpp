@@ -31,8 +31,8 @@ TEST(JournalMark, ComesBackAsItWasWritten) {
 }
 
 TEST(JournalMark, IsAsItsDocumentShowsIt) {
-  const Identity shown{131, 1'795'305'600'123'456'789, "0123456789abcdef", 42,
-                       "000102030405060708090a0b0c0d0e0f"};
+  const Identity shown{131, 1'795'305'600'123'456'789,          "0123456789abcdef",
+                       42,  "000102030405060708090a0b0c0d0e0f", kFormat};
   auto text = text_of({true, false, shown});
   EXPECT_EQ(text.size(), 230U);
   const auto line = text.substr(text.find('\n') + 1);
@@ -47,6 +47,7 @@ TEST(JournalMark, HasOneLengthWhateverItSays) {
   longest.inode = UINT64_MAX;
   longest.commit = UINT64_MAX;
   longest.born_ns = INT64_MAX;
+  longest.format = UINT32_MAX;
   auto unknown = identity();
   unknown.machine.clear();
   const auto length = text_of({true, false, longest}).size();

@@ -43,7 +43,6 @@ METERD = {
     "/usr/share/man/man1/meterctl.1.gz",
     "/usr/share/man/man5/meterd.toml.5.gz",
     "/usr/share/man/man8/meterd.8.gz",
-    "/usr/share/meterd/journal-format",
     "/usr/share/zsh/vendor-completions/_meterctl",
 }
 # An upstream that is never there, so that something stays undelivered.
@@ -77,14 +76,11 @@ class Packages(unittest.TestCase):
 
     @classmethod
     def next_meterd(cls, format_more=0):
-        """The next version, which writes a journal of a format so much higher."""
+        """The next version, which reads journals of a format so much higher."""
 
         def change(root):
-            file = root / "usr/share/meterd/journal-format"
-            number = int(file.read_text())
-            file.write_text(f"{number + format_more}\n")
             preinst = root / "DEBIAN/preinst"
-            preinst.write_text(preinst.read_text().replace(f"\nreads={number}\n", f"\nreads={number + format_more}\n"))
+            preinst.write_text(re.sub(r"(?m)^reads=(\d+)$", lambda m: f"reads={int(m[1]) + format_more}", preinst.read_text()))
 
         file = cls.directory / f"next-{format_more}.deb"
         return file if file.exists() else altered(cls.meterd, file, NEXT, change)
@@ -180,6 +176,13 @@ class Life(Packages):
                 self.system.run("meterctl", "flush", "--now")
             socket.unlink()
 
+    def be_newer(self, journal):
+        """As if its journal had been opened by a version of the next format."""
+        lock = journal / "meterd.lock"
+        text, changed = re.subn(r"format=(\d+) ", lambda m: f"format={int(m[1]) + 1} ", lock.read_text())
+        self.assertEqual(changed, 1)
+        lock.write_text(text)
+
     def accepted(self):
         done = self.system.run("meterctl", "fsck", "--json")
         return re.search(r'"holdings":(\[.*?\])', done.stdout).group(1)
@@ -208,10 +211,7 @@ class Life(Packages):
         self.assertIn('"undelivered":"3"', self.accepted())
 
     def test_an_upgrade_takes_over_a_journal_of_the_format_before(self):
-        def change(root):
-            (root / "usr/share/meterd/journal-format").write_text("0\n")
-
-        self.install(altered(self.meterd, self.directory / "before.deb", "0.0.1", change))
+        self.install(altered(self.meterd, self.directory / "before.deb", "0.0.1"))
         number, file, _ = golden.files()[0]
         self.assertEqual(number, 0)
         golden.put(golden.read(file), self.journal)
@@ -226,15 +226,19 @@ class Life(Packages):
     def test_a_version_that_could_not_read_the_journal_refuses_to_be_unpacked(self):
         newer = self.next_meterd(format_more=1)
         self.install(newer)
+        # It has not opened the journal yet, for whatever reason: nothing is in the way back.
+        self.install()
+        self.install(newer)
         self.count(1)
-        before = self.system.run("md5sum", "/usr/sbin/meterd", "/usr/share/meterd/journal-format").stdout
+        self.be_newer(self.journal)
+        before = self.system.run("md5sum", "/usr/sbin/meterd").stdout
         refused = self.system.dpkg("--install", self.meterd, check=False)
         self.assertNotEqual(refused.returncode, 0)
         self.assertIn("Nothing was changed", refused.stdout)
         self.assertIn("meterctl flush --now", refused.stdout)
         self.assertEqual(self.system.state(), ("installed", NEXT))
         self.assertEqual(self.system.run("dpkg", "--audit").stdout, "")
-        self.assertEqual(self.system.run("md5sum", "/usr/sbin/meterd", "/usr/share/meterd/journal-format").stdout, before)
+        self.assertEqual(self.system.run("md5sum", "/usr/sbin/meterd").stdout, before)
         # Nor after a removal, as the journal is still there.
         self.system.dpkg("--remove", "meterd")
         self.assertNotEqual(self.system.dpkg("--install", self.meterd, check=False).returncode, 0)
@@ -261,6 +265,7 @@ class Life(Packages):
         self.assertTrue(self.config.exists())
         self.install()  # it goes on where it was
         self.assertFalse((self.journal / "removed").exists())
+        self.count(3)  # a repeat
         self.assertIn('"undelivered":"3"', self.accepted())
         said = self.system.dpkg("--purge", "meterd").stdout
         self.assertRegex(said, r"not delivered:\n +billing sms-usd: 3, of 1 usage and 1 open bucket\n")
@@ -269,6 +274,20 @@ class Life(Packages):
         self.assertEqual(self.system.state()[0], "not-installed")
         left = self.system.run("find", "/etc/systemd", "/var/lib/systemd", "-name", "*meterd*").stdout
         self.assertEqual(left, "")
+
+    def test_a_journal_elsewhere_is_asked_too_and_stays(self):
+        self.install()
+        elsewhere = self.system.root / "srv/meterd"
+        self.system.run("install", "-d", "-o", "meterd", "-g", "meterd", "/srv/meterd")
+        self.config.write_text(self.config.read_text().replace('#directory = "/var/lib/meterd"', 'directory = "/srv/meterd"'))
+        self.count(1)
+        self.be_newer(elsewhere)
+        refused = self.system.dpkg("--install", self.meterd, check=False)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("mv /srv/meterd /srv/meterd.old", refused.stdout)
+        said = self.system.dpkg("--purge", "meterd").stdout
+        self.assertRegex(said, r"the journal in /srv/meterd stays.*\n(.*\n)*.*billing sms-usd: 1, of 0 usages and 1 open bucket\n")
+        self.assertTrue((elsewhere / "data.mdb").exists())
 
     def test_an_app_is_built_with_the_library(self):
         self.system.dpkg("--install", self.packages["libmeter1"], self.packages["libmeter-dev"])

@@ -43,7 +43,8 @@ json::array holdings_json(const journal::Holdings& holdings) {
                                {"undelivered", one.undelivered.text()},
                                {"delivered", one.delivered.text()},
                                {"buckets", one.buckets},
-                               {"usages", one.usages}});
+                               {"usages", one.usages},
+                               {"deletions", one.deletions}});
   return out;
 }
 
@@ -132,9 +133,12 @@ void print_holdings(std::ostream& out, const journal::Holdings& holdings) {
     }
   };
   list("not delivered:", [](const journal::Holding& one) {
-    if (one.undelivered.is_zero() && one.usages == 0) return std::string();
+    if (one.undelivered.is_zero() && one.usages == 0 && one.deletions == 0) return std::string();
     return one.undelivered.text() + ", of " + counted(one.usages, "usage", "usages") + " and " +
-           counted(one.buckets, "open bucket", "open buckets");
+           counted(one.buckets, "open bucket", "open buckets") +
+           (one.deletions == 0 ? std::string()
+                               : "; and " + counted(one.deletions, "deletion", "deletions") +
+                                     " of what the upstream goes on billing");
   });
   list("in the device's own ledger:", [](const journal::Holding& one) {
     return one.upstream.value() == "ledger" && !one.delivered.is_zero() ? one.delivered.text()
@@ -183,7 +187,10 @@ Result<journal::DirectoryLock> lock(const std::string& directory) {
   if (!std::filesystem::exists(directory + "/data.mdb", failed))
     return Error{Code::invalid,
                  "there is no journal in " + directory + ": it has no data.mdb. Name it with --directory."};
-  return journal::DirectoryLock::take(directory);
+  auto taken = journal::DirectoryLock::take(directory);
+  if (!taken) return taken;
+  if (auto given = taken->give_to_owner(); !given) return given.error();  // it may have been made just now
+  return taken;
 }
 
 }  // namespace

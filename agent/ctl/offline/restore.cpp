@@ -58,7 +58,7 @@ Status give_to_owner_of(const std::string& directory, int fd) {
 Status copy_bytes(const std::string& from, const std::string& to, const std::string& directory) {
   const File in(::open(from.c_str(), O_RDONLY | O_CLOEXEC));
   if (!in.is_open()) return system_error("cannot open " + from);
-  const File out(::open(to.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  const File out(::open(to.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!out.is_open()) return system_error("cannot make " + to);
   std::array<char, 64 * 1024> piece{};
   for (;;) {
@@ -76,6 +76,21 @@ Status copy_bytes(const std::string& from, const std::string& to, const std::str
   return {};
 }
 
+// Follows no link: whoever owns the directory could have put one there.
+Status give_file(const std::string& directory, const std::string& path) {
+  const File file(::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
+  if (!file.is_open()) return system_error("cannot open " + path);
+  if (auto given = give_to_owner_of(directory, file.fd()); !given) return given;
+  return ::fsync(file.fd()) == 0 ? Status() : system_error("cannot write " + path);
+}
+
+Status give_new_directory(const std::string& directory, const std::string& path) {
+  if (::mkdir(path.c_str(), 0700) != 0) return system_error("cannot make " + path);
+  const File made(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!made.is_open()) return system_error("cannot open " + path);
+  return give_to_owner_of(directory, made.fd());
+}
+
 // A stream becomes a journal's file beside the place where it is to be.
 Status import_stream(const std::string& from, const std::string& to, const std::string& directory) {
   const std::string aside = directory + "/making";
@@ -84,15 +99,13 @@ Status import_stream(const std::string& from, const std::string& to, const std::
     (void)::rmdir(aside.c_str());
   };
   clear();  // of one that a power cut ended
-  auto made = journal::make_directory(aside);
+  auto made = give_new_directory(directory, aside);
   if (made) made = journal::import_portable(from, aside);
+  if (made) made = give_file(directory, aside + "/data.mdb");
   if (made && ::rename((aside + "/data.mdb").c_str(), to.c_str()) != 0)
     made = system_error("cannot make " + to);
   clear();
-  if (!made) return made;
-  const File out(::open(to.c_str(), O_RDWR | O_CLOEXEC));
-  if (!out.is_open()) return system_error("cannot open " + to);
-  return give_to_owner_of(directory, out.fd());
+  return made;
 }
 
 Status refuse_kept_journal(const std::string& data) {
@@ -110,7 +123,10 @@ Status sync_directory(const std::string& directory) {
   return {};
 }
 
+// What is wrong with this machine says nothing of the backup.
 Error refused(const Error& why, const std::string& file) {
+  if (why.code != Code::corrupt && why.code != Code::invalid)
+    return {why.code, "cannot restore " + file + ": " + why.message};
   return {why.code, file + " is no backup that can be restored: " + why.message +
                         ". Nothing was changed; take another backup."};
 }
@@ -128,6 +144,7 @@ Result<journal::Inspection> put_in_place(const Session& session, const std::stri
   if (auto suits = platform::make_disk()->suits_journal(session.directory); !suits) return suits.error();
   auto lock = journal::DirectoryLock::take(session.directory);
   if (!lock) return lock.error();
+  if (auto given = lock->give_to_owner(); !given) return given.error();
   const std::string data = session.directory + "/data.mdb";
   const std::string part = data + ".part";
   if (auto free = refuse_kept_journal(data); !free) return free.error();
@@ -144,7 +161,6 @@ Result<journal::Inspection> put_in_place(const Session& session, const std::stri
     return found;
   }
   if (auto marked = lock->write({true, true}); !marked) return marked.error();
-  if (auto given = lock->give_to_owner(); !given) return given.error();
   if (::rename(part.c_str(), data.c_str()) != 0) return system_error("cannot rename " + part);
   if (auto synced = sync_directory(session.directory); !synced) return synced.error();
   return found;
