@@ -1,0 +1,86 @@
+"""The checks on an emulated ARM machine: a table of what the package needs there, power cuts, and a soak."""
+
+import contextlib
+import pathlib
+
+import arm64_image
+import power_cuts
+import soak as soaking
+from footprint import Footprint
+from frames import compile_messages
+from harness import Failed, Sandbox
+from vm import VirtualMachine
+
+SANDBOX = pathlib.Path(__file__).resolve().parent.parent / "sandbox" / "billing_sandbox"
+
+
+@contextlib.contextmanager
+def powered(options, directory):
+    """(the machine, switched off; the billing system that it reaches)"""
+    root, kernel, initrd = arm64_image.prepare(options.cache, options.package, directory)
+    sandbox = Sandbox(SANDBOX, directory)
+    machine = None
+    try:
+        arm64_image.make_disk(root, options.package, directory, directory / "disk", sandbox.port)
+        machine = VirtualMachine(kernel, initrd, directory / "disk", directory)
+        yield machine, sandbox
+    finally:
+        if machine:
+            machine.close()
+        sandbox.stop()
+
+
+@contextlib.contextmanager
+def checks(options, directory):
+    """[(name, check)], in this order: each leaves the machine running."""
+    print(f"seed {options.seed}", flush=True)
+    with powered(options, directory) as (machine, sandbox):
+        messages = compile_messages(directory)
+        footprint = Footprint(machine, options.package, messages)
+        yield [
+            ("boots; the service is started by itself, and counts", lambda: started(machine)),
+            ("what it needs", lambda: footprint.measure(options.cache / "footprint-arm64.json")),
+            ("power cuts under load: nothing acknowledged is lost, all of it billed once",
+             lambda: cut(machine, sandbox, messages, options.seed)),
+            ("a disk that only says that it flushed: the loss is found (control)",
+             lambda: control(machine, sandbox, messages, options.seed)),
+        ]
+
+
+def started(machine):
+    took = machine.boot()
+    return f"ready {machine.ready_ms():.0f} ms after its start, {took:.1f} s after power-on (emulated)"
+
+
+def cut(machine, sandbox, messages, seed):
+    cuts = power_cuts.PowerCuts("cut", machine, sandbox, messages, seed)
+    try:
+        power_cuts.configure(machine, seal="5s")
+        cuts.run(power_cuts.CUTS)
+        cuts.stop()
+        events, usages, requests = cuts.billed()
+    finally:
+        cuts.abandon()
+    return (f"{cuts.under_load} cuts under load, {cuts.at_boot} while it booted; {events} events acknowledged, {cuts.repeated()} "
+            f"batches repeated, {usages} usages in {requests} requests; ready {min(cuts.ready):.0f} to {max(cuts.ready):.0f} ms "
+            f"after its start, {min(cuts.boots):.0f} to {max(cuts.boots):.0f} s after power-on")
+
+
+def control(machine, sandbox, messages, seed):
+    machine.run("sync")
+    machine.cut()
+    machine.boot(lies=True)
+    cuts = power_cuts.PowerCuts("control", machine, sandbox, messages, seed)
+    try:
+        cuts.run(1, lies=True)
+    except power_cuts.Lost as lost:
+        return str(lost)
+    finally:
+        cuts.abandon()
+    raise Failed("a disk that loses what was flushed was not found out")
+
+
+@contextlib.contextmanager
+def soak(options, directory):
+    with powered(options, directory) as (machine, sandbox):
+        yield soaking.Soak(machine, sandbox, compile_messages(directory), options.minutes).all()

@@ -1,0 +1,134 @@
+"""Power cuts of an emulated machine under load: apps on the host report to it and note what was acknowledged as committed;
+it is cut at drawn moments, under load and while it boots, with what its disk's write cache holds. Whatever boots next:
+the service is started by systemd, all that was acknowledged is there, and meterd's check of every record finds nothing.
+At the end each usage is billed once, and the sums are what was acknowledged, exactly.
+"""
+
+import contextlib
+import random
+import time
+from collections import Counter
+from decimal import Decimal
+
+import load
+import verdict
+from harness import KEY, Failed, wait_until
+
+CUTS = 12
+AT_THE_START = 0.25  # of the cuts are followed by one while the machine boots
+BATCHES_MAX = 30  # acknowledged until a cut
+LOAD_SECONDS = 200
+DRAIN_SECONDS = 400
+FAULTS = {"rate": 0.1, "kinds": ["all", "-error_429_bare", "-lock_timeout"], "retry_after": "1", "delay_seconds": 0.05}
+CONFIG = """[device]
+id = "gw-arm64"
+[clock]
+trust = "always"
+[[upstream]]
+name = "billing"
+kind = "chargebee"
+url = "http://127.0.0.1:8990/api/v2"
+key = { file = "/etc/meterd/billing-key" }
+seal = "%s"
+[[meter]]
+event = "%s"
+item_price = "%s"
+"""
+
+
+def configure(machine, seal):
+    """It bills to the sandbox from now on, with a journal that is new."""
+    machine.write("/etc/meterd/billing-key", KEY + "\n")
+    machine.write("/etc/meterd/meterd.toml", CONFIG % (seal, load.EVENT, load.ITEM_PRICE))
+    machine.run("sh", "-ec", "chown meterd: /etc/meterd/billing-key; chmod 0600 /etc/meterd/billing-key; systemctl stop meterd; "
+                             "rm -r /var/lib/meterd/*; systemctl start meterd; sync")
+
+
+def delivered(machine):
+    machine.run("meterctl", "flush")
+    return not any(load.ask(machine, "GET", f"/operator/{what}")[1][what] for what in ("buckets", "outbox"))
+
+
+class Lost(Failed):
+    """The machine broke its promise."""
+
+
+class PowerCuts:
+    def __init__(self, name, machine, sandbox, messages, seed):
+        self._machine, self._sandbox = machine, sandbox
+        self._random = random.Random(f"{seed}/{name}")
+        self._senders = [load.Reporter(machine, f"{name}_http_{n}") for n in range(2)]
+        self._senders += [load.Framed(machine, f"{name}_framed_{n}", messages) for n in range(2)]
+        self.under_load = self.at_boot = 0
+        self.boots, self.ready = [], []
+
+    def run(self, cuts, lies=False):
+        """The machine is on, and on again at the end."""
+        self._sandbox.set_faults(FAULTS)
+        for sender in self._senders:
+            sender.start()
+        while self.under_load < cuts:
+            self._cut_under_load()
+            if self._random.random() < AT_THE_START:
+                self._cut_a_boot(lies)
+            self.boots.append(self._machine.boot(lies))
+            self.ready.append(self._machine.ready_ms())
+            self._check()
+
+    def _cut_under_load(self):
+        """After some of each sender's batches, and at any moment of what follows."""
+        wanted = [sender.acknowledged + load.BATCH * self._random.randint(1, BATCHES_MAX) for sender in self._senders]
+        wait_until("the load goes on",
+                   lambda: all(s.acknowledged >= w for s, w in zip(self._senders, wanted)), LOAD_SECONDS)
+        time.sleep(self._random.uniform(0, 1))
+        self._machine.cut()
+        self.under_load += 1
+
+    def _cut_a_boot(self, lies):
+        self._machine.power_on(lies)
+        time.sleep(self._random.uniform(0, self.boots[-1] if self.boots else 20))
+        self._machine.cut()
+        self.at_boot += 1
+
+    def _check(self):
+        """What was acknowledged before the question is there in the answer."""
+        acknowledged = {sender.subscription: sender.acknowledged for sender in self._senders}
+        counted = Counter()
+        for (subscription, _, _), row in load.balances(self._machine).items():
+            counted[subscription] += Decimal(row["accepted"])
+        missing = {name: int(many - counted[name]) for name, many in acknowledged.items() if counted[name] < many}
+        if missing:
+            raise Lost(f"cut {self.under_load}: acknowledged, and not there: {missing}")
+        done = self._machine.run("meterctl", "verify", check=False)
+        if done.returncode != 0:
+            raise Lost(f"cut {self.under_load}: meterctl verify ended with {done.returncode}: {done.stdout}")
+
+    def stop(self):
+        """Every batch is acknowledged in the end."""
+        for sender in self._senders:
+            sender.stop()
+
+    def repeated(self):
+        return sum(sender.repeated for sender in self._senders)
+
+    def abandon(self):
+        """However it went."""
+        for sender in self._senders:
+            with contextlib.suppress(Failed):
+                sender.stop(seconds=0)
+
+    def billed(self):
+        """Everything is delivered, and what was billed is what was acknowledged. The sum."""
+        self._sandbox.set_faults(None)
+        self._machine.run("meterctl", "flush", "--now")
+        wait_until("everything is delivered", lambda: delivered(self._machine), DRAIN_SECONDS, every=1)
+        ledger = self._sandbox.ledger()
+        billed = verdict.billed_totals(ledger)
+        sums = Counter()
+        for (subscription, _, _), quantity in billed.items():
+            sums[subscription] += quantity
+        expected = {sender.subscription: sender.acknowledged for sender in self._senders}
+        problems = verdict.compare_balances(load.balances(self._machine), billed) + verdict.created_twice(self._sandbox.created_ids())
+        if sums != expected or problems:
+            raise Lost(f"acknowledged {expected}, billed { {name: int(value) for name, value in sums.items()} }; {problems}")
+        return sum(expected.values()), len(ledger["usages"]), ledger["requests"]

@@ -1,0 +1,129 @@
+"""An emulated ARM machine (qemu-system-aarch64, no hardware behind it) with a disk whose write cache is volatile: nbdkit
+keeps in a file of its own what was not flushed. cut() takes both away at once, as a power cut does. The host reaches the
+guest's shell and meterd's sockets over the network that qemu makes, on loopback ports of its own.
+"""
+
+import http.client
+import os
+import pathlib
+import shlex
+import signal
+import socket
+import subprocess
+import time
+
+import arm64_image as image
+from harness import Failed, free_port, wait_until
+from service import Service
+
+BOOT_SECONDS = 400  # 15 s on a quiet machine; others may be at work on this one
+SHELL_SECONDS = 120
+END_SECONDS = 20
+
+
+def die_with_this():
+    """Before exec: whatever becomes of the test, no machine is left."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+class VirtualMachine(Service):
+    def __init__(self, kernel, initrd, disk, directory):
+        self._kernel, self._initrd, self._image = kernel, initrd, disk
+        self._directory = pathlib.Path(directory)
+        self._socket = self._directory / "disk.sock"
+        self.console = self._directory / "console.log"
+        self._disk = self._machine = None
+        self._ports = {guest: free_port() for guest in (image.SHELL, image.API, image.INGEST)}
+
+    def power_on(self, lies=False):
+        """`lies`: the disk says that it flushed, and did not."""
+        self._socket.unlink(missing_ok=True)
+        mode = "unsafe" if lies else "writeback"
+        self._disk = self._start("nbdkit", "--foreground", "--unix", self._socket, "--filter=cache", "file", self._image,
+                                 f"cache={mode}")
+        wait_until("nbdkit listens", self._socket.exists, END_SECONDS)
+        forwards = "".join(f",hostfwd=tcp:127.0.0.1:{host}-{image.GUEST}:{guest}" for guest, host in self._ports.items())
+        self._machine = self._start(
+            "qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53", "-accel", "tcg,thread=multi", "-smp", "2", "-m", "512",
+            "-nodefaults", "-nographic", "-no-reboot", "-chardev", f"file,id=console,path={self.console},append=on",
+            "-serial", "chardev:console", "-kernel", self._kernel, "-initrd", self._initrd,
+            "-append", "console=ttyAMA0 quiet panic=-1",
+            "-drive", f"file=nbd+unix:///?socket={self._socket},format=raw,if=none,id=disk,cache=writeback",
+            "-device", "virtio-blk-device,drive=disk", "-netdev", f"user,id=net{forwards}", "-device", "virtio-net-device,netdev=net")
+
+    def _start(self, *command):
+        with open(self._directory / "programs.log", "ab") as log:
+            return subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                    env={**os.environ, "TMPDIR": str(self._directory)}, preexec_fn=die_with_this)
+
+    def boot(self, lies=False):
+        """Until the service, which nobody starts, is ready. Seconds."""
+        began = time.monotonic()
+        self.power_on(lies)
+        wait_until("meterd is started and ready", self._ready, BOOT_SECONDS, every=0.2)
+        return time.monotonic() - began
+
+    def _ready(self):
+        if self._machine.poll() is not None:
+            raise Failed(f"the machine ended with {self._machine.returncode}:\n{self.console_tail()}")
+        try:
+            return self._ask_shell("systemctl is-active meterd.service", 10)[0] == "active\n"
+        except OSError:
+            return False
+
+    def cut(self):
+        """The disk first: from that moment on nothing is kept. What comes before it is in the file, the rest is nowhere."""
+        for process in (self._disk, self._machine):
+            process.kill()
+        for process in (self._disk, self._machine):
+            process.wait(END_SECONDS)
+
+    def close(self):
+        if self._machine:
+            self.cut()
+
+    def console_tail(self, lines=30):
+        return "\n".join(self.console.read_text(errors="replace").splitlines()[-lines:]) if self.console.exists() else ""
+
+    # Commands in it, as root.
+
+    def run(self, *command, check=True, seconds=SHELL_SECONDS):
+        text, code = self._ask_shell(shlex.join(map(str, command)), seconds)
+        if check and code != 0:
+            raise Failed(f"{command} ended with {code} in the machine:\n{text}")
+        return subprocess.CompletedProcess(command, code, text)
+
+    def _ask_shell(self, line, seconds):
+        """(what it wrote, its exit code); OSError: no answer."""
+        with socket.create_connection(("127.0.0.1", self._ports[image.SHELL]), timeout=seconds) as to:
+            to.sendall(f"({line}) </dev/null 2>&1; printf 'code=%d' $?; exit\n".encode())
+            said = bytearray()
+            while piece := to.recv(65536):
+                said += piece
+        text, found, code = said.decode(errors="replace").rpartition("code=")
+        if not found:
+            raise ConnectionResetError("the shell ended without an answer")
+        return text, int(code)
+
+    def main_process(self):
+        return int(self.show("MainPID"))
+
+    def drop_in(self, name, text):
+        """A drop-in of the service, in force with the next restart."""
+        path = f"/etc/systemd/system/meterd.service.d/{name}.conf"
+        self.write(path, f"[Service]\n{text}")
+        self.run("systemctl", "daemon-reload")
+
+    def write(self, path, text):
+        self.run("sh", "-c", f"mkdir -p {shlex.quote(str(pathlib.Path(path).parent))} && printf %s {shlex.quote(text)} >{path}")
+
+    # Its sockets.
+
+    def connection(self, timeout=15):
+        return http.client.HTTPConnection("127.0.0.1", self._ports[image.API], timeout=timeout)
+
+    @property
+    def ingest(self):
+        return "127.0.0.1", self._ports[image.INGEST]
