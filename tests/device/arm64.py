@@ -32,7 +32,7 @@ def powered(options, directory):
 
 @contextlib.contextmanager
 def checks(options, directory):
-    """[(name, check)], in this order: each leaves the machine running."""
+    """([(name, check)], the machine): in this order, each leaves it running."""
     print(f"seed {options.seed}", flush=True)
     with powered(options, directory) as (machine, sandbox):
         messages = compile_messages(directory)
@@ -44,7 +44,7 @@ def checks(options, directory):
              lambda: cut(machine, sandbox, messages, options.seed)),
             ("a disk that only says that it flushed: the loss is found (control)",
              lambda: control(machine, sandbox, messages, options.seed)),
-        ]
+        ], machine
 
 
 def started(machine):
@@ -61,8 +61,8 @@ def cut(machine, sandbox, messages, seed):
         events, usages, requests = cuts.billed()
     finally:
         cuts.abandon()
-    return (f"{cuts.under_load} cuts under load, {cuts.at_boot} while it booted; {events} events acknowledged, {cuts.repeated()} "
-            f"batches repeated, {usages} usages in {requests} requests; ready {min(cuts.ready):.0f} to {max(cuts.ready):.0f} ms "
+    return (f"{cuts.under_load} cuts under load, {cuts.at_boot} while it booted; {events} events acknowledged, {cuts.duplicates()} "
+            f"repeated and known, {usages} usages in {requests} requests; ready {min(cuts.ready):.0f} to {max(cuts.ready):.0f} ms "
             f"after its start, {min(cuts.boots):.0f} to {max(cuts.boots):.0f} s after power-on")
 
 
@@ -83,4 +83,4 @@ def control(machine, sandbox, messages, seed):
 @contextlib.contextmanager
 def soak(options, directory):
     with powered(options, directory) as (machine, sandbox):
-        yield soaking.Soak(machine, sandbox, compile_messages(directory), options.minutes).all()
+        yield soaking.Soak(machine, sandbox, compile_messages(directory), options.minutes).all(), machine

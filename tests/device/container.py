@@ -11,7 +11,7 @@ from machine import Machine
 
 @contextlib.contextmanager
 def checks(options, directory):
-    """[(name, check)], while it is booted."""
+    """([(name, check)], the machine), while it is booted."""
     machine = Machine(roots.system(options.cache, options.package), directory)
     every = Checks(machine, options.package, directory).all()
     every.insert(-1, ("the sandbox is in force", lambda: sandbox.check(machine)))
@@ -19,6 +19,6 @@ def checks(options, directory):
         began = time.monotonic()
         machine.boot()
         print(f"booted in {time.monotonic() - began:.1f} s", flush=True)
-        yield every
+        yield every, machine
     finally:
         machine.close()

@@ -72,8 +72,10 @@ def main():
     options.cache.mkdir(parents=True, exist_ok=True)
     directory = pathlib.Path(tempfile.mkdtemp(prefix="run-", dir=options.cache))
     try:
-        with PARTS[options.part](options, directory) as every:
+        with PARTS[options.part](options, directory) as (every, machine):
             rows = perform_all(every)
+            if not all(row[0] for row in rows):
+                print(machine.tail())
     finally:
         if not options.keep:
             shutil.rmtree(directory, ignore_errors=True)

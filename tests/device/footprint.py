@@ -1,6 +1,7 @@
 """What the package needs on the machine, as one table and as JSON: sizes, memory, the time until it counts, what it writes.
 Memory is the kernel's account of the process (RssAnon: its own; RssFile: pages of programs and of the journal, which the
-kernel may take back), and of the service's control group, with what is cached for it. Time is the emulator's.
+kernel may take back), and of the service's control group, with what is cached for it. A MB has 10^6 bytes. Time is the
+emulator's; written is what the kernel has on the process's account, and what reached the disk from anybody.
 """
 
 import datetime
@@ -15,7 +16,8 @@ from steady import COMMITTED, RECEIVED, Steady
 
 KEYS, KEYS_A_BATCH = 10_000, 1_000
 STARTS = 5
-IDLE_SECONDS = 20
+SETTLE_SECONDS = 30
+IDLE_SECONDS = 240
 LOADED_SECONDS = 60
 WARM_UP_KEYS = 30
 CONFIG = f'[[meter]]\nevent = "{load.EVENT}"\nitem_price = "{load.ITEM_PRICE}"\n'
@@ -28,14 +30,15 @@ class Footprint:
     def __init__(self, machine, package, messages):
         self._machine, self._package, self._messages = machine, package, messages
         self._rows = []  # (what, unit, value, at most, whether more fails)
+        self._ready = None
 
     def measure(self, file):
         self._sizes()
         self._starts()
+        self._emulation()
         self._idle()
         self._with_keys()
         self._written_under_load()
-        self._emulation()
         self._print()
         file.write_text(json.dumps({
             "architecture": "arm64", "machine": "qemu-system-aarch64, cortex-a53, no acceleration",
@@ -57,7 +60,7 @@ class Footprint:
         process = self._machine.main_process()
         status = dict(line.split(":\t", 1) for line in self._machine.run("cat", f"/proc/{process}/status").stdout.splitlines()
                       if ":\t" in line)
-        anonymous, of_files = (int(status[key].split()[0]) / 1e3 for key in ("RssAnon", "RssFile"))
+        anonymous, of_files = (int(status[key].split()[0]) * 1024 / 1e6 for key in ("RssAnon", "RssFile"))
         self._row(f"RssAnon, {name}", "MB", anonymous, at_most, True)
         self._row(f"file pages, {name}", "MB", of_files)
         for what in ("current", "peak"):
@@ -69,14 +72,16 @@ class Footprint:
         for _ in range(STARTS):
             self._machine.run("systemctl", "restart", "meterd.service")
             took.append(self._machine.ready_ms())
-        self._row(f"exec to counting, emulated: median of {STARTS}", "ms", statistics.median(took))
+        self._ready = statistics.median(took)
+        self._row(f"exec to counting, emulated: median of {STARTS}", "ms", self._ready)
 
     def _emulation(self):
         """How much slower than this processor the emulated one is."""
         there = min(float(self._machine.run("perl", "-e", COMPUTATION).stdout) for _ in range(3))
         here = min(float(subprocess.run(["perl", "-e", COMPUTATION], check=True, capture_output=True, text=True).stdout)
                    for _ in range(3))
-        self._row("the emulated processor is slower than this one", "times", there / here)
+        self._row("slower than this machine's own processor", "times", there / here)
+        self._row("exec to counting, at this machine's own speed", "ms", self._ready * here / there)
 
     def _written(self):
         """(by the daemon, to the disk), in bytes."""
@@ -87,10 +92,11 @@ class Footprint:
 
     def _row_written(self, name, before, scale):
         own, disk = (after - earlier for after, earlier in zip(self._written(), before))
-        self._row(f"written by meterd, {name}", "KB", own * scale / 1e3)
-        self._row(f"written to the disk, {name}", "KB", disk * scale / 1e3)
+        self._row(f"written by meterd, {name}", "MB", own * scale / 1e6)
+        self._row(f"written to the disk, {name}", "MB", disk * scale / 1e6)
 
     def _idle(self):
+        time.sleep(SETTLE_SECONDS)  # the start is no part of it, nor what it left to be written
         self._machine.run("sync")
         before = self._written()
         time.sleep(IDLE_SECONDS)
@@ -110,7 +116,7 @@ class Footprint:
         self._memory("10,000 keys", 16.0)
 
     def _written_under_load(self):
-        for ack, name in ((RECEIVED, "a million events acknowledged as received"), (COMMITTED, "a million events acknowledged as committed")):
+        for ack, name in ((RECEIVED, "a million events as received"), (COMMITTED, "a million events as committed, by 100")):
             steady = Steady(self._machine, self._messages, f"load_{ack}", WARM_UP_KEYS)
             steady.send(WARM_UP_KEYS)
             before = self._written()

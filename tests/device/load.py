@@ -27,7 +27,7 @@ class Reporter(threading.Thread):
         self._machine, self.subscription = machine, subscription
         self._over = threading.Event()
         self._source = f"app-{next(self._numbers)}"
-        self.acknowledged = self.repeated = 0
+        self.acknowledged = self.repeated = self.duplicates = 0
 
     def run(self):
         for number in itertools.count():
@@ -48,6 +48,7 @@ class Reporter(threading.Thread):
             to.request("POST", "/events", body, {"Content-Type": "application/cloudevents-batch+json"})
             answer = to.getresponse()
             said = json.loads(answer.read())
+            self.duplicates += said.get("duplicates", 0)
             return answer.status == 200 and said["counted"] + said["duplicates"] == BATCH
         return False
 
@@ -80,6 +81,7 @@ class Framed(Reporter):
                 self._to.close()
             self._to = None
             return False
+        self.duplicates += answer.duplicates
         return answer.counted + answer.duplicates == BATCH
 
 

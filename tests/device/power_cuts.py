@@ -108,8 +108,8 @@ class PowerCuts:
         for sender in self._senders:
             sender.stop()
 
-    def repeated(self):
-        return sum(sender.repeated for sender in self._senders)
+    def duplicates(self):
+        return sum(sender.duplicates for sender in self._senders)
 
     def abandon(self):
         """However it went."""

@@ -5,6 +5,9 @@ class Service:
     def run(self, *command, check=True):
         raise NotImplementedError
 
+    def tail(self, lines=60):
+        return self.run("journalctl", "--unit", "meterd", "--no-pager", "--lines", str(lines), check=False).stdout
+
     def show(self, what, unit="meterd.service"):
         return self.run("systemctl", "show", "--property", what, "--value", unit).stdout.strip()
 

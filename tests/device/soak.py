@@ -3,7 +3,7 @@ that the kernel enforces: no process was killed for memory, its own memory does 
 
 import statistics
 import time
-from decimal import Decimal
+from collections import Counter
 
 import load
 import power_cuts
@@ -83,10 +83,13 @@ class Soak:
         wait_until("everything is delivered", lambda: power_cuts.delivered(self._machine), power_cuts.DRAIN_SECONDS, every=1)
         ledger = self._sandbox.ledger()
         billed = verdict.billed_totals(ledger)
-        problems = verdict.compare_balances(load.balances(self._machine), billed)
-        if sum(billed.values()) != Decimal(self._steady.sent) or problems:
+        sums = Counter()
+        for (subscription, _, _), quantity in billed.items():
+            sums[subscription] += quantity
+        problems = verdict.compare_balances(load.balances(self._machine), billed) + verdict.created_twice(self._sandbox.created_ids())
+        if sums != self._steady.sums() or problems:
             raise Failed(f"sent {self._steady.sent}, billed {sum(billed.values())}; {problems}")
-        return f"{self._steady.sent} events in {len(ledger['usages'])} usages"
+        return f"{self._steady.sent} events of {SUBSCRIPTIONS} subscriptions in {len(ledger['usages'])} usages"
 
     def control(self):
         self._machine.drop_in("limit", f"MemoryMax={TOO_LITTLE}\nMemorySwapMax=0\n")

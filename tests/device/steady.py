@@ -1,6 +1,5 @@
 """Events at a steady rate over the framed socket, over some subscriptions in turn: what a busy device is sent."""
 
-import itertools
 import time
 
 from frames import FramedConnection
@@ -24,9 +23,8 @@ class Steady:
     def send(self, count, ack=COMMITTED):
         """One batch. Returns when it is answered."""
         batch = self._messages.Batch(producer=self._name, sequence=self.sent + 1, ack=ack)
-        turn = itertools.islice(itertools.cycle(self._subscriptions), self.sent % len(self._subscriptions), None)
-        for subscription in itertools.islice(turn, count):
-            batch.events.add(name=EVENT, subscription=subscription)
+        for number in range(self.sent, self.sent + count):
+            batch.events.add(name=EVENT, subscription=self._subscriptions[number % len(self._subscriptions)])
         answer = self._to.ask(batch)
         if answer.error or answer.counted != count:
             raise Failed(f"a batch of {count} was answered {answer}")
@@ -43,6 +41,11 @@ class Steady:
                 time.sleep(BATCH / RATE / 4)
             meanwhile()
         return time.monotonic() - began
+
+    def sums(self):
+        """{subscription: events}; one after the other had its turn."""
+        step = len(self._subscriptions)
+        return {name: len(range(first, self.sent, step)) for first, name in enumerate(self._subscriptions)}
 
     def close(self):
         self._to.close()

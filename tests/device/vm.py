@@ -33,7 +33,7 @@ class VirtualMachine(Service):
         self._kernel, self._initrd, self._image = kernel, initrd, disk
         self._directory = pathlib.Path(directory)
         self._socket = self._directory / "disk.sock"
-        self.console = self._directory / "console.log"
+        self._console = self._directory / "console.log"
         self._disk = self._machine = None
         self._ports = {guest: free_port() for guest in (image.SHELL, image.API, image.INGEST)}
 
@@ -47,7 +47,7 @@ class VirtualMachine(Service):
         forwards = "".join(f",hostfwd=tcp:127.0.0.1:{host}-{image.GUEST}:{guest}" for guest, host in self._ports.items())
         self._machine = self._start(
             "qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53", "-accel", "tcg,thread=multi", "-smp", "2", "-m", "512",
-            "-nodefaults", "-nographic", "-no-reboot", "-chardev", f"file,id=console,path={self.console},append=on",
+            "-nodefaults", "-nographic", "-no-reboot", "-chardev", f"file,id=console,path={self._console},append=on",
             "-serial", "chardev:console", "-kernel", self._kernel, "-initrd", self._initrd,
             "-append", "console=ttyAMA0 quiet panic=-1",
             "-drive", f"file=nbd+unix:///?socket={self._socket},format=raw,if=none,id=disk,cache=writeback",
@@ -67,7 +67,7 @@ class VirtualMachine(Service):
 
     def _ready(self):
         if self._machine.poll() is not None:
-            raise Failed(f"the machine ended with {self._machine.returncode}:\n{self.console_tail()}")
+            raise Failed(f"the machine ended with {self._machine.returncode}:\n{self._console_tail()}")
         try:
             return self._ask_shell("systemctl is-active meterd.service", 10)[0] == "active\n"
         except OSError:
@@ -84,8 +84,15 @@ class VirtualMachine(Service):
         if self._machine:
             self.cut()
 
-    def console_tail(self, lines=30):
-        return "\n".join(self.console.read_text(errors="replace").splitlines()[-lines:]) if self.console.exists() else ""
+    def tail(self, lines=60):
+        """What the service said in this boot, or what the machine did if it cannot be asked."""
+        try:
+            return super().tail(lines)
+        except OSError:
+            return self._console_tail()
+
+    def _console_tail(self, lines=30):
+        return "\n".join(self._console.read_text(errors="replace").splitlines()[-lines:]) if self._console.exists() else ""
 
     # Commands in it, as root.
 
