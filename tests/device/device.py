@@ -4,12 +4,14 @@ every check passed. As root.
 
     container   systemd in a container: started, hung, killed, stopped, upgraded under load, rebooted, removed; its sandbox
     arm64       an emulated ARM machine: what it needs there, and power cuts under load
-    soak        the same machine, for long at 1,000 events a second under a memory limit
+    armhf       the same with 32 bits
+    soak        the machine with 64 bits, for long at 1,000 events a second under a memory limit
 
-    device.py PART --package FILE --cache DIRECTORY [--keep] [--seed N] [--minutes N]
+    device.py PART --package FILE --cache DIRECTORY [--keep] [--seed N] [--cuts N] [--minutes N]
 """
 
 import argparse
+import functools
 import pathlib
 import random
 import shutil
@@ -20,11 +22,16 @@ import traceback
 
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path[1:1] = [str(TESTS / "e2e"), str(TESTS / "package")]
-import arm64  # noqa: E402
 import container  # noqa: E402
+import emulated  # noqa: E402
 from harness import Failed  # noqa: E402
 
-PARTS = {"container": container.checks, "arm64": arm64.checks, "soak": arm64.soak}
+PARTS = {
+    "container": container.checks,
+    "arm64": functools.partial(emulated.checks, "arm64"),
+    "armhf": functools.partial(emulated.checks, "armhf"),
+    "soak": emulated.soak,
+}
 
 
 def parse():
@@ -34,6 +41,7 @@ def parse():
     parser.add_argument("--cache", required=True, type=pathlib.Path, help="where roots are kept")
     parser.add_argument("--keep", action="store_true", help="keep the device's directory")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32), help="of the power cuts")
+    parser.add_argument("--cuts", type=int, default=12, help="of the power, under load; some more while it boots")
     parser.add_argument("--minutes", type=int, default=60, help="of the soak")
     return parser.parse_args()
 

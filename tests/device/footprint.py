@@ -14,6 +14,7 @@ import load
 from harness import Failed
 from steady import COMMITTED, RECEIVED, Steady
 
+PACKAGE_KB, PROGRAM_MB = 600, {"arm64": 1.6, "armhf": 1.0}
 KEYS, KEYS_A_BATCH = 10_000, 1_000
 STARTS = 5
 SETTLE_SECONDS = 30
@@ -40,8 +41,9 @@ class Footprint:
         self._with_keys()
         self._written_under_load()
         self._print()
+        kind = self._machine.kind
         file.write_text(json.dumps({
-            "architecture": "arm64", "machine": "qemu-system-aarch64, cortex-a53, no acceleration",
+            "architecture": kind.architecture, "machine": f"{kind.emulator}, {kind.processor}, no acceleration",
             "date": datetime.date.today().isoformat(),
             "figures": [dict(zip(("figure", "unit", "value", "at_most"), row)) for row in self._rows]}, indent=1) + "\n")
         over = [row[0] for row in self._rows if row[4] and row[2] > row[3]]
@@ -53,8 +55,9 @@ class Footprint:
         self._rows.append((what, unit, round(value, 2), at_most, fails))
 
     def _sizes(self):
-        self._row("package", "KB", self._package.stat().st_size / 1e3, 600)
-        self._row("meterd, the program", "MB", int(self._machine.run("stat", "--format=%s", "/usr/sbin/meterd").stdout) / 1e6, 1.6)
+        self._row("package", "KB", self._package.stat().st_size / 1e3, PACKAGE_KB)
+        self._row("meterd, the program", "MB", int(self._machine.run("stat", "--format=%s", "/usr/sbin/meterd").stdout) / 1e6,
+                  PROGRAM_MB[self._machine.kind.architecture])
 
     def _memory(self, name, at_most):
         process = self._machine.main_process()
@@ -127,7 +130,7 @@ class Footprint:
 
     def _print(self):
         width = max(len(row[0]) for row in self._rows)
-        print(f"\n| {'on an emulated arm64 machine':{width}} | unit  |     value | asked")
+        print(f"\n| {f'on an emulated {self._machine.kind.architecture} machine':{width}} | unit  |     value | asked")
         for what, unit, value, at_most, _ in self._rows:
             asked = "" if at_most is None else f"<= {at_most} {'ok' if value <= at_most else 'OVER'}"
             print(f"| {what:{width}} | {unit:5} | {value:9,.2f} | {asked}")

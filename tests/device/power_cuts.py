@@ -14,7 +14,6 @@ import load
 import verdict
 from harness import KEY, Failed, wait_until
 
-CUTS = 12
 AT_THE_START = 0.25  # of the cuts are followed by one while the machine boots
 BATCHES_MAX = 30  # acknowledged until a cut
 LOAD_SECONDS = 200

@@ -1,4 +1,4 @@
-"""An emulated ARM machine (qemu-system-aarch64, no hardware behind it) with a disk whose write cache is volatile: nbdkit
+"""An emulated ARM machine (qemu, no hardware behind it) with a disk whose write cache is volatile: nbdkit
 keeps in a file of its own what was not flushed. cut() takes both away at once, as a power cut does. The host reaches the
 guest's shell and meterd's sockets over the network that qemu makes, on loopback ports of its own.
 """
@@ -12,7 +12,7 @@ import socket
 import subprocess
 import time
 
-import arm64_image as image
+import image
 from harness import Failed, free_port, wait_until
 from service import Service
 
@@ -29,7 +29,8 @@ def die_with_this():
 
 
 class VirtualMachine(Service):
-    def __init__(self, kernel, initrd, disk, directory):
+    def __init__(self, kind, kernel, initrd, disk, directory):
+        self.kind = kind
         self._kernel, self._initrd, self._image = kernel, initrd, disk
         self._directory = pathlib.Path(directory)
         self._socket = self._directory / "disk.sock"
@@ -46,7 +47,7 @@ class VirtualMachine(Service):
         wait_until("nbdkit listens", self._socket.exists, END_SECONDS)
         forwards = "".join(f",hostfwd=tcp:127.0.0.1:{host}-{image.GUEST}:{guest}" for guest, host in self._ports.items())
         self._machine = self._start(
-            "qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53", "-accel", "tcg,thread=multi", "-smp", "2", "-m", "512",
+            self.kind.emulator, "-M", "virt", "-cpu", self.kind.processor, "-accel", "tcg,thread=multi", "-smp", "2", "-m", "512",
             "-nodefaults", "-nographic", "-no-reboot", "-chardev", f"file,id=console,path={self._console},append=on",
             "-serial", "chardev:console", "-kernel", self._kernel, "-initrd", self._initrd,
             "-append", "console=ttyAMA0 quiet panic=-1",
@@ -74,7 +75,7 @@ class VirtualMachine(Service):
             return False
 
     def cut(self):
-        """The disk first: from that moment on nothing is kept. What comes before it is in the file, the rest is nowhere."""
+        """The disk first: what it was asked to flush is in the image, the rest is nowhere. Nobody learns of it in between."""
         for process in (self._disk, self._machine):
             process.kill()
         for process in (self._disk, self._machine):

@@ -3,7 +3,7 @@
 import contextlib
 import pathlib
 
-import arm64_image
+import image
 import power_cuts
 import soak as soaking
 from footprint import Footprint
@@ -15,14 +15,14 @@ SANDBOX = pathlib.Path(__file__).resolve().parent.parent / "sandbox" / "billing_
 
 
 @contextlib.contextmanager
-def powered(options, directory):
+def powered(kind, options, directory):
     """(the machine, switched off; the billing system that it reaches)"""
-    root, kernel, initrd = arm64_image.prepare(options.cache, options.package, directory)
+    root, kernel, initrd = image.prepare(kind, options.cache, options.package, directory)
     sandbox = Sandbox(SANDBOX, directory)
     machine = None
     try:
-        arm64_image.make_disk(root, options.package, directory, directory / "disk", sandbox.port)
-        machine = VirtualMachine(kernel, initrd, directory / "disk", directory)
+        image.make_disk(root, options.package, directory, directory / "disk", sandbox.port)
+        machine = VirtualMachine(kind, kernel, initrd, directory / "disk", directory)
         yield machine, sandbox
     finally:
         if machine:
@@ -31,17 +31,17 @@ def powered(options, directory):
 
 
 @contextlib.contextmanager
-def checks(options, directory):
+def checks(architecture, options, directory):
     """([(name, check)], the machine): in this order, each leaves it running."""
     print(f"seed {options.seed}", flush=True)
-    with powered(options, directory) as (machine, sandbox):
+    with powered(image.KINDS[architecture], options, directory) as (machine, sandbox):
         messages = compile_messages(directory)
         footprint = Footprint(machine, options.package, messages)
         yield [
             ("boots; the service is started by itself, and counts", lambda: started(machine)),
-            ("what it needs", lambda: footprint.measure(options.cache / "footprint-arm64.json")),
+            ("what it needs", lambda: footprint.measure(options.cache / f"footprint-{architecture}.json")),
             ("power cuts under load: nothing acknowledged is lost, all of it billed once",
-             lambda: cut(machine, sandbox, messages, options.seed)),
+             lambda: cut(machine, sandbox, messages, options)),
             ("a disk that only says that it flushed: the loss is found (control)",
              lambda: control(machine, sandbox, messages, options.seed)),
         ], machine
@@ -52,11 +52,11 @@ def started(machine):
     return f"ready {machine.ready_ms():.0f} ms after its start, {took:.1f} s after power-on (emulated)"
 
 
-def cut(machine, sandbox, messages, seed):
-    cuts = power_cuts.PowerCuts("cut", machine, sandbox, messages, seed)
+def cut(machine, sandbox, messages, options):
+    cuts = power_cuts.PowerCuts("cut", machine, sandbox, messages, options.seed)
     try:
         power_cuts.configure(machine, seal="5s")
-        cuts.run(power_cuts.CUTS)
+        cuts.run(options.cuts)
         cuts.stop()
         events, usages, requests = cuts.billed()
     finally:
@@ -82,5 +82,5 @@ def control(machine, sandbox, messages, seed):
 
 @contextlib.contextmanager
 def soak(options, directory):
-    with powered(options, directory) as (machine, sandbox):
+    with powered(image.KINDS["arm64"], options, directory) as (machine, sandbox):
         yield soaking.Soak(machine, sandbox, compile_messages(directory), options.minutes).all(), machine

@@ -1,7 +1,8 @@
-"""What an emulated ARM machine boots: Debian's kernel with a first program of our own, and an ext4 image with systemd and
-the package. Root and kernel are made once and kept; the image is made for each run.
+"""What an emulated ARM machine is, and what it boots: Debian's kernel with a first program of our own, and an ext4 image with
+systemd and the package. Root and kernel are made once and kept; the image is made for each run.
 """
 
+import dataclasses
 import os
 import pathlib
 import shutil
@@ -16,24 +17,40 @@ HOST, GUEST = "10.0.2.2", "10.0.2.15"  # in the network that qemu makes
 SHELL, API, INGEST, BILLING = 2222, 8480, 8481, 8990
 UNUSED = ("getty.target", "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer",
           "fstrim.timer")
-FOREIGN = ("--architectures=arm64", "--skip=check/qemu")
 
 
-def prepare(cache, package, directory):
-    """(root, kernel, initrd), the last one in the directory. The root's scripts are run under an emulator, by the kernel's binfmt_misc."""
-    run("update-binfmts", "--enable", "qemu-aarch64")
-    root = roots.system(cache, package, *FOREIGN)
-    unpacked = roots.make(cache, "kernel-arm64", ["linux-image-arm64"], "--variant=extract", *FOREIGN)
-    return root, *make_initrd(unpacked, directory)
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    architecture: str
+    emulator: str
+    processor: str
+    kernel: str  # a package
+    compiler: str
+    interpreter: str  # of binfmt_misc: runs the package scripts of a root
 
 
-def make_initrd(unpacked, directory):
+KINDS = {kind.architecture: kind for kind in (
+    Kind("arm64", "qemu-system-aarch64", "cortex-a53", "linux-image-arm64", "aarch64-linux-gnu-gcc", "qemu-aarch64"),
+    Kind("armhf", "qemu-system-arm", "cortex-a15", "linux-image-armmp-lpae", "arm-linux-gnueabihf-gcc", "qemu-arm"),
+)}
+
+
+def prepare(kind, cache, package, directory):
+    """(root, kernel, initrd), the last one in the directory."""
+    foreign = (f"--architectures={kind.architecture}", "--skip=check/qemu")
+    run("update-binfmts", "--enable", kind.interpreter)
+    root = roots.system(cache, package, *foreign)
+    unpacked = roots.make(cache, f"kernel-{kind.architecture}", [kind.kernel], "--variant=extract", *foreign)
+    return root, *make_initrd(kind, unpacked, directory)
+
+
+def make_initrd(kind, unpacked, directory):
     kernel = next(unpacked.glob("boot/vmlinuz-*"))
     version = kernel.name.removeprefix("vmlinuz-")
     made = directory / "initrd"
     for name in ("dev", "root"):
         (made / name).mkdir(parents=True)
-    run("aarch64-linux-gnu-gcc", "-static", "-Os", "-s", "-Wall", "-Werror", "-o", made / "init", HERE / "arm64_init.c")
+    run(kind.compiler, "-static", "-Os", "-s", "-Wall", "-Werror", "-o", made / "init", HERE / "image_init.c")
     run("depmod", "-b", unpacked, version)
     shown = run("modprobe", "--dirname", unpacked, "--set-version", version, "--show-depends", "--all", *MODULES).stdout
     files = dict.fromkeys(line.split()[1] for line in shown.splitlines() if line.startswith("insmod "))
