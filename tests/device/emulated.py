@@ -42,6 +42,7 @@ def checks(architecture, options, directory):
             ("what it needs", lambda: footprint.measure(options.cache / f"footprint-{architecture}.json")),
             ("power cuts under load: nothing acknowledged is lost, all of it billed once",
              lambda: cut(machine, sandbox, messages, options)),
+            ("what the disk was not asked to flush is gone (control)", lambda: not_flushed(machine)),
             ("a disk that only says that it flushed: the loss is found (control)",
              lambda: control(machine, sandbox, messages, options.seed)),
         ], machine
@@ -64,6 +65,19 @@ def cut(machine, sandbox, messages, options):
     return (f"{cuts.under_load} cuts under load, {cuts.at_boot} while it booted; {events} events acknowledged, {cuts.duplicates()} "
             f"repeated and known, {usages} usages in {requests} requests; ready {min(cuts.ready):.0f} to {max(cuts.ready):.0f} ms "
             f"after its start, {min(cuts.boots):.0f} to {max(cuts.boots):.0f} s after power-on")
+
+
+def not_flushed(machine):
+    """A block is written past the page cache: it is on the disk, whose cache is volatile."""
+    read = "dd if=/root/block bs=4096 iflag=direct status=none | tr -d ' '"
+    seen = machine.run("sh", "-ec", "systemctl stop meterd; printf %4096s old >/root/block; sync; printf %4096s new | "
+                       f"dd of=/root/block bs=4096 iflag=fullblock oflag=direct conv=notrunc status=none; {read}").stdout
+    machine.cut()
+    machine.boot()
+    after = machine.run("sh", "-c", read).stdout
+    if (seen, after) != ("new", "old"):
+        raise Failed(f"the disk had {seen!r}, and after the cut {after!r}")
+    return "a block that was written and could be read is as it was before"
 
 
 def control(machine, sandbox, messages, seed):

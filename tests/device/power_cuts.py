@@ -112,7 +112,7 @@ class PowerCuts:
 
     def abandon(self):
         """However it went."""
-        for sender in self._senders:
+        for sender in filter(load.Reporter.is_alive, self._senders):
             with contextlib.suppress(Failed):
                 sender.stop(seconds=0)
 
