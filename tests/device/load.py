@@ -14,6 +14,7 @@ from harness import Failed, wait_until
 
 EVENT, ITEM_PRICE = "sms.sent", "sms-usd"
 BATCH = 20
+REPEAT_SECONDS, ANSWER_SECONDS = 15, 60
 UNREAD_MAX = 50  # of one sender: what nobody has read yet fills its own send buffer, with some 70 datagrams
 
 
@@ -44,7 +45,7 @@ class Reporter(threading.Thread):
                             "subscription": self.subscription, "data": {"quantity": "1"}} for at in range(BATCH)])
 
     def _acknowledged(self, body):
-        with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(self._machine.connection()) as to:
+        with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(self._machine.connection(REPEAT_SECONDS)) as to:
             to.request("POST", "/events", body, {"Content-Type": "application/cloudevents-batch+json"})
             answer = to.getresponse()
             said = json.loads(answer.read())
@@ -144,7 +145,7 @@ def send_datagrams(machine, count):
 
 def ask(machine, method, path, body=None, headers=()):
     """(status, the answer's JSON)"""
-    with contextlib.closing(machine.connection()) as to:
+    with contextlib.closing(machine.connection(ANSWER_SECONDS)) as to:
         to.request(method, path, body, dict(headers))
         answer = to.getresponse()
         return answer.status, json.loads(answer.read())

@@ -114,7 +114,7 @@ class Machine(Service):
     def socket(self, name):
         return f"/proc/{self._leader}/root/run/meterd/{name}.sock"
 
-    def connection(self, timeout=60):
+    def connection(self, timeout):
         return UnixConnection(self.socket("api"), timeout)
 
     def close(self):

@@ -129,7 +129,7 @@ class VirtualMachine(Service):
 
     # Its sockets.
 
-    def connection(self, timeout=15):
+    def connection(self, timeout):
         return http.client.HTTPConnection("127.0.0.1", self._ports[image.API], timeout=timeout)
 
     @property
