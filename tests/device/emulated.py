@@ -3,6 +3,7 @@
 import contextlib
 import pathlib
 
+import billing
 import image
 import power_cuts
 import soak as soaking
@@ -56,7 +57,7 @@ def started(machine):
 def cut(machine, sandbox, messages, options):
     cuts = power_cuts.PowerCuts("cut", machine, sandbox, messages, options.seed)
     try:
-        power_cuts.configure(machine, seal="5s")
+        billing.configure(machine, seal="5s")
         cuts.run(options.cuts)
         cuts.stop()
         events, usages, requests = cuts.billed()

@@ -3,11 +3,8 @@ that the kernel enforces: no process was killed for memory, its own memory does 
 
 import statistics
 import time
-from collections import Counter
 
-import load
-import power_cuts
-import verdict
+import billing
 from harness import Failed, wait_until
 from steady import RATE, Steady
 
@@ -44,7 +41,7 @@ class Soak:
     def run(self):
         self._machine.boot()
         self._machine.drop_in("limit", f"MemoryMax={LIMIT}\nMemorySwapMax=0\n")
-        power_cuts.configure(self._machine, seal="1m")
+        billing.configure(self._machine, seal="1m")
         self._process = self._machine.main_process()
         self._steady = Steady(self._machine, self._messages, "soak", SUBSCRIPTIONS)
         took = self._steady.run(60 * self._minutes, meanwhile=self._sample)
@@ -79,16 +76,7 @@ class Soak:
                 f"{grown:+.0f} KB from the second's (at most {GROWTH_MAX_KB})")
 
     def billed(self):
-        self._machine.run("meterctl", "flush", "--now")
-        wait_until("everything is delivered", lambda: power_cuts.delivered(self._machine), power_cuts.DRAIN_SECONDS, every=1)
-        ledger = self._sandbox.ledger()
-        billed = verdict.billed_totals(ledger)
-        sums = Counter()
-        for (subscription, _, _), quantity in billed.items():
-            sums[subscription] += quantity
-        problems = verdict.compare_balances(load.balances(self._machine), billed) + verdict.created_twice(self._sandbox.created_ids())
-        if sums != self._steady.sums() or problems:
-            raise Failed(f"sent {self._steady.sent}, billed {sum(billed.values())}; {problems}")
+        ledger = billing.settle(self._machine, self._sandbox, self._steady.sums())
         return f"{self._steady.sent} events of {SUBSCRIPTIONS} subscriptions in {len(ledger['usages'])} usages"
 
     def control(self):
