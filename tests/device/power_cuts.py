@@ -42,7 +42,7 @@ class PowerCuts:
             self._cut_under_load()
             if self._random.random() < AT_THE_START:
                 self._cut_a_boot(lies)
-            self.boots.append(self._machine.boot(lies))
+            self.boots.append(self._machine.boot(lies=lies))
             self.ready.append(self._machine.ready_ms())
             self._check()
 

@@ -38,16 +38,18 @@ class VirtualMachine(Service):
         self._disk = self._machine = None
         self._ports = {guest: free_port() for guest in (image.SHELL, image.API, image.INGEST)}
 
-    def power_on(self, lies=False):
-        """`lies`: the disk says that it flushed, and did not."""
+    def power_on(self, lies=False, by_instructions=False):
+        """`lies`: the disk says that it flushed, and did not. `by_instructions`: the machine has one processor, and its clock
+        goes on by a nanosecond with each instruction, however busy this machine is."""
         self._socket.unlink(missing_ok=True)
         mode = "unsafe" if lies else "writeback"
         self._disk = self._start("nbdkit", "--foreground", "--unix", self._socket, "--filter=cache", "file", self._image,
                                  f"cache={mode}")
         wait_until("nbdkit listens", self._socket.exists, END_SECONDS)
         forwards = "".join(f",hostfwd=tcp:127.0.0.1:{host}-{image.GUEST}:{guest}" for guest, host in self._ports.items())
+        speed = ["-accel", "tcg,thread=single", "-icount", "shift=0"] if by_instructions else ["-accel", "tcg,thread=multi", "-smp", "2"]
         self._machine = self._start(
-            self.kind.emulator, "-M", "virt", "-cpu", self.kind.processor, "-accel", "tcg,thread=multi", "-smp", "2", "-m", "512",
+            self.kind.emulator, "-M", "virt", "-cpu", self.kind.processor, *speed, "-m", "512",
             "-nodefaults", "-nographic", "-no-reboot", "-chardev", f"file,id=console,path={self._console},append=on",
             "-serial", "chardev:console", "-kernel", self._kernel, "-initrd", self._initrd,
             "-append", "console=ttyAMA0 quiet panic=-1",
@@ -59,10 +61,10 @@ class VirtualMachine(Service):
             return subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                     env={**os.environ, "TMPDIR": str(self._directory)}, preexec_fn=die_with_this)
 
-    def boot(self, lies=False):
+    def boot(self, **how):
         """Until the service, which nobody starts, is ready. Seconds."""
         began = time.monotonic()
-        self.power_on(lies)
+        self.power_on(**how)
         wait_until("meterd is started and ready", self._ready, BOOT_SECONDS, every=0.2)
         return time.monotonic() - began
 
