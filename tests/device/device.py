@@ -15,6 +15,7 @@ import functools
 import pathlib
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -75,6 +76,7 @@ def print_table(rows):
 
 def main():
     options = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what it has started and made goes with it
     options.package = options.package.resolve()
     options.cache = options.cache.resolve()
     options.cache.mkdir(parents=True, exist_ok=True)
