@@ -64,14 +64,14 @@ def cut(machine, sandbox, messages, options):
     finally:
         cuts.abandon()
     return (f"{cuts.under_load} cuts under load, {cuts.at_boot} while it booted; {events} events acknowledged, {cuts.duplicates()} "
-            f"repeated and known, {usages} usages in {requests} requests; ready {min(cuts.ready):.0f} to {max(cuts.ready):.0f} ms "
-            f"after its start, {min(cuts.boots):.0f} to {max(cuts.boots):.0f} s after power-on")
+            f"repeated and known, {usages} usages in {requests} requests; of {cuts.not_flushed} sectors that were not flushed "
+            f"{cuts.survived} survived; ready {min(cuts.ready):.0f} to {max(cuts.ready):.0f} ms after its start, {min(cuts.boots):.0f} to {max(cuts.boots):.0f} s after power-on")
 
 
 def not_flushed(machine):
     """A block is written past the page cache: it is on the disk, whose cache is volatile."""
     read = "dd if=/root/block bs=4096 iflag=direct status=none | tr -d ' '"
-    seen = machine.run("sh", "-ec", "systemctl stop meterd; printf %4096s old >/root/block; sync; printf %4096s new | "
+    seen = machine.run("sh", "-ec", "systemctl stop meterd 2>/dev/null; printf %4096s old >/root/block; sync; printf %4096s new | "
                        f"dd of=/root/block bs=4096 iflag=fullblock oflag=direct conv=notrunc status=none; {read}").stdout
     machine.cut()
     machine.boot()
@@ -85,9 +85,9 @@ def control(machine, sandbox, messages, seed):
     machine.run("sync")
     machine.cut()
     machine.boot(lies=True)
-    cuts = power_cuts.PowerCuts("control", machine, sandbox, messages, seed)
+    cuts = power_cuts.PowerCuts("control", machine, sandbox, messages, seed, lies=True)
     try:
-        cuts.run(1, lies=True)
+        cuts.run(1)
     except power_cuts.Lost as lost:
         return str(lost)
     finally:

@@ -1,7 +1,7 @@
 """Power cuts of an emulated machine under load: apps on the host report to it and note what was acknowledged as committed;
-it is cut at drawn moments, under load and while it boots, with what its disk's write cache holds. Whatever boots next:
-the service is started by systemd, all that was acknowledged is there, and meterd's check of every record finds nothing.
-At the end each usage is billed once, and the sums are what was acknowledged, exactly.
+it is cut at drawn moments, under load and while it boots, and of what its disk's write cache holds all or any part is lost.
+Whatever boots next: the service is started by systemd, all that was acknowledged is there, and meterd's check of every
+record finds nothing. At the end each usage is billed once, and the sums are what was acknowledged, exactly.
 """
 
 import contextlib
@@ -15,8 +15,11 @@ import load
 from harness import Failed, wait_until
 
 AT_THE_START = 0.25  # of the cuts are followed by one while the machine boots
+AT_A_WRITE = 0.7  # of those under load are at a write of the disk, the others at any time
+WRITES_MAX = 40
 BATCHES_MAX = 30  # acknowledged until a cut
 LOAD_SECONDS = 200
+SURVIVAL = (0, 0.1, 0.5, 0.9)  # of the sectors that were written and not flushed; drawn for each cut
 FAULTS = {"rate": 0.1, "kinds": ["all", "-error_429_bare", "-lock_timeout"], "retry_after": "1", "delay_seconds": 0.05}
 
 
@@ -25,15 +28,16 @@ class Lost(Failed):
 
 
 class PowerCuts:
-    def __init__(self, name, machine, sandbox, messages, seed):
-        self._machine, self._sandbox = machine, sandbox
-        self._random = random.Random(f"{seed}/{name}")
+    def __init__(self, name, machine, sandbox, messages, seed, lies=False):
+        """`lies`: all that the disk is asked to flush is lost too."""
+        self._machine, self._sandbox, self._lies = machine, sandbox, lies
+        self._random, self._sectors = (random.Random(f"{seed}/{name}/{what}") for what in ("cuts", "sectors"))
         self._senders = [load.Reporter(machine, f"{name}_http_{n}") for n in range(2)]
         self._senders += [load.Framed(machine, f"{name}_framed_{n}", messages) for n in range(2)]
-        self.under_load = self.at_boot = 0
+        self.under_load = self.at_boot = self.not_flushed = self.survived = 0
         self.boots, self.ready = [], []
 
-    def run(self, cuts, lies=False):
+    def run(self, cuts):
         """The machine is on, and on again at the end."""
         self._sandbox.set_faults(FAULTS)
         for sender in self._senders:
@@ -41,8 +45,8 @@ class PowerCuts:
         while self.under_load < cuts:
             self._cut_under_load()
             if self._random.random() < AT_THE_START:
-                self._cut_a_boot(lies)
-            self.boots.append(self._machine.boot(lies=lies))
+                self._cut_a_boot()
+            self.boots.append(self._machine.boot(lies=self._lies))
             self.ready.append(self._machine.ready_ms())
             self._check()
 
@@ -51,14 +55,24 @@ class PowerCuts:
         wanted = [sender.acknowledged + load.BATCH * self._random.randint(1, BATCHES_MAX) for sender in self._senders]
         wait_until("the load goes on",
                    lambda: all(s.acknowledged >= w for s, w in zip(self._senders, wanted)), LOAD_SECONDS)
-        time.sleep(self._random.uniform(0, 1))
-        self._machine.cut()
+        if self._random.random() < AT_A_WRITE:
+            self._cut(self._random.randint(1, WRITES_MAX))
+        else:
+            time.sleep(self._random.uniform(0, 1))
+            self._cut()
         self.under_load += 1
 
-    def _cut_a_boot(self, lies):
-        self._machine.power_on(lies)
+    def _cut(self, after_writes=0):
+        """Of what the disk had not flushed yet it may have written nothing, or any part."""
+        rate = 0 if self._lies else self._random.choice(SURVIVAL)
+        not_flushed, survived = self._machine.cut(lambda: self._sectors.random() < rate, after_writes)
+        self.not_flushed += not_flushed
+        self.survived += survived
+
+    def _cut_a_boot(self):
+        self._machine.power_on(self._lies)
         time.sleep(self._random.uniform(0, self.boots[-1] if self.boots else 20))
-        self._machine.cut()
+        self._cut()
         self.at_boot += 1
 
     def _check(self):

@@ -1,10 +1,9 @@
-"""An emulated ARM machine (qemu, no hardware behind it) with a disk whose write cache is volatile: nbdkit
-keeps in a file of its own what was not flushed. cut() takes both away at once, as a power cut does. The host reaches the
-guest's shell and meterd's sockets over the network that qemu makes, on loopback ports of its own.
+"""An emulated ARM machine (qemu, no hardware behind it) with a disk whose write cache is volatile (volatile_disk.py). cut()
+takes both away at once, as a power cut does. The host reaches the guest's shell and meterd's sockets over the network that
+qemu makes, on loopback ports of its own.
 """
 
 import http.client
-import os
 import pathlib
 import shlex
 import signal
@@ -13,12 +12,14 @@ import subprocess
 import time
 
 import image
+import volatile_disk
 from harness import Failed, free_port, wait_until
 from service import Service
 
 BOOT_SECONDS = 400  # 15 s on a quiet machine; others may be at work on this one
 SHELL_SECONDS = 120
 END_SECONDS = 20
+WRITES_SECONDS = 120
 
 
 def die_with_this():
@@ -33,7 +34,7 @@ class VirtualMachine(Service):
         self.kind = kind
         self._kernel, self._initrd, self._image = kernel, initrd, disk
         self._directory = pathlib.Path(directory)
-        self._socket = self._directory / "disk.sock"
+        self._socket, self._log, self._armed = (self._directory / name for name in ("disk.sock", "not-flushed", "armed"))
         self._console = self._directory / "console.log"
         self._disk = self._machine = None
         self._ports = {guest: free_port() for guest in (image.SHELL, image.API, image.INGEST)}
@@ -42,9 +43,8 @@ class VirtualMachine(Service):
         """`lies`: the disk says that it flushed, and did not. `by_instructions`: the machine has one processor, and its clock
         goes on by a nanosecond with each instruction, however busy this machine is."""
         self._socket.unlink(missing_ok=True)
-        mode = "unsafe" if lies else "writeback"
-        self._disk = self._start("nbdkit", "--foreground", "--unix", self._socket, "--filter=cache", "file", self._image,
-                                 f"cache={mode}")
+        self._disk = self._start("nbdkit", "--foreground", "--unix", self._socket, "python", volatile_disk.__file__,
+                                 f"image={self._image}", f"log={self._log}", f"armed={self._armed}", f"lies={int(lies)}")
         wait_until("nbdkit listens", self._socket.exists, END_SECONDS)
         forwards = "".join(f",hostfwd=tcp:127.0.0.1:{host}-{image.GUEST}:{guest}" for guest, host in self._ports.items())
         speed = ["-accel", "tcg,thread=single", "-icount", "shift=0"] if by_instructions else ["-accel", "tcg,thread=multi", "-smp", "2"]
@@ -59,7 +59,7 @@ class VirtualMachine(Service):
     def _start(self, *command):
         with open(self._directory / "programs.log", "ab") as log:
             return subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                    env={**os.environ, "TMPDIR": str(self._directory)}, preexec_fn=die_with_this)
+                                    preexec_fn=die_with_this)
 
     def boot(self, **how):
         """Until the service, which nobody starts, is ready. Seconds."""
@@ -76,16 +76,28 @@ class VirtualMachine(Service):
         except OSError:
             return False
 
-    def cut(self):
-        """The disk first: what it was asked to flush is in the image, the rest is nowhere. Nobody learns of it in between."""
+    def cut(self, survives=lambda: False, after_writes=0):
+        """Now, or after so many of the disk's writes. What the disk was asked to flush is in the image; of the rest the sectors
+        that survive. (how many there were, how many survived)"""
+        if after_writes:
+            self._arm(after_writes)
+            self._disk.wait(WRITES_SECONDS)
+            self._armed.unlink()
         for process in (self._disk, self._machine):
             process.kill()
         for process in (self._disk, self._machine):
             process.wait(END_SECONDS)
+        return volatile_disk.settle(self._image, self._log, survives)
+
+    def _arm(self, writes):
+        new = self._armed.with_suffix(".new")
+        new.write_text(str(writes))
+        new.rename(self._armed)
 
     def close(self):
-        if self._machine:
-            self.cut()
+        for process in filter(None, (self._disk, self._machine)):
+            process.kill()
+            process.wait(END_SECONDS)
 
     def tail(self, lines=60):
         """What the service said in this boot, or what the machine did if it cannot be asked."""
