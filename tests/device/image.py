@@ -69,11 +69,14 @@ def proxy(name, listen, to):
             f"{at}/test-{name}.service": f"[Service]\nExecStart=/lib/systemd/systemd-socket-proxyd {to}\n"}
 
 
-def test_units(billing_port):
+def test_files(billing_port):
     """How host and guest reach each other: a shell, meterd's sockets, and from the guest's loopback the host's billing
-    system."""
+    system. And a log in memory: one on the disk would have it flushed in the service's stead."""
     at = "etc/systemd/system"
     return {
+        "etc/systemd/journald.conf.d/test.conf": "[Journal]\nStorage=volatile\n",
+        "etc/machine-id": "0123456789abcdef0123456789abcdef\n",
+        "etc/hostname": "device\n",
         f"{at}/test-shell.socket": f"[Socket]\nListenStream={GUEST}:{SHELL}\nAccept=yes\nMaxConnections=64\n"
                                    "TriggerLimitBurst=0\n[Install]\nWantedBy=sockets.target\n",
         f"{at}/test-shell@.service": "[Service]\nExecStart=-/bin/sh\nStandardInput=socket\nStandardOutput=socket\n",
@@ -90,13 +93,11 @@ def make_disk(root, package, directory, image, billing_port):
     shutil.copy(package, tree / "root")
     run("unshare", "--mount", "sh", "-c", f"mount -t proc proc proc && exec chroot . dpkg --install /root/{package.name}", cwd=tree,
         env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
-    units = test_units(billing_port)
-    for path, text in units.items():
+    files = test_files(billing_port)
+    for path, text in files.items():
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
         (tree / path).write_text(text)
-    (tree / "etc/machine-id").write_text("0123456789abcdef0123456789abcdef\n")
-    (tree / "etc/hostname").write_text("device\n")
     run("systemctl", "--root", tree, "mask", *UNUSED)
-    run("systemctl", "--root", tree, "enable", *(unit.name for unit in map(pathlib.Path, units) if unit.suffix == ".socket"))
+    run("systemctl", "--root", tree, "enable", *(file.name for file in map(pathlib.Path, files) if file.suffix == ".socket"))
     run("mke2fs", "-q", "-t", "ext4", "-E", "lazy_itable_init=0,lazy_journal_init=0", "-d", tree, image, SIZE)  # idle means idle
     shutil.rmtree(tree)
