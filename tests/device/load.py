@@ -9,10 +9,12 @@ import threading
 import time
 from decimal import Decimal
 
+from frames import FramedConnection, Lost
 from harness import Failed, wait_until
 
 EVENT, ITEM_PRICE = "sms.sent", "sms-usd"
 BATCH = 20
+REPEAT_SECONDS, ANSWER_SECONDS = 15, 60
 UNREAD_MAX = 50  # of one sender: what nobody has read yet fills its own send buffer, with some 70 datagrams
 
 
@@ -21,37 +23,67 @@ class Reporter(threading.Thread):
 
     _numbers = itertools.count()
 
-    def __init__(self, machine):
+    def __init__(self, machine, subscription="sub_acknowledged"):
         super().__init__(daemon=True)
-        self._machine = machine
+        self._machine, self.subscription = machine, subscription
         self._over = threading.Event()
         self._source = f"app-{next(self._numbers)}"
-        self.acknowledged = self.repeated = 0
+        self.acknowledged = self.repeated = self.duplicates = 0
 
     def run(self):
         for number in itertools.count():
             if self._over.is_set():
                 return
-            events = [{"specversion": "1.0", "type": EVENT, "source": self._source, "id": f"{number}-{at}",
-                       "subscription": "sub_acknowledged", "data": {"quantity": "1"}} for at in range(BATCH)]
-            while not self._acknowledged(json.dumps(events)):
+            batch = self._batch(number)
+            while not self._acknowledged(batch):
                 self.repeated += 1
                 self._over.wait(0.02)
             self.acknowledged += BATCH
 
+    def _batch(self, number):
+        return json.dumps([{"specversion": "1.0", "type": EVENT, "source": self._source, "id": f"{number}-{at}",
+                            "subscription": self.subscription, "data": {"quantity": "1"}} for at in range(BATCH)])
+
     def _acknowledged(self, body):
-        with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(self._machine.connection()) as to:
+        with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(self._machine.connection(REPEAT_SECONDS)) as to:
             to.request("POST", "/events", body, {"Content-Type": "application/cloudevents-batch+json"})
             answer = to.getresponse()
             said = json.loads(answer.read())
+            self.duplicates += said.get("duplicates", 0)
             return answer.status == 200 and said["counted"] + said["duplicates"] == BATCH
         return False
 
-    def stop(self):
+    def stop(self, seconds=120):
         self._over.set()
-        self.join(120)
+        self.join(seconds)
         if self.is_alive():
             raise Failed("a batch was never acknowledged")
+
+
+class Framed(Reporter):
+    """The same over the framed socket, numbered instead."""
+
+    def __init__(self, machine, subscription, messages):
+        super().__init__(machine, subscription)
+        self._messages, self._to = messages, None
+
+    def _batch(self, number):
+        batch = self._messages.Batch(producer=self._source, sequence=number * BATCH + 1)
+        for _ in range(BATCH):
+            batch.events.add(name=EVENT, subscription=self.subscription)
+        return batch
+
+    def _acknowledged(self, batch):
+        try:
+            self._to = self._to or FramedConnection(self._machine.ingest, self._messages)
+            answer = self._to.ask(batch)
+        except Lost:
+            if self._to:
+                self._to.close()
+            self._to = None
+            return False
+        self.duplicates += answer.duplicates
+        return answer.counted + answer.duplicates == BATCH
 
 
 class Datagrams(threading.Thread):
@@ -113,10 +145,16 @@ def send_datagrams(machine, count):
 
 def ask(machine, method, path, body=None, headers=()):
     """(status, the answer's JSON)"""
-    with contextlib.closing(machine.connection()) as to:
+    with contextlib.closing(machine.connection(ANSWER_SECONDS)) as to:
         to.request(method, path, body, dict(headers))
         answer = to.getresponse()
         return answer.status, json.loads(answer.read())
+
+
+def balances(machine):
+    """{(subscription, item price, day): the row} of everything ever counted."""
+    rows = ask(machine, "GET", "/operator/balances")[1]["balances"]
+    return {(row["subscription_id"], row["item_price_id"], row["usage_day"]): row for row in rows}
 
 
 def report(machine, number, event=EVENT):

@@ -2,49 +2,22 @@
 end. The host's programs reach its files below `directory` and its sockets through /proc."""
 
 import contextlib
-import hashlib
 import os
 import pathlib
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "e2e"))
-sys.path.insert(0, str(HERE.parent / "package"))
-from harness import Failed, UnixConnection, wait_until  # noqa: E402
-from packages import field, run  # noqa: E402
+from harness import Failed, UnixConnection, wait_until
+from packages import run
+from service import Service
 
 BOOT_SECONDS = 120
 REBOOT = 133  # how systemd-nspawn says that the container wants to be started again
 
 
-def runtime_packages(package):
-    """What a .deb depends on, by name."""
-    return [part.split()[0] for part in field(package, "Depends").split(",")]
-
-
-def make_root(cache, package):
-    """A root with what the package needs; made once."""
-    wanted = sorted({*runtime_packages(package), "systemd", "systemd-sysv", "dbus"})
-    root = cache / f"root-{hashlib.sha256(' '.join(wanted).encode()).hexdigest()[:12]}"
-    if root.exists():
-        return root
-    targets = run("apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME)", "Created-By: Packages").stdout.split("\n")
-    mirrors = [line.split()[0] for line in targets if line.endswith(" bookworm")]
-    if not mirrors:
-        raise Failed("apt knows no mirror of Debian 12: add bookworm main to its sources")
-    made = cache / (root.name + ".new")
-    shutil.rmtree(made, ignore_errors=True)
-    run("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(wanted)}", "bookworm", made,
-        *(f"deb {mirrors[0]} {suite} main" for suite in ("bookworm", "bookworm-updates")))
-    made.rename(root)
-    return root
-
-
-class Machine:
+class Machine(Service):
     def __init__(self, root, directory):
         self.root = pathlib.Path(directory) / "root"
         self._log = pathlib.Path(directory) / "boot.log"
@@ -97,12 +70,6 @@ class Machine:
 
     # The service.
 
-    def show(self, what, unit="meterd.service"):
-        return self.run("systemctl", "show", "--property", what, "--value", unit).stdout.strip()
-
-    def restarts(self):
-        return int(self.show("NRestarts"))
-
     def main_process(self):
         """Its number here, on the host; 0: none."""
         inside = self.show("MainPID")
@@ -133,10 +100,6 @@ class Machine:
                    lambda: self.restarts() > before and self.show("ActiveState") == "active", seconds, every=0.1)
         return time.monotonic() - began
 
-    def ready_ms(self):
-        """From the start of the program to READY=1, as systemd saw it."""
-        return (int(self.show("ActiveEnterTimestampMonotonic")) - int(self.show("ExecMainStartTimestampMonotonic"))) / 1000
-
     def drop_in(self, name, text):
         """A drop-in of the service; "" takes it away. In force with the next restart."""
         directory = self.root / "etc/systemd/system/meterd.service.d"
@@ -146,17 +109,12 @@ class Machine:
             (directory / f"{name}.conf").write_text(f"[Service]\n{text}")
         self.run("systemctl", "daemon-reload")
 
-    def log(self, event):
-        """The daemon's lines of an event, of this boot."""
-        text = self.run("journalctl", "--boot", "--unit", "meterd", "--output", "cat", "--no-pager").stdout
-        return [line for line in text.splitlines() if line.startswith(f"event={event} ")]
-
     # Its sockets, of the container's network and files, as its root.
 
     def socket(self, name):
         return f"/proc/{self._leader}/root/run/meterd/{name}.sock"
 
-    def connection(self, timeout=60):
+    def connection(self, timeout):
         return UnixConnection(self.socket("api"), timeout)
 
     def close(self):

@@ -34,13 +34,14 @@ def frame(payload, magic=MAGIC):
 
 
 class FramedConnection:
-    """One connection; every failure of it is Lost."""
+    """One connection, to a path, or to a (host, port) that leads there; every failure of it is Lost."""
 
-    def __init__(self, path, messages, seconds=10):
+    def __init__(self, to, messages, seconds=10):
         self._messages = messages
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        over_tcp = isinstance(to, tuple)
+        self._socket = socket.socket(socket.AF_INET if over_tcp else socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            self._socket.connect(str(path))  # blocking: a full backlog is waited for, a dead listener is an error
+            self._socket.connect(to if over_tcp else str(to))  # blocking: a full backlog is waited for, a dead listener is an error
         except OSError as error:
             self._socket.close()
             raise Lost(str(error)) from None
