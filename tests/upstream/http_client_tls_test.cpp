@@ -63,6 +63,16 @@ class Authority {
              from, "-enddate", until});
   }
 
+  // Writes NAME.pem: what this authority's own certificate was before it was renewed with the same name and
+  // key.
+  void issue_own(const std::string& name, const char* from, const char* until) const {
+    openssl({"req", "-new", "-key", path("authority.key"), "-out", path(name + ".request"), "-subj",
+             "/CN=test authority", "-addext", "basicConstraints=critical,CA:TRUE"});
+    openssl({"ca", "-selfsign", "-batch", "-notext", "-config", path("config"), "-keyfile",
+             path("authority.key"), "-in", path(name + ".request"), "-out", path(name + ".pem"), "-startdate",
+             from, "-enddate", until});
+  }
+
  private:
   void openssl(std::vector<std::string> arguments) const {
     // Through a shell for the one thing that the tests do not want to read: openssl's progress.
@@ -205,6 +215,20 @@ TEST_F(HttpClientTls, JudgesCertificatesByTheClientsClockBeyond2038Too) {
   EXPECT_THAT(refusal(list_usages(at("2041-06-01T00:00:01Z"))), HasSubstr("expired"));
   options.wall = {};  // OpenSSL's own
   EXPECT_THAT(refusal(list_usages(options)), HasSubstr("not yet valid"));
+}
+
+TEST_F(HttpClientTls, TakesTheAuthorityThatIsValidOfTwoWithOneName) {
+  authority_->issue_own("before", kLongAgo, "20010101000000Z");
+  const std::string both = authority_->path("both.pem");
+  std::ofstream(both) << std::ifstream(authority_->path("before.pem")).rdbuf()
+                      << std::ifstream(authority_->certificates()).rdbuf();
+  trust(both);
+  Sandbox sandbox(serving("right"));
+  auto options = options_for(sandbox.port(), "localhost");
+  options.wall = [] { return *parse_rfc3339("2030-01-01T00:00:00Z"); };
+  EXPECT_NE(response_of(list_usages(options)), nullptr);
+  trust(authority_->path("before.pem"));  // alone it is not enough
+  EXPECT_THAT(refusal(list_usages(options)), HasSubstr("expired"));
 }
 
 TEST_F(HttpClientTls, RefusesAServerWithoutTls) {
