@@ -16,10 +16,16 @@ GROWTH_MAX_KB = 512  # between the medians of the second and of the last quarter
 GROUP = "/sys/fs/cgroup/system.slice/meterd.service"
 
 
+def quarters(samples):
+    """The median of each."""
+    bounds = [len(samples) * n // 4 for n in range(5)]
+    return [int(statistics.median(samples[begin:end])) for begin, end in zip(bounds, bounds[1:])]
+
+
 def growth(samples):
-    """From the second quarter to the last."""
-    quarter = len(samples) // 4
-    return statistics.median(samples[3 * quarter:]) - statistics.median(samples[quarter:2 * quarter])
+    """From the second quarter to the last; in the first one it warms up."""
+    _, second, _, last = quarters(samples)
+    return last - second
 
 
 class Soak:
@@ -71,9 +77,9 @@ class Soak:
         if growth([n * GROWTH_MAX_KB // len(self._own) * 3 for n in range(len(self._own))]) <= GROWTH_MAX_KB:
             raise Failed("a memory that grows would not be noticed")
         if grown > GROWTH_MAX_KB:
-            raise Failed(f"RssAnon grew by {grown} KB: {self._own}")
-        return (f"RssAnon {min(self._own)} to {max(self._own)} KB in {len(self._own)} samples; the last quarter's median is "
-                f"{grown:+.0f} KB from the second's (at most {GROWTH_MAX_KB})")
+            raise Failed(f"RssAnon grew by {grown} KB, by quarters {quarters(self._own)}: {self._own}")
+        return (f"RssAnon at most {max(self._own)} KB in {len(self._own)} samples, by quarters {quarters(self._own)}: "
+                f"{grown:+d} KB from the second to the last (at most {GROWTH_MAX_KB})")
 
     def billed(self):
         ledger = billing.settle(self._machine, self._sandbox, self._steady.sums())
