@@ -22,12 +22,14 @@
 #include "agent/base/text.hpp"
 
 namespace meterd::upstream {
+
+using Stage = TransportError::Stage;
+
 namespace {
 
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 using boost::system::error_code;
-using Stage = TransportError::Stage;
 using Endpoints = std::vector<asio::ip::tcp::endpoint>;
 
 constexpr auto kToken = asio::as_tuple(asio::use_awaitable);

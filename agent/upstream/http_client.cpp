@@ -12,12 +12,14 @@
 #include "agent/upstream/dialer.hpp"
 
 namespace meterd::upstream {
+
+using Stage = TransportError::Stage;
+
 namespace {
 
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
 using boost::system::error_code;
-using Stage = TransportError::Stage;
 using Parser = http::response_parser<http::string_body>;
 
 constexpr std::size_t kReadBytes = 8 * 1024;
