@@ -80,6 +80,16 @@ TEST_F(MeterctlBackup, IsNotRestoredIfItIsNone) {
   }
 }
 
+TEST_F(MeterctlBackup, IsNotBlamedForWhatIsWrongWithTheMachine) {
+  const auto to = (directory_ / "journal").string();
+  std::filesystem::create_directories(to + "/making/in the way");
+  write(file_, std::string("meterd-portable\n\1", 17));
+  const auto done = run({}, {"restore", file_, "--directory", to});
+  EXPECT_EQ(done.exit_code, 1);
+  EXPECT_THAT(done.err, HasSubstr("cannot make"));
+  EXPECT_THAT(done.err, ::testing::Not(HasSubstr("no backup")));
+}
+
 TEST_F(MeterctlBackup, IsNotRestoredOverAJournal) {
   const auto to = (directory_ / "journal").string();
   std::filesystem::create_directories(to);

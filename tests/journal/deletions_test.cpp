@@ -1,5 +1,6 @@
 // Usages that are given up: those that never left are withdrawn, of others the upstream is asked to delete
 // them, and what concerns one second leaves in order.
+#include "agent/journal/holdings.hpp"
 #include "tests/journal/caller_fixture.hpp"
 
 namespace meterd::journal {
@@ -115,6 +116,16 @@ TEST_F(JournalDeletion, MovesTheQuantityFromDeliveredToWithdrawnWithItsReceipt) 
   EXPECT_EQ(count(prefix(Kind::history)), 2U);
   EXPECT_EQ(stored(usage).record.ended_at_ms(), now(90'000).wall.since_epoch.count());
   EXPECT_THAT(in_outbox(), IsEmpty());
+}
+
+TEST_F(JournalDeletion, ThatWaitsIsHeldByTheJournalAlone) {
+  ask_to_delete(delivered("u1", kMidnight));
+  journal_.reset();
+  const auto held = must(read_holdings(options_.directory + "/data.mdb"));
+  ASSERT_EQ(held.rows.size(), 1U);
+  EXPECT_EQ(held.rows[0].deletions, 1U);
+  EXPECT_EQ(held.rows[0].usages, 0U);
+  EXPECT_TRUE(held.rows[0].undelivered.is_zero());
 }
 
 TEST_F(JournalDeletion, LeavesNoRecordOfEitherOnceBothAreForgotten) {
