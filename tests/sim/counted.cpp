@@ -22,7 +22,7 @@ void Counted::grow() {
 }
 
 Oracle::Id Counted::add(std::int64_t units) {
-  Chunk chunk{deps_.oracle.claim({deps_.series}, units * 1'000), units, deps_.world.now(), {}, false};
+  Chunk chunk{deps_.oracle.claim({deps_.series}, units * 1'000), units, deps_.world.now()};
   place(chunk);
   pending_.push_back(chunk);
   if (begun_at_) made_ += units;
@@ -41,6 +41,10 @@ void Counted::place(Chunk& chunk) {
 void Counted::leave() {
   for (auto& chunk : pending_) place(chunk);
   pending_.clear();
+}
+
+void Counted::doubt() {
+  for (auto& chunk : pending_) chunk.doubtful = true;
 }
 
 void Counted::forget(Oracle::Id claim) {
@@ -64,7 +68,7 @@ void Counted::look(Milliseconds worked) {
   for (; !pending_.empty() && is_settled(pending_.front()); pending_.pop_front(), any = true) {
     const auto& chunk = pending_.front();
     // What came before the first reading of all is where the counting begins.
-    if (is_certain_once_settled() && begun_at_ && *begun_at_ <= chunk.made)
+    if (is_certain_once_settled() && !chunk.doubtful && begun_at_ && *begun_at_ <= chunk.made)
       deps_.oracle.confirm(chunk.claim, Oracle::When::either);
     settled(chunk.claim);
   }

@@ -58,6 +58,7 @@ class Counted {
   Oracle::Id add(std::int64_t units);
   void forget(Oracle::Id claim);  // from now on it cannot be counted any more
   void leave();                   // none of what is pending can
+  void doubt();                   // all of that still can, or is taken for what was counted before
   void count_from_nothing() { begun_at_ = WallTime{}; }
   std::int64_t made() const { return made_; }
 
@@ -71,6 +72,7 @@ class Counted {
     std::int64_t units = 0;
     WallTime made, placed;
     bool untrusted = false;
+    bool doubtful = false;
   };
   void grow();
   void place(Chunk& chunk);

@@ -118,7 +118,7 @@ void CountedMessages::erase(std::uint64_t number) {
 // What only it had is gone, and so is what was on its way. Where no agent looks, what is not committed may be
 // taken for what was deleted.
 void CountedMessages::restart_manager() {
-  if (connection_ == nullptr) leave();
+  if (connection_ == nullptr) doubt();
   for (auto at = messages_.begin(); at != messages_.end();) {
     auto& message = at->second;
     if (message.claim && message.shown.storage != platform::kNotStored) {

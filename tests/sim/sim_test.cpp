@@ -75,6 +75,11 @@ INSTANTIATE_TEST_SUITE_P(Simulation, OnceBroken,
                                              kOnceBroken + testing::rounds(std::size(kOnceBroken))),
                          [](const auto& one) { return "Seed" + std::to_string(one.param.seed); });
 
+// The oracle once held that a message that came while no agent looked could only count on that day.
+TEST(Simulation, WhatAModemKeptWhileNobodyLookedCountsOnceItIsSeen) {
+  for (const std::uint64_t seed : {700589U, 700608U}) expect_kept(plan_of(seed, Vendor::chargebee));
+}
+
 // --- negative controls: each breaks one thing around the agent, and the oracle must name it
 
 // Two days of one reporter, with nothing that goes wrong but what the test adds.
