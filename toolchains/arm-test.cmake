@@ -4,7 +4,7 @@ set(CMAKE_BUILD_TYPE Debug CACHE STRING "")
 set(CMAKE_CXX_FLAGS_DEBUG "-Og -g0" CACHE STRING "")
 # Tests that try very many cases try fewer (tests/support/rounds.hpp), and that their numbers may be wider than a word of 32
 # bits matters to none.
-set(METERD_TEST_FLAGS -DMETERD_EMULATED -Wno-error=conversion CACHE STRING "")
+set(METERD_TEST_FLAGS -DMETERD_ROUNDS_DIVISOR=20 -Wno-error=conversion CACHE STRING "")
 include(${CMAKE_CURRENT_LIST_DIR}/together.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
 # Not mold: the cross compiler looks for one of its own.

@@ -179,8 +179,10 @@ TEST_F(CompareTest, AnInvoiceIsNotedAndClearedAgain) {
 }
 
 TEST_F(CompareTest, WhatIsNoLongerKeptHereIsNotCalledSomebodyElses) {
+  device.config.retain_delivered = Seconds(86'400);
+  restart();
   deliver("sub_1", 2);
-  device.advance(Seconds(401 * 86'400));
+  device.advance(Seconds(2 * 86'400));
   deliver("sub_1", 1);
   const auto done = compare();
   EXPECT_THAT(done.differences, IsEmpty());

@@ -1,5 +1,6 @@
 """The base of the contract tests: a fresh device in a temp directory for each, and short ways to count with it."""
 
+import argparse
 import base64
 import contextlib
 import json
@@ -7,6 +8,7 @@ import os
 import pathlib
 import shutil
 import socket
+import sys
 import tempfile
 import time
 import unittest
@@ -52,7 +54,7 @@ class Watchdog:
 
 
 class ContractTest(unittest.TestCase):
-    options = None  # meterd, meterctl, sandbox: set by contract_test.py
+    options = None  # meterd, meterctl, sandbox: set by main()
     messages = None
 
     def setUp(self):
@@ -133,3 +135,11 @@ class ContractTest(unittest.TestCase):
     def terminate(self):
         code = self.device.terminate()
         self.assertEqual(code, 0, self.device.log_tail())
+
+
+def main():
+    parser = argparse.ArgumentParser(add_help=False)
+    for name in ("meterd", "meterctl", "sandbox"):
+        parser.add_argument(f"--{name}", type=pathlib.Path, required=True)
+    ContractTest.options, rest = parser.parse_known_args()
+    unittest.main(module="__main__", argv=[sys.argv[0], *rest])
