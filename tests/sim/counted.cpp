@@ -22,7 +22,7 @@ void Counted::grow() {
 }
 
 Oracle::Id Counted::add(std::int64_t units) {
-  Chunk chunk{deps_.oracle.claim({deps_.series}, units * 1'000), units, deps_.world.now()};
+  Chunk chunk{deps_.oracle.claim({deps_.series}, units * 1'000), units, deps_.world.now(), {}};
   place(chunk);
   pending_.push_back(chunk);
   if (begun_at_) made_ += units;
