@@ -23,6 +23,10 @@ struct SocketAccess {
   bool anybody = false;
 };
 
+// Whether the mode of the socket's file lets them all connect, as far as it tells: one that the service
+// manager made has that of its unit.
+bool lets_in(const std::string& path, const SocketAccess& access);
+
 // An open, non-blocking socket; closes itself.
 class Socket {
  public:
@@ -76,10 +80,14 @@ class SocketBinder {
   Result<Socket> bind_udp(const std::string& host, std::uint16_t port, int receive_bytes);
   Result<Socket> listen_tcp(const std::string& host, std::uint16_t port);
   std::size_t left() const { return inherited_.left(); }
+  // The paths of inherited sockets that do not let in all whom `access` does.
+  const std::vector<std::string>& closed() const { return closed_; }
 
  private:
+  Socket kept(const std::string& path, Socket inherited);
   SocketAccess access_;
   InheritedSockets inherited_;
+  std::vector<std::string> closed_;
 };
 
 // The kernel is to say with each datagram who sent it; by bind_unix_datagram for its own.

@@ -8,13 +8,17 @@ std::optional<AccessLogSockets::Refused> AccessLogSockets::bind(const Config& co
   for (const auto& source : config.sources) {
     const auto* rule = std::get_if<source::AccessLogRule>(&source);
     if (rule == nullptr) continue;
+    // To anybody: the kernel says who sends, and giving a socket to another group takes more rights than
+    // meterd has.
     auto socket = rule->groups.empty()
                       ? binder_.bind_unix_datagram(rule->socket, receive_bytes)
-                      : binder_.bind_unix_datagram(rule->socket, receive_bytes, {rule->groups});
+                      : binder_.bind_unix_datagram(rule->socket, receive_bytes, {rule->groups, true});
     if (!socket) return Refused{"unix:" + rule->socket, socket.error()};
     auto& one = by_path_[rule->socket];
     one.socket = std::move(*socket);
-    if (!rule->groups.empty()) one.access.emplace(ingest::AccessRules{rule->groups, {}});
+    if (rule->groups.empty()) continue;
+    one.access.emplace(ingest::AccessRules{rule->groups, {}});
+    one.closed = !platform::lets_in(rule->socket, {rule->groups});
   }
   return std::nullopt;
 }
@@ -29,7 +33,7 @@ source::DatagramSocket AccessLogSockets::take(const std::string& path) {
   const auto found = by_path_.find(path);
   if (found == by_path_.end()) return {};
   auto& one = found->second;
-  return {std::exchange(one.socket, {}), {one.access ? &*one.access : &common_, true, {}}};
+  return {std::exchange(one.socket, {}), {one.access ? &*one.access : &common_, true, {}}, one.closed};
 }
 
 }  // namespace meterd::app

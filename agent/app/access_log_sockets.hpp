@@ -32,6 +32,7 @@ class AccessLogSockets {
   struct One {
     platform::Socket socket;
     std::optional<ingest::Access> access;  // its own
+    bool closed = false;                   // to some of those
   };
   platform::SocketBinder& binder_;
   const ingest::Access& common_;

@@ -135,10 +135,12 @@ struct Config {
 // Reads and validates the whole file, secrets included. The error has one line for each thing wrong, in the
 // order of the file and 20 at most: "FILE:LINE: KEY: what is expected; found ...". No secret's value is in
 // any of them. Code::io when the file itself cannot be read, Code::invalid otherwise. `machine_id`: what the
-// default device id is derived from. `credentials_directory`: $CREDENTIALS_DIRECTORY.
+// default device id is derived from. `credentials_directory`: $CREDENTIALS_DIRECTORY. `has_user`,
+// `has_group`: whether this system has one of that name; without them nobody is missed.
 struct ConfigSources {
   std::string machine_id;
   std::string credentials_directory;
+  std::function<bool(const std::string&)> has_user = {}, has_group = {};
 };
 Result<Config> load_config(const std::string& path, const ConfigSources& sources);
 

@@ -38,10 +38,21 @@ void load_names(Section& table, const char* key, std::size_t length_max, meter::
   out = meter::Names({names.begin(), names.end()});
 }
 
+void warn_of_uncounted(Section& table, const Config& config, const meter::Names& events) {
+  if (events.any()) return;
+  std::vector<std::string> counted;
+  for (const auto& meter : config.meters) counted.push_back(meter.event.value());
+  for (const auto& event : events.only())
+    if (std::find(counted.begin(), counted.end(), event) == counted.end())
+      table.warning("events", "no [[meter]] counts " + toml_quote(event) + did_you_mean(event, counted));
+}
+
 ingest::AccessRule load_rule(Section& table, const Config& config) {
   ingest::AccessRule rule;
   load_account(table, "user", rule.user);
+  if (!rule.user.empty()) table.user_exists("user", rule.user);
   load_account(table, "group", rule.group);
+  if (!rule.group.empty()) table.group_exists("group", rule.group);
   table.name("unit", kUnitNameMax, rule.unit);
   if (!rule.unit.empty() && !rule.unit.ends_with(".service") && !rule.unit.ends_with(".scope"))
     table.expected("unit", R"(a systemd unit such as "sms.service")");
@@ -52,6 +63,7 @@ ingest::AccessRule load_rule(Section& table, const Config& config) {
   const auto named = !rule.user.empty() + !rule.group.empty() + !rule.unit.empty() + !rule.input.empty();
   if (named != 1) table.error("user", "give one of user, group, unit or input: whom this is for");
   load_names(table, "events", limits::kEventNameMax, rule.permit.events);
+  warn_of_uncounted(table, config, rule.permit.events);
   load_names(table, "subscriptions", limits::kIdMax, rule.permit.subscriptions);
   table.finish();
   return rule;
@@ -65,6 +77,8 @@ void load_access(Section section, Problems& problems, const ConfigSources& sourc
   for (const auto& group : access.groups)
     if (!is_account_name(group))
       section.error("groups", "expected the names of groups; found " + toml_quote(group));
+    else if (section.has("groups"))
+      section.group_exists("groups", group);
   for (auto& table : sections(problems, sources, section, "allow"))
     access.allow.push_back(load_rule(table, config));
   if (access.allow.size() > kRulesMax)

@@ -7,12 +7,12 @@
 
 namespace meterd::app {
 
-// After [ingest] and [api]: a rule may name one of their inputs.
-void load_access(Section section, Problems& problems, const ConfigSources& sources, Config& config);
 // `lives` receives the place of each upstream's `life` (by position), for check_lives.
 void load_upstreams(std::vector<Section> tables, Config& config, std::vector<Problems::Place>& lives);
 // `item_prices` receives the place of each meter's item price (by position), for check_not_metered.
 void load_meters(std::vector<Section> tables, Config& config, std::vector<Problems::Place>& item_prices);
+// After [ingest] and [api], too: a rule may name one of their inputs.
+void load_access(Section section, Problems& problems, const ConfigSources& sources, Config& config);
 void load_subscriptions(std::vector<Section> tables, Problems& problems, Config& config);
 void load_sources(std::vector<Section> tables, Config& config);
 
@@ -30,6 +30,10 @@ void load_time_zone(Section& section, std::string& out);
 
 // An account sid, in an [[upstream]] and in [api].
 void load_twilio_account(Section& section, const char* key, std::string& out);
+
+// Whether events of `meter` for `subscription` are taken by what is listed. What was listed once stays
+// accepted, and the journal remembers what the file does not say any more: a warning at most.
+bool is_listed(const Config& config, const MeterConfig& meter, const SubscriptionId& subscription);
 
 inline constexpr const char* kNoInstallation =
     "Twilio bills an installation: expected its sid, \"XE\" and 32 hexadecimal digits";

@@ -220,8 +220,8 @@ Config load_sections(const TomlNode& document, Problems& problems, const ConfigS
   load_ingest(section("ingest"), out);
   load_upstreams(tables("upstream"), out, lives);
   load_api(section("api"), out);
-  load_access(section("access"), problems, sources, out);
   load_meters(tables("meter"), out, item_prices);
+  load_access(section("access"), problems, sources, out);
   load_subscriptions(tables("subscription"), problems, out);
   load_sources(tables("source"), out);
   check_lives(problems, out, lives);

@@ -250,6 +250,16 @@ void Section::finish() {
       error(child.key, "unknown key" + did_you_mean(child.key, known_));
 }
 
+void Section::user_exists(std::string_view key, const std::string& name) {
+  if (sources_.has_user && !sources_.has_user(name))
+    warning(key, "this system has no user " + toml_quote(name) + " so far");
+}
+
+void Section::group_exists(std::string_view key, const std::string& name) {
+  if (sources_.has_group && !sources_.has_group(name))
+    warning(key, "this system has no group " + toml_quote(name) + " so far");
+}
+
 std::vector<Section> sections(Problems& problems, const ConfigSources& sources, Section& root,
                               const char* name) {
   std::vector<Section> out;

@@ -100,6 +100,10 @@ class Section {
   // A table inside this one; unknown keys in it are reported under KEY.
   std::optional<Section> table(std::string_view key, const std::string& what);
 
+  // Warns of a name that this system does not have.
+  void user_exists(std::string_view key, const std::string& name);
+  void group_exists(std::string_view key, const std::string& name);
+
   void finish();
 
  private:

@@ -62,6 +62,7 @@ LoadedSource load_access_log(const SourceTable& table) {
   if (std::any_of(rule.groups.begin(), rule.groups.end(),
                   [](const std::string& group) { return group.empty() || group.size() > kGroupNameMax; }))
     section.expected("groups", R"(names of groups such as ["www-data"])");
+  for (const auto& group : rule.groups) section.group_exists("groups", group);
   section.name("subscription_field", kFieldNameMax, rule.subscription_field);
   section.name("quantity_field", kFieldNameMax, rule.quantity_field);
   section.name("worker_field", kFieldNameMax, rule.worker_field);

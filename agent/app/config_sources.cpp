@@ -53,6 +53,34 @@ void check_source(Section& table, const Config& config, const LoadedSource& sour
     table.expected("subscription", "whom to bill, here or in every [[meter]] of the event");
 }
 
+// A set bills its subscribers, and another source its own.
+std::vector<SubscriptionId> billed_by(const source::Rule& rule) {
+  std::vector<SubscriptionId> out;
+  if (const auto* set = std::get_if<source::NftablesRule>(&rule))
+    for (const auto& one : set->subscribers) out.push_back(one.subscription);
+  auto own = std::visit([](const auto& one) { return one.subscription; }, rule);
+  if (!own.empty()) out.push_back(std::move(own));
+  return out;
+}
+
+// Each may be a phone number: no message repeats it.
+void warn_of_unlisted(Section& table, const Config& config, const source::Rule& rule) {
+  std::size_t unlisted = 0;
+  const auto billed = billed_by(rule);
+  for (const auto& subscription : billed)
+    unlisted += std::any_of(config.meters.begin(), config.meters.end(), [&](const MeterConfig& meter) {
+      return meter.event == source::event_of(rule) && !meter.subscription &&
+             !is_listed(config, meter, subscription);
+    });
+  if (unlisted == 0) return;
+  const bool is_set = table.has("subscribers");
+  table.warning(
+      is_set ? "subscribers" : "subscription",
+      std::to_string(unlisted) + " of " + std::to_string(billed.size()) +
+          " in no [[subscription]] with the item price of the event's [[meter]]: what is counted for it is "
+          "refused, unless it was listed before");
+}
+
 }  // namespace
 
 void load_sources(std::vector<Section> tables, Config& config) {
@@ -75,6 +103,7 @@ void load_sources(std::vector<Section> tables, Config& config) {
     auto loaded = kind->load({table, config, event, subscription});
     table.finish();
     check_source(table, config, loaded);
+    warn_of_unlisted(table, config, loaded.rule);
     if (!join_source(table, loaded.rule, config.sources)) config.sources.push_back(std::move(loaded.rule));
   }
 }

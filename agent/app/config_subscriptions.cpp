@@ -109,6 +109,13 @@ void load_item_prices(Section& table, SubscriptionConfig& out) {
 
 }  // namespace
 
+bool is_listed(const Config& config, const MeterConfig& meter, const SubscriptionId& subscription) {
+  return config.subscriptions.empty() ||
+         std::any_of(config.subscriptions.begin(), config.subscriptions.end(), [&](const auto& one) {
+           return one.id == subscription && contains(one.item_prices, meter.item_price);
+         });
+}
+
 void load_subscriptions(std::vector<Section> tables, Problems& problems, Config& config) {
   for (auto& table : tables) {
     SubscriptionConfig subscription;

@@ -61,8 +61,10 @@ void log_problems(const std::string& problems, meterd::Log& log) {
 
 int run(const std::string& path, bool check_only) {
   const char* credentials = std::getenv("CREDENTIALS_DIRECTORY");
-  const meterd::app::ConfigSources sources{meterd::platform::read_machine_id(),
-                                           credentials != nullptr ? credentials : ""};
+  const meterd::app::ConfigSources sources{
+      meterd::platform::read_machine_id(), credentials != nullptr ? credentials : "",
+      [](const auto& name) { return meterd::platform::find_user(name).has_value(); },
+      [](const auto& name) { return meterd::platform::find_group(name).has_value(); }};
   auto config = meterd::app::load_config(path, sources);
   if (!config && check_only) {
     std::fprintf(stderr, "%s\n", config.error().message.c_str());

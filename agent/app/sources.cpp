@@ -35,6 +35,11 @@ std::shared_ptr<source::Source> make_source(const source::SharedCountersRule& ru
   return std::make_shared<source::SharedCounters>(rule, dependencies, std::move(stored));
 }
 
+// A source's own cursor, or a part of it.
+bool is_of(const std::string& cursor, const std::string& source) {
+  return cursor.starts_with(source) && (cursor.size() == source.size() || cursor[source.size()] == '/');
+}
+
 }  // namespace
 
 Sources::Sources(const Surroundings& surroundings, ingest::Batcher& batcher)
@@ -49,8 +54,30 @@ source::Stored Sources::stored_of(const std::string& name, const journal::KeptOf
   if (const auto gaps = kept.gaps.find(name); gaps != kept.gaps.end()) out.gaps = gaps->second;
   for (auto at = kept.cursors.lower_bound(name); at != kept.cursors.end() && at->first.starts_with(name);
        ++at)
-    if (at->first.size() == name.size() || at->first[name.size()] == '/') out.cursors.insert(*at);
+    if (is_of(at->first, name)) out.cursors.insert(*at);
   return out;
+}
+
+// The memory that apps count in outlives a time in which nothing looks at it: its cursors stay.
+void Sources::forget_others(const std::vector<source::Rule>& rules, const source::Cursors& cursors) {
+  const auto is_needed = [&](const std::string& cursor) {
+    return is_of(cursor, source::SharedCountersRule().name()) ||
+           std::any_of(rules.begin(), rules.end(),
+                       [&](const auto& rule) { return is_of(cursor, source::name_of(rule)); });
+  };
+  for (const auto& [name, cursor] : cursors)
+    if (!is_needed(name)) batcher_.forget_counter(name);
+}
+
+void Sources::leave(const source::Source& source, const std::vector<source::Rule>& rules) {
+  auto stored = source.stored();
+  const bool comes_back = std::any_of(
+      rules.begin(), rules.end(), [&](const auto& rule) { return source::name_of(rule) == source.name(); });
+  if (!comes_back) {
+    forget_others(rules, stored.cursors);
+    stored.cursors.clear();
+  }
+  left_.insert_or_assign(source.name(), std::move(stored));
 }
 
 void Sources::put(const std::vector<source::Rule>& rules, journal::KeptOfSources kept) {
@@ -66,6 +93,7 @@ void Sources::put(const std::vector<source::Rule>& rules, journal::KeptOfSources
                                           around_.access,
                                           around_.listen_packets,
                                           around_.make_modem_messages};
+  if (!started_) forget_others(rules, kept.cursors);
   auto before = std::exchange(sources_, {});
   for (const auto& rule : rules) {
     const auto same =
@@ -76,7 +104,7 @@ void Sources::put(const std::vector<source::Rule>& rules, journal::KeptOfSources
   }
   for (const auto& one : before) {
     one.source->stop();
-    left_.insert_or_assign(one.source->name(), one.source->stored());
+    leave(*one.source, rules);
   }
   for (const auto& rule : rules) {
     if (std::any_of(sources_.begin(), sources_.end(), [&](const One& one) { return one.rule == rule; }))

@@ -45,6 +45,7 @@ struct Stored {
 struct DatagramSocket {
   platform::Socket socket;
   ingest::DatagramAccess access;
+  bool closed = false;  // its file's mode keeps out some of those
 };
 
 // Seams that only some kinds need may be null: what needs one that is missing says so in its report.

@@ -83,26 +83,43 @@ Result<Socket> bind_inet(const std::string& host, std::uint16_t port, int type) 
 
 }  // namespace
 
+bool lets_in(const std::string& path, const SocketAccess& access) {
+  struct stat file {};
+  if (lstat(path.c_str(), &file) != 0) return false;
+  if ((file.st_mode & S_IWOTH) != 0) return true;
+  if (access.anybody || (file.st_mode & S_IWGRP) == 0) return false;
+  return std::any_of(access.groups.begin(), access.groups.end(),
+                     [&](const std::string& name) { return find_group(name) == file.st_gid; });
+}
+
+Socket SocketBinder::kept(const std::string& path, Socket inherited) {
+  if (inherited.fd() >= 0 && access_.anybody && !lets_in(path, access_)) closed_.push_back(path);
+  return inherited;
+}
+
 Result<Socket> SocketBinder::listen_unix(const std::string& path) {
-  if (auto kept = inherited_.take_unix(path, false); kept.fd() >= 0) return kept;
+  if (auto socket = kept(path, inherited_.take_unix(path, false)); socket.fd() >= 0) return socket;
   return platform::listen_unix(path, access_);
 }
 
 Result<Socket> SocketBinder::listen_unix_packets(const std::string& path) {
-  if (auto kept = inherited_.take_unix_packets(path); kept.fd() >= 0) return kept;
+  if (auto socket = kept(path, inherited_.take_unix_packets(path)); socket.fd() >= 0) return socket;
   return platform::listen_unix_packets(path, access_);
 }
 
 Result<Socket> SocketBinder::bind_unix_datagram(const std::string& path, int receive_bytes) {
-  return bind_unix_datagram(path, receive_bytes, access_);
+  auto socket = kept(path, inherited_.take_unix(path, true));
+  if (socket.fd() < 0) return platform::bind_unix_datagram(path, access_, receive_bytes);
+  grow_receive_buffer(socket.fd(), receive_bytes);
+  return socket;
 }
 
 Result<Socket> SocketBinder::bind_unix_datagram(const std::string& path, int receive_bytes,
                                                 const SocketAccess& access) {
-  auto kept = inherited_.take_unix(path, true);
-  if (kept.fd() < 0) return platform::bind_unix_datagram(path, access, receive_bytes);
-  grow_receive_buffer(kept.fd(), receive_bytes);
-  return kept;
+  auto socket = inherited_.take_unix(path, true);
+  if (socket.fd() < 0) return platform::bind_unix_datagram(path, access, receive_bytes);
+  grow_receive_buffer(socket.fd(), receive_bytes);
+  return socket;
 }
 
 Result<Socket> SocketBinder::bind_udp(const std::string& host, std::uint16_t port, int receive_bytes) {

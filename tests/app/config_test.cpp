@@ -281,6 +281,48 @@ TEST_F(ConfigLoad, WarnsOfWhatIsAllowedAndDoubtful) {
       "unless it was listed before\n");
 }
 
+TEST_F(ConfigLoad, WarnsOfNamesThatNobodyHas) {
+  sources_.has_user = [](const auto& name) { return name == "www-data"; };
+  sources_.has_group = sources_.has_user;
+  const std::string meter = "[[meter]]\nevent = \"sms.sent\"\nitem_price = \"p\"\nsubscription = \"s1\"\n";
+  const auto allow = [&](const std::string& rule) { return warnings(meter + "[[access.allow]]\n" + rule); };
+  EXPECT_EQ(allow("user = \"www-data\"\nevents = [\"sms.sent\"]\n"), "");
+  EXPECT_EQ(allow("user = \"wwwdata\"\n"),
+            "meterd.toml:6: allow.user: this system has no user \"wwwdata\" so far\n");
+  EXPECT_EQ(allow("group = \"wwwdata\"\n"),
+            "meterd.toml:6: allow.group: this system has no group \"wwwdata\" so far\n");
+  EXPECT_EQ(allow("group = \"www-data\"\nevents = [\"sms.snt\"]\n"),
+            "meterd.toml:7: allow.events: no [[meter]] counts \"sms.snt\" (did you mean \"sms.sent\"?)\n");
+  EXPECT_EQ(warnings("[access]\ngroups = [\"www-data\", \"gateway\"]\n"),
+            "meterd.toml:2: access.groups: this system has no group \"gateway\" so far\n");
+  EXPECT_EQ(warnings(meter + "[[source]]\nkind = \"access-log\"\nevent = \"sms.sent\"\n"
+                             "socket = \"/run/a.sock\"\ngroups = [\"nginx\"]\n"),
+            "meterd.toml:9: source.groups: this system has no group \"nginx\" so far\n");
+  EXPECT_EQ(warnings(meter), "") << "the group meterd of the default need not be there";
+}
+
+TEST_F(ConfigLoad, WarnsOfASourceForWhatIsNotListed) {
+  const std::string listed =
+      "[[meter]]\nevent = \"data.bytes\"\nitem_price = \"p\"\n"
+      "[[subscription]]\nid = \"s1\"\nitem_prices = [\"p\"]\n[[subscription]]\nid = \"s2\"\nitem_prices = "
+      "[\"q\"]\n";
+  const auto source = [&](const std::string& rest) {
+    return warnings(listed + "[[source]]\nevent = \"data.bytes\"\n" + rest);
+  };
+  const auto interface = [&](const std::string& subscription) {
+    return source("kind = \"interface\"\nname = \"wwan0\"\nsubscription = \"" + subscription + "\"\n");
+  };
+  EXPECT_EQ(interface("s1"), "");
+  for (const char* other : {"s2", "s3"})
+    EXPECT_EQ(interface(other),
+              "meterd.toml:14: source.subscription: 1 of 1 in no [[subscription]] with the item price of the "
+              "event's "
+              "[[meter]]: what is counted for it is refused, unless it was listed before\n");
+  EXPECT_THAT(source("kind = \"nftables\"\ntable = \"billing\"\nset = \"s\"\n"
+                     "subscribers = { \"10.0.0.1\" = \"s1\", \"10.0.0.2\" = \"s3\" }\n"),
+              ::testing::HasSubstr("source.subscribers: 1 of 2 in no [[subscription]]"));
+}
+
 TEST_F(ConfigLoad, DescribesAPreviewUpstreamWithoutTheKeysOfV1) {
   const auto config = load(
       "[[upstream]]\nkind = \"twilio-preview\"\nurl = \"https://t.test\"\n"

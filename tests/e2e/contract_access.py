@@ -10,6 +10,13 @@ from frames import frame
 from harness import wait_until
 
 DAEMON = 1  # a user that every Debian system has, and that is in no group of ours
+ACCESS_LOG = """[[source]]
+kind = "access-log"
+event = "sms.sent"
+subscription = "sub_1"
+socket = "{directory}/access.sock"
+groups = ["daemon"]
+"""
 RULES = """[[access.allow]]
 user = "daemon"
 events = ["sms.sent"]
@@ -105,6 +112,13 @@ class Access(ContractTest):
         self.assertNotEqual(code, 0)
         self.assertIn("Permission denied", said)
 
+    def test_an_access_log_takes_the_messages_of_its_groups_alone(self):
+        self.start(sources=ACCESS_LOG.format(directory=self.directory))
+        for user in (2, DAEMON):
+            self.assertEqual(as_user(user, SEND, self.directory / "access.sock", "{}"), (0, ""))
+        self.wait_counted("1")
+        self.assertEqual(self.refused(), {"not_allowed": 1})
+
     def test_an_input_without_a_peer_has_its_own_subscriptions(self):
         self.start_with(RULES)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
@@ -141,6 +155,30 @@ class InheritedSockets(ContractTest):
             sender.sendto(line("sub_1").encode(), str(self.device.statsd))  # nobody reads
             self.device.start()
         wait_until("all are counted", lambda: str(self.counted()) == "6", 20)
+
+    def test_those_that_keep_out_who_may_report_are_told(self):
+        log = self.directory / "access.sock"
+        rules = RULES.format(udp=self.device.udp_port) + ACCESS_LOG.format(directory=self.directory)
+        self.device.write_config((("sms.sent", "sms-usd"),), sources=rules)
+        self.keep_sockets()
+        held = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(held.close)
+        held.bind(str(log))
+        self.device.held.append(held)
+        for path in (self.device.statsd, self.device.ingest, log):
+            path.chmod(0o660)
+        self.device.api.chmod(0o666)
+        self.device.start()
+        told = [line for line in self.device.log_file.read_text().splitlines() if "socket_closed_to_others" in line]
+        self.assertEqual([path.name in line for line in told for path in (self.device.statsd, self.device.ingest)],
+                         [True, False, False, True], told)
+        (source,) = self.device.get("/status")["counting"]["sources"]
+        self.assertIn("the mode of its socket", source["trouble"])
+        self.assertIn("SocketMode=0666", source["do"])
+        log.chmod(0o666)
+        self.device.terminate()
+        self.device.start()
+        self.assertEqual(self.device.get("/status")["counting"]["sources"][0]["trouble"], "")
 
     def test_sockets_that_no_key_names_are_told(self):
         self.device.write_config((("sms.sent", "sms-usd"),))

@@ -103,13 +103,14 @@ def unknown_keys(page):
 
 
 def example_complaints(page):
-    """Every complete example loads without a warning."""
+    """Every complete example loads without a warning, but of users and groups that only its reader has."""
     out = []
     for example in pages.literal_blocks(page, "EXAMPLES"):
         secrets = re.findall(r'(?:credential = "|/etc/meterd/)([\w-]+)"', example)
         checked = check(example, secrets)
-        if checked.returncode != 0 or checked.stderr:
-            out.append(f"{checked.stderr} of:\n{example}")
+        complaints = [line for line in checked.stderr.splitlines() if ": this system has no " not in line]
+        if checked.returncode != 0 or complaints:
+            out.append(f"{complaints} of:\n{example}")
     return out
 
 

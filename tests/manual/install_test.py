@@ -20,6 +20,7 @@ EXPECTED = {
     "sbin/meterd",
     "share/bash-completion/completions/meterctl",
     "share/bash-completion/completions/meterd",
+    "share/doc/meterd/examples/access-log.socket",
     "share/doc/meterd/examples/envoy-meterd.yaml",
     "share/doc/meterd/examples/gammu-smsd-event",
     "share/doc/meterd/examples/haproxy-meterd.cfg",

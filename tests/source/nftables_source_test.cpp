@@ -211,7 +211,7 @@ TEST_F(NftablesSourceTest, SaysOnceWhyItCountsNothingAndGoesOnWithoutAGapWhenItW
   at_.kernel.refuses = Error{Code::unauthorised, "nftables: meterd lacks CAP_NET_ADMIN"};
   at_.bench.advance(Milliseconds(600'000));
   EXPECT_EQ(at_.report().trouble, "nftables: meterd lacks CAP_NET_ADMIN");
-  EXPECT_THAT(at_.report().advice, HasSubstr("AmbientCapabilities=CAP_NET_ADMIN"));
+  EXPECT_THAT(at_.report().advice, HasSubstr("examples/nftables.conf"));
   EXPECT_EQ(at_.bench.log.times("event=nftables_unreadable"), 1U);
   at_.traffic("10.0.0.2", 5);
   at_.kernel.refuses.reset();

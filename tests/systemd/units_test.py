@@ -27,6 +27,7 @@ class Units(unittest.TestCase):
         self.directory = pathlib.Path(directory.name)
         for name in ("meterd.service", "meterd.socket"):
             self.put(name, (UNITS / name).read_text())
+        self.put("access-log.socket", (UNITS / "examples/access-log.socket").read_text())
 
     def put(self, name, text):
         """As it would be installed: with a program that is there. The manual is not installed here."""
@@ -38,7 +39,7 @@ class Units(unittest.TestCase):
         return done.returncode, done.stdout + done.stderr
 
     def verify(self):
-        return self.analyze("verify", "./meterd.service", "./meterd.socket")[1]
+        return self.analyze("verify", "./meterd.service", "./meterd.socket", "./access-log.socket")[1]
 
     def exposure(self, *more):
         """What it is at most, of the service with these drop-ins."""

@@ -20,6 +20,7 @@ AccessLogSource::AccessLogSource(AccessLogRule rule, const Dependencies& depende
   if (!dependencies.take_datagram_socket) return;
   auto taken = dependencies.take_datagram_socket(rule_.socket);
   if (taken.socket.fd() < 0) return;
+  closed_ = taken.closed;
   input_ = std::make_unique<ingest::DatagramInput>(
       dependencies.loop, std::move(taken.socket), batcher_, taken.access,
       [this](std::string_view line, const meter::Permit* permit, const platform::WallReading& now) {
@@ -104,6 +105,9 @@ Report AccessLogSource::report() const {
   if (!input_) {
     out.trouble = "its socket is not open";
     out.advice = "restart meterd";
+  } else if (closed_) {
+    out.trouble = "the mode of its socket keeps out who may write to it";
+    out.advice = "set SocketMode=0666 in the unit that makes it; meterd looks who sends";
   }
   if (!calls_.has_sequence())
     out.blind_spots.emplace_back("messages that are lost on the way: give worker_field and sequence_field");

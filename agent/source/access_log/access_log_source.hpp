@@ -48,6 +48,7 @@ class AccessLogSource final : public Source {
   Gaps gaps_;
   Missed missed_;
   journal::CounterCursor cursor_;                 // as of the last harvest
+  bool closed_ = false;                           // its file's mode keeps out who may write to it
   std::unique_ptr<ingest::DatagramInput> input_;  // null: there is no socket
 };
 

@@ -16,7 +16,7 @@ std::string number_of(std::uint64_t count, const char* what) { return std::to_st
 
 std::string advice_for(Code code) {
   if (code == Code::unauthorised)
-    return "give meterd's unit the capability: AmbientCapabilities=CAP_NET_ADMIN (meterd.toml(5))";
+    return "give meterd's unit the drop-in of /usr/share/doc/meterd/examples/nftables.conf (CAP_NET_ADMIN)";
   if (code == Code::rejected) return "load the table with its counters (meterd.toml(5) has an example)";
   if (code == Code::invalid) return "correct the set or [[source]]: meterd.toml(5) has an example";
   if (code == Code::full) return "split the set";
