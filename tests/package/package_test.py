@@ -279,7 +279,7 @@ class Life(Packages):
         self.install()
         elsewhere = self.system.root / "srv/meterd"
         self.system.run("install", "-d", "-o", "meterd", "-g", "meterd", "/srv/meterd")
-        self.config.write_text(self.config.read_text().replace('#directory = "/var/lib/meterd"', 'directory = "/srv/meterd"'))
+        self.config.write_text(self.config.read_text().replace('#directory = "/var/lib/meterd"', "directory = '/srv/meterd'"))
         self.count(1)
         self.be_newer(elsewhere)
         refused = self.system.dpkg("--install", self.meterd, check=False)
@@ -288,6 +288,17 @@ class Life(Packages):
         said = self.system.dpkg("--purge", "meterd").stdout
         self.assertRegex(said, r"the journal in /srv/meterd stays.*\n(.*\n)*.*billing sms-usd: 1, of 0 usages and 1 open bucket\n")
         self.assertTrue((elsewhere / "data.mdb").exists())
+
+    def test_a_journal_below_the_home_goes_with_it_and_a_purge_says_so(self):
+        self.install()
+        journal = "/var/lib/meterd/journal"
+        self.system.run("install", "-d", "-o", "meterd", "-g", "meterd", journal)
+        self.config.write_text(self.config.read_text().replace('#directory = "/var/lib/meterd"', f'directory = "{journal}"'))
+        self.count(1)
+        said = self.system.dpkg("--purge", "meterd").stdout
+        self.assertRegex(said, rf"removing the journal in {journal}.*\n(.*\n)*.*billing sms-usd: 1, of 0 usages and 1 open bucket\n")
+        self.assertNotIn("remove it yourself", said)
+        self.assertFalse(self.journal.exists())
 
     def test_an_app_is_built_with_the_library(self):
         self.system.dpkg("--install", self.packages["libmeter1"], self.packages["libmeter-dev"])
