@@ -99,6 +99,7 @@ void add_verbs(CLI::App& app, Options& options, Verb& verb) {
                   options.portable ? offline::check_portable : offline::check_copy);
   });
   copy->add_option("FILE", options.file, "Replaced once the copy is whole; keep it on another disk")
+      ->check(not_empty)
       ->required();
   copy->add_flag("--portable", options.portable, "For a machine of another architecture too");
   add("reconcile", "Ask the upstreams what they have, and tell differences", [&](Session& session) {
@@ -155,7 +156,7 @@ void add_invoice(CLI::App& app, Options& options, Verb& verb) {
 void add_statement(CLI::App& app, Options& options, Verb& verb) {
   auto& order = options.statement;
   auto* sub = app.add_subcommand("statement", "Print the usages of an invoice, or of days, as PDF");
-  sub->add_option("FILE", options.file, "Replaced once the document is whole")->required();
+  sub->add_option("FILE", options.file, "Replaced once the document is whole")->check(not_empty)->required();
   auto* of_invoice = sub->add_option("--invoice", order.invoice, "Of this invoice")->check(not_empty);
   auto* from = sub->add_option("--from", order.from, "Or from this day on: 2026-11-22");
   auto* to = sub->add_option("--to", order.to, "Until the end of this day");
@@ -235,6 +236,7 @@ void add_offline_verbs(CLI::App& app, Options& options, Verb& verb) {
   add("restore", "Make a journal of a backup; meterd is stopped",
       [&options](const offline::Session& session) { return offline::restore(session, options.file); })
       ->add_option("FILE", options.file, "What meterctl backup wrote")
+      ->check(not_empty)
       ->required();
 }
 

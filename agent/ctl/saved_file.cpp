@@ -1,6 +1,8 @@
 #include "agent/ctl/saved_file.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/json.hpp>
@@ -20,21 +22,68 @@ Error system_error(const std::string& doing) {
   return {Code::rejected, doing + ": " + std::strerror(errno) + "."};
 }
 
-// FILE.part; goes with the object unless it got its name.
+const char* kind_of(const struct stat& is) {
+  if (S_ISLNK(is.st_mode)) return "a symbolic link";
+  if (S_ISDIR(is.st_mode)) return "a directory";
+  if (S_ISFIFO(is.st_mode)) return "a pipe";
+  return S_ISSOCK(is.st_mode) ? "a socket" : "a device";
+}
+
+// Whoever names a device or a link wants it written to, and not another file in its place.
+Status may_be_replaced(const std::string& file) {
+  struct stat is {};
+  if (::lstat(file.c_str(), &is) != 0 || S_ISREG(is.st_mode)) return {};
+  return Error{Code::rejected, file + " is " + kind_of(is) +
+                                   " and stays as it is. Name a regular file, which is replaced, or one that "
+                                   "is not there yet."};
+}
+
+Error in_use(const std::string& path) {
+  return {Code::rejected, path + " is being written by another meterctl. Wait for it, or name another file."};
+}
+
+// False: another run, which is writing it or about to remove it, has it locked.
+bool lock(int fd) { return ::flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK; }
+
+// Of a run that was killed. What another run is still writing stays, and so does what is no file.
+Status clear_stale(const std::string& path) {
+  struct stat is {};
+  if (::lstat(path.c_str(), &is) != 0) return {};
+  if (!S_ISREG(is.st_mode) && !S_ISLNK(is.st_mode))
+    return Error{Code::rejected, path + " is in the way: it is " + kind_of(is) + ". Remove it."};
+  const int fd = ::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  const bool is_free = fd < 0 || lock(fd);
+  Status cleared = is_free ? Status() : in_use(path);
+  if (is_free && ::unlink(path.c_str()) != 0) cleared = system_error("cannot remove " + path);
+  if (fd >= 0) ::close(fd);
+  return cleared;
+}
+
+// FILE.part, made anew: whoever put something there before gets nothing written to it. Goes with the object
+// unless it got its name.
 class Part {
  public:
-  explicit Part(std::string file) : file_(std::move(file)), path_(file_ + ".part") {
-    fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  }
+  explicit Part(std::string file) : file_(std::move(file)), path_(file_ + ".part") {}
   ~Part() {
     if (fd_ < 0) return;
-    ::close(fd_);
     if (!named_) (void)::unlink(path_.c_str());
+    ::close(fd_);
   }
   Part(const Part&) = delete;
   Part& operator=(const Part&) = delete;
 
-  bool is_open() const { return fd_ >= 0; }
+  Status make() {
+    if (auto cleared = clear_stale(path_); !cleared) return cleared;
+    const int fd = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0) return system_error("cannot make " + path_);
+    struct stat is {};
+    if (!lock(fd) || ::fstat(fd, &is) != 0 || is.st_nlink == 0) {  // another run took it for a stale one
+      ::close(fd);
+      return in_use(path_);
+    }
+    fd_ = fd;
+    return {};
+  }
   const std::string& path() const { return path_; }
   std::uint64_t bytes() const { return bytes_; }
 
@@ -77,8 +126,9 @@ Exit save(Session& session, const Request& request, const std::string& file, con
     complain(session.err, error.message);
     return exit;
   };
+  if (auto may = may_be_replaced(file); !may) return refuse(may.error(), Exit::failed);
   Part part(file);
-  if (!part.is_open()) return refuse(system_error("cannot make " + part.path()), Exit::failed);
+  if (auto made = part.make(); !made) return refuse(made.error(), Exit::failed);
   const auto answer =
       download(session.daemon, request, [&part](std::string_view piece) { return part.append(piece); });
   if (!answer) return refuse(answer.error(), exit_for(answer.error().code));

@@ -1,5 +1,6 @@
 // A daemon's answer in a file that is whole or not there: it is written as FILE.part, flushed to the disk and
-// checked, and only then gets its name. Whatever goes wrong before leaves a FILE from before as it was.
+// checked, and only then gets its name. Whatever goes wrong before leaves a FILE from before as it was. A
+// FILE that is none, but a device or a link, is refused before the daemon is asked.
 #pragma once
 
 #include <string>
