@@ -42,4 +42,21 @@ Status sync_directory(const std::string& directory) {
   return {};
 }
 
+Result<NewDirectory> NewDirectory::make(const std::string& directory) {
+  NewDirectory out;
+  for (std::filesystem::path at = directory; !at.empty() && !is_directory(at.string()); at = at.parent_path())
+    out.made_.push_back(at.string());
+  if (auto made = make_directory(directory); !made) {
+    out.take_back();
+    return made.error();
+  }
+  std::error_code failed;
+  out.was_empty_ = std::filesystem::is_empty(directory, failed) && !failed;
+  return out;
+}
+
+void NewDirectory::take_back() const {
+  for (const auto& directory : made_) (void)::rmdir(directory.c_str());
+}
+
 }  // namespace meterd::journal

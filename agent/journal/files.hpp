@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "agent/base/result.hpp"
 
@@ -14,5 +15,19 @@ Error system_error(Code code, const std::string& doing);
 // Makes the directory and those above it that are missing. Code::io; Code::full when the disk has no room.
 Status make_directory(const std::string& directory);
 Status sync_directory(const std::string& directory);
+
+// A directory that is there, made with those above it that are missing: who then fails leaves nothing behind.
+class NewDirectory {
+ public:
+  static Result<NewDirectory> make(const std::string& directory);
+  // Before anything was put into it.
+  bool was_empty() const { return was_empty_; }
+  // Those that were made, as far as nothing is in them.
+  void take_back() const;
+
+ private:
+  std::vector<std::string> made_;  // the deepest first
+  bool was_empty_ = false;
+};
 
 }  // namespace meterd::journal

@@ -1,11 +1,14 @@
 #include "agent/journal/fsck.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <optional>
 
 #include "agent/base/limits.hpp"
 #include "agent/journal/audit.hpp"
+#include "agent/journal/files.hpp"
 #include "agent/journal/lock.hpp"
 #include "agent/journal/migrate.hpp"
 #include "agent/journal/records.hpp"
@@ -200,14 +203,24 @@ class Salvager {
   std::optional<Error> failed_;
 };
 
-Status make_empty(const std::string& directory) {
-  std::error_code failed;
-  std::filesystem::create_directories(directory, failed);
-  const bool empty = !failed && std::filesystem::is_empty(directory, failed);
-  if (failed) return Error{Code::io, "cannot make " + directory + ": " + failed.message()};
-  if (!empty)
-    return Error{Code::rejected, directory + " is not empty; name a directory that is not there yet"};
-  return {};
+// Under the lock of the directory, which is empty.
+Result<Salvage> salvage_into(const PageFile& file, const std::string& data_path, const DirectoryLock& lock,
+                             const std::string& to_directory) {
+  Result<Salvage> out = Error{Code::io, "not done"};
+  {
+    const auto map_bytes = std::clamp(file.file_bytes() * 2, kMapMin, limits::map_bytes_max());
+    auto to = Environment::open({to_directory, map_bytes});
+    if (!to) return to.error();
+    const auto from_directory = std::filesystem::path(data_path).parent_path().string();
+    out = Salvager(file, **to, read_mark(from_directory)).run();
+  }
+  if (!out) return out;
+  // As after a restore: whoever opens it knows that it is a copy.
+  if (auto s = lock.write({true, true}); !s) return s.error();
+  auto inspected = inspect_file(to_directory + "/data.mdb");
+  if (!inspected) return inspected.error();
+  out->check = std::move(inspected->report);
+  return out;
 }
 
 }  // namespace
@@ -241,23 +254,21 @@ Result<Examination> examine(const std::string& data_path) {
 Result<Salvage> salvage(const std::string& data_path, const std::string& to_directory) {
   auto file = open_file(data_path);
   if (!file) return file.error();
-  if (auto s = make_empty(to_directory); !s) return s.error();
+  const auto made = NewDirectory::make(to_directory);
+  if (!made) return made.error();
+  if (!made->was_empty())
+    return Error{Code::rejected, to_directory + " is not empty; name a directory that is not there yet"};
   auto lock = DirectoryLock::take(to_directory);
-  if (!lock) return lock.error();
-  Result<Salvage> out = Error{Code::io, "not done"};
-  {
-    const auto map_bytes = std::clamp(file->file_bytes() * 2, kMapMin, limits::map_bytes_max());
-    auto to = Environment::open({to_directory, map_bytes});
-    if (!to) return to.error();
-    const auto from_directory = std::filesystem::path(data_path).parent_path().string();
-    out = Salvager(*file, **to, read_mark(from_directory)).run();
+  if (!lock) {
+    made->take_back();
+    return lock.error();
   }
-  if (!out) return out;
-  // As after a restore: whoever opens it knows that it is a copy.
-  if (auto s = lock->write({true, true}); !s) return s.error();
-  auto inspected = inspect_file(to_directory + "/data.mdb");
-  if (!inspected) return inspected.error();
-  out->check = std::move(inspected->report);
+  auto out = salvage_into(*file, data_path, *lock, to_directory);
+  if (out) return out;
+  // Half of a journal could pass for an empty one.
+  for (const char* name : {"/data.mdb", "/lock.mdb", "/meterd.lock"})
+    (void)::unlink((to_directory + name).c_str());
+  made->take_back();
   return out;
 }
 

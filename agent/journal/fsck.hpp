@@ -47,6 +47,7 @@ struct Salvage {
 // quantities whose usages are lost are the balances' set_aside. The new one is marked as a copy: nothing is
 // sent to an upstream before it is reconciled, and what it counts itself gets revisions of its own.
 // Code::corrupt: no stamp is left, or neither meta page; Code::full, Code::io, Code::rejected (not empty).
+// Nothing that was made is left then.
 Result<Salvage> salvage(const std::string& data_path, const std::string& to_directory);
 
 }  // namespace meterd::journal

@@ -65,7 +65,7 @@ TEST_F(MeterctlBackup, ThatCannotBeWrittenAsksNobody) {
 }
 
 TEST_F(MeterctlBackup, IsNotRestoredIfItIsNone) {
-  const auto to = (directory_ / "journal").string();
+  const auto to = (directory_ / "new" / "journal").string();
   const std::string stream("meterd-portable\n\1", 17);
   for (const auto& text :
        {std::string(), std::string("hello"), std::string(100'000, 'x'), stream, stream + "x"}) {
@@ -73,11 +73,21 @@ TEST_F(MeterctlBackup, IsNotRestoredIfItIsNone) {
     const auto done = run({}, {"restore", file_, "--directory", to});
     EXPECT_EQ(done.exit_code, 1);
     EXPECT_THAT(done.err, HasSubstr("no backup"));
-    EXPECT_FALSE(std::filesystem::exists(to + "/data.mdb"));
-    EXPECT_FALSE(std::filesystem::exists(to + "/data.mdb.part"));
-    EXPECT_FALSE(std::filesystem::exists(to + "/making"));
-    EXPECT_EQ(read(to + "/meterd.lock"), "");  // and is no lost journal
+    EXPECT_FALSE(std::filesystem::exists(directory_ / "new"));
   }
+}
+
+TEST_F(MeterctlBackup, ThatIsNoneLeavesADirectoryAsItWas) {
+  const auto to = (directory_ / "journal").string();
+  std::filesystem::create_directories(to);
+  write(file_, "hello");
+  EXPECT_EQ(run({}, {"restore", file_, "--directory", to}).exit_code, 1);
+  EXPECT_TRUE(std::filesystem::is_empty(to));
+  const std::string mark = "a meterd journal is kept here\n";  // and is lost
+  write(to + "/meterd.lock", mark);
+  EXPECT_EQ(run({}, {"restore", file_, "--directory", to}).exit_code, 1);
+  EXPECT_EQ(read(to + "/meterd.lock"), mark);
+  EXPECT_FALSE(std::filesystem::exists(to + "/data.mdb.part"));
 }
 
 TEST_F(MeterctlBackup, IsNotBlamedForWhatIsWrongWithTheMachine) {

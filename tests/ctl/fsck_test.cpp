@@ -96,6 +96,23 @@ TEST_F(MeterctlFsck, SalvagesIntoANewDirectoryThatOpensAsACopy) {
   expect_sound();
 }
 
+TEST_F(MeterctlFsck, LeavesNothingOfASalvageThatFailsAndSaysWhatToDo) {
+  open();
+  const auto stamp = get_raw(stamp_key());
+  journal_.reset();
+  auto bytes = file_bytes(data());
+  for (auto at = bytes.find(stamp); at != std::string::npos; at = bytes.find(stamp))
+    bytes[at] = static_cast<char>(bytes[at] ^ 1);
+  write_file(data(), bytes);
+  std::filesystem::remove(options_.directory + "/meterd.lock");
+  const auto into = directory_ / "new";
+  const auto done = fsck({"--salvage", into});
+  EXPECT_EQ(done.exit_code, 1);
+  EXPECT_THAT(done.err, HasSubstr("stamp is nowhere"));
+  EXPECT_THAT(done.err, HasSubstr("meterctl restore"));
+  EXPECT_FALSE(std::filesystem::exists(into));
+}
+
 TEST_F(MeterctlFsck, IsOneWhereNothingCanBeLookedAt) {
   open();  // as a running daemon has it
   EXPECT_THAT(fsck().err, HasSubstr("in use by another process"));

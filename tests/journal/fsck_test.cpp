@@ -195,14 +195,18 @@ TEST_F(JournalFsckWithoutStamp, TakesTheEpochFromTheMarkAndElseMakesNoJournal) {
   std::filesystem::remove(options_.directory + "/meterd.lock");
   std::filesystem::remove_all(salvaged());
   EXPECT_THAT(salvage(data(), salvaged()).error().message, HasSubstr("stamp"));
-  options_.directory = salvaged();
-  EXPECT_FALSE(try_open().ok()) << "what was left half made is no journal";
+  EXPECT_FALSE(std::filesystem::exists(salvaged())) << "what was left half made could pass for a journal";
+  std::filesystem::create_directories(salvaged());
+  EXPECT_EQ(salvage(data(), salvaged() + "/a/b").error().code, Code::corrupt);
+  EXPECT_EQ(salvage(data(), salvaged()).error().code, Code::corrupt);
+  EXPECT_TRUE(std::filesystem::is_empty(salvaged())) << "and what was there stays";
 }
 
 TEST_F(JournalFsck, SalvagesIntoAnEmptyDirectoryOnly) {
   std::filesystem::create_directories(salvaged());
   write_file(salvaged() + "/something", "x");
   EXPECT_EQ(salvage(data(), salvaged()).error().code, Code::rejected);
+  EXPECT_EQ(file_bytes(salvaged() + "/something"), "x");
 }
 
 TEST_F(JournalFsck, SalvagesWithOneMetaPageAndSaysThatACommitMayBeMissing) {

@@ -193,6 +193,18 @@ Result<journal::DirectoryLock> lock(const std::string& directory) {
   return taken;
 }
 
+Error no_salvage(const Error& why, const std::string& directory) {
+  const char* advice = "";
+  if (why.code == Code::corrupt)
+    advice =
+        " Restore the latest backup with meterctl restore. Without one, keep the journal for support, and "
+        "let "
+        "meterd begin a new one in another directory.";
+  if (why.code == Code::full) advice = " Make room, or name a directory on another disk.";
+  return {why.code, "nothing was salvaged: " + why.message +
+                        ". The journal is as it was, and nothing was made in " + directory + "." + advice};
+}
+
 }  // namespace
 
 Exit fsck(const Session& session, const std::string& salvage_into) {
@@ -211,7 +223,7 @@ Exit fsck(const Session& session, const std::string& salvage_into) {
   std::optional<journal::Salvage> done;
   if (!salvage_into.empty()) {
     auto salvaged = journal::salvage(data, salvage_into);
-    if (!salvaged) return complain_of(salvaged.error());
+    if (!salvaged) return complain_of(no_salvage(salvaged.error(), salvage_into));
     done = std::move(*salvaged);
   }
   if (session.json) {

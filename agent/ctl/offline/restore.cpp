@@ -137,32 +137,35 @@ Result<journal::Inspection> checked(const std::string& part, const std::string& 
   return found;
 }
 
-Result<journal::Inspection> put_in_place(const Session& session, const std::string& file) {
-  std::error_code failed;
-  std::filesystem::create_directories(session.directory, failed);
-  if (failed) return Error{Code::io, "cannot make " + session.directory + ": " + failed.message() + "."};
-  if (auto suits = platform::make_disk()->suits_journal(session.directory); !suits) return suits.error();
-  auto lock = journal::DirectoryLock::take(session.directory);
-  if (!lock) return lock.error();
-  if (auto given = lock->give_to_owner(); !given) return given.error();
-  const std::string data = session.directory + "/data.mdb";
-  const std::string part = data + ".part";
-  if (auto free = refuse_kept_journal(data); !free) return free.error();
+// The whole copy, checked and on the disk, as `part` in the directory, which holds no journal.
+Result<journal::Inspection> make_part(const std::string& directory, const std::string& file,
+                                      const std::string& part) {
+  if (auto free = refuse_kept_journal(directory + "/data.mdb"); !free) return free.error();
   const bool portable = journal::is_portable(file);
-  const auto copied =
-      portable ? import_stream(file, part, session.directory) : copy_bytes(file, part, session.directory);
-  if (!copied) {
-    (void)::unlink(part.c_str());  // what is left of it is refused by nobody and used by nobody
-    return portable ? refused(copied.error(), file) : copied.error();
-  }
-  auto found = checked(part, file);
+  const auto copied = portable ? import_stream(file, part, directory) : copy_bytes(file, part, directory);
+  auto found = copied
+                   ? checked(part, file)
+                   : Result<journal::Inspection>(portable ? refused(copied.error(), file) : copied.error());
+  if (!found) (void)::unlink(part.c_str());  // what is left of it is refused by nobody and used by nobody
+  return found;
+}
+
+Result<journal::Inspection> put_in_place(const std::string& directory, const std::string& file,
+                                         const journal::NewDirectory& made) {
+  if (auto suits = platform::make_disk()->suits_journal(directory); !suits) return suits.error();
+  auto lock = journal::DirectoryLock::take(directory);
+  if (!lock) return lock.error();
+  const std::string data = directory + "/data.mdb";
+  const std::string part = data + ".part";
+  const auto given = lock->give_to_owner();
+  auto found = given ? make_part(directory, file, part) : Result<journal::Inspection>(given.error());
   if (!found) {
-    (void)::unlink(part.c_str());
+    if (made.was_empty()) (void)::unlink((directory + "/meterd.lock").c_str());
     return found;
   }
   if (auto marked = lock->write({true, true}); !marked) return marked.error();
   if (::rename(part.c_str(), data.c_str()) != 0) return system_error("cannot rename " + part);
-  if (auto synced = sync_directory(session.directory); !synced) return synced.error();
+  if (auto synced = sync_directory(directory); !synced) return synced.error();
   return found;
 }
 
@@ -184,8 +187,10 @@ Result<std::string> check_portable(const std::string& path) {
 }
 
 Exit restore(const Session& session, const std::string& file) {
-  const auto found = put_in_place(session, file);
+  const auto made = journal::NewDirectory::make(session.directory);
+  const auto found = made ? put_in_place(session.directory, file, *made) : made.error();
   if (!found) {
+    if (made) made->take_back();
     complain(session.err, found.error().message);
     return Exit::failed;
   }
