@@ -204,6 +204,8 @@ int meter_report(meter_t* meter, const struct meter_event* event) {
                         TEXT_MAX);
   if (event->event == NULL || *event->event == '\0')
     return meter_fail(EINVAL, "the event has no name: use the one that its [[meter]] has");
+  if (event->quantity != NULL && *event->quantity == '\0')  // which the frame could not tell from none
+    return meter_fail(EINVAL, "the quantity is empty: give a decimal above zero, or NULL for 1");
   const struct out out = frame_of(event);
   const int repeats = event->id != NULL && *event->id != '\0';  // under its id it counts once
   if (meter_lock(meter, meter_now_ms() + METER_DEADLINE_MS) != 0) return -1;

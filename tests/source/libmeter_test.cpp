@@ -325,8 +325,11 @@ TEST_F(LibmeterTest, SaysWhatToDoWhenAnEventIsRefused) {
   EXPECT_EQ(report(event_of("no.such")).code, ENOENT);
   EXPECT_THAT(report(event_of("no.such")).what, ::testing::HasSubstr("[[meter]]"));
   auto event = event_of("sms.sent");
-  event.quantity = "-1";
-  EXPECT_EQ(report(event).code, EINVAL);
+  for (const char* quantity : {"-1", "", "x", "0"}) {
+    event.quantity = quantity;
+    EXPECT_EQ(report(event).code, EINVAL) << quantity;
+    EXPECT_THAT(report(event).what, ::testing::HasSubstr("quantity")) << quantity;
+  }
   event = event_of("sms.sent");
   event.time_ms = 1'000;
   EXPECT_EQ(report(event).code, ERANGE);
