@@ -61,8 +61,8 @@ std::vector<std::string> lines_of(const Comparison& comparison) {
             "compared: " +
                 counted(static_cast<std::size_t>(comparison.subscriptions), "subscription", "subscriptions") +
                 ", " + counted(static_cast<std::size_t>(comparison.usages), "usage", "usages") + ", " +
-                number(comparison.invoices_noted) + " invoice ids noted, " + number(comparison.forgotten) +
-                " made by this device and not kept here",
+                counted(static_cast<std::size_t>(comparison.invoices_noted), "invoice id", "invoice ids") +
+                " noted, " + number(comparison.forgotten) + " made by this device and not kept here",
             {2, 4});
   add_lines(lines,
             number(comparison.missing) + " missing upstream, " + number(comparison.altered) +

@@ -240,6 +240,14 @@ void add_offline_verbs(CLI::App& app, Options& options, Verb& verb) {
       ->required();
 }
 
+// What stands where a verb is to stand, or that nothing does.
+std::string no_verb(const std::vector<std::string>& rest) {
+  const std::string what = rest.empty()                    ? "which verb?"
+                           : rest.front().starts_with('-') ? "there is no option " + rest.front() + "."
+                                                           : "there is no verb " + rest.front() + ".";
+  return what + " meterctl --help lists them, and meterctl VERB --help says what a verb takes.";
+}
+
 int run(int argc, char** argv) {
   Options options;
   Verb verb;
@@ -269,6 +277,12 @@ int run(int argc, char** argv) {
   add_offline_verbs(app, options, verb);
   try {
     app.parse(argc, argv);
+  } catch (const CLI::RequiredError& error) {
+    if (app.get_subcommands().empty())
+      complain(std::cerr, no_verb(app.remaining()));
+    else
+      app.exit(error);
+    return static_cast<int>(Exit::usage);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : static_cast<int>(Exit::usage);
   }

@@ -64,7 +64,8 @@ std::string text_of(const Sums& sums) {
     const auto number = [&sum = sum](const char* what) { return std::to_string(sum.counts.at(what)); };
     const std::string head = name + (sum.held ? ": STILL HELD" : ": reconciled, nothing is held");
     const std::string counts = number("looked_up") + " looked up: " + number("delivered") +
-                               " had been billed, " + number("waiting") + " are sent now, " +
+                               " had been billed, " + number("waiting") +
+                               (sum.counts.at("waiting") == 1 ? " is" : " are") + " sent now, " +
                                number("parked") + " parked, " + number("in_doubt") + " in doubt";
     for (auto& line : wrap_words(head + "; " + counts, {0, 2})) lines.push_back(std::move(line));
     if (sum.held && !sum.error.empty())

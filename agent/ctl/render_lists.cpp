@@ -207,10 +207,12 @@ Result<Rendered> render_flush(const json::value& answer) {
 Result<Rendered> render_date(const json::value& answer) {
   const auto& object = as_object(answer);
   if (number_in(object, "slices") <= 0) return misshapen("number of slices");
-  return Rendered{join(wrap_words(text_in(object, "events") + " events of boot " + text_in(object, "boot") +
-                                      " are dated " + text_in(object, "usage_day"),
-                                  {0, 2})),
-                  false};
+  return Rendered{
+      join(wrap_words(counted(how_many(object, "events"), "event", "events") + " of boot " +
+                          text_in(object, "boot") + (number_in(object, "events") == 1 ? " is" : " are") +
+                          " dated " + text_in(object, "usage_day"),
+                      {0, 2})),
+      false};
 }
 
 Result<Rendered> render_audit(const json::value& answer) {

@@ -40,7 +40,7 @@ void append(Lines& lines, Lines more) {
   for (auto& line : more) lines.push_back(std::move(line));
 }
 
-std::string counted(std::size_t n, std::string_view one, std::string_view many) {
+std::string counted(std::uint64_t n, std::string_view one, std::string_view many) {
   return std::to_string(n) + " " + std::string(n == 1 ? one : many);
 }
 

@@ -3,6 +3,7 @@
 
 #include <boost/json/value.hpp>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,7 +27,7 @@ std::string instant_in(const boost::json::object& object, std::string_view name)
 
 void append(Lines& lines, Lines more);
 
-std::string counted(std::size_t n, std::string_view one, std::string_view many);
+std::string counted(std::uint64_t n, std::string_view one, std::string_view many);
 std::string spoken(std::string_view name);  // in_doubt -> in doubt
 
 }  // namespace meterd::ctl

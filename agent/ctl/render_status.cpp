@@ -103,8 +103,8 @@ std::string clock_line(const json::object& clock) {
 
 std::string journal_line(const json::object& journal) {
   std::string line = bytes_text(number_in(journal, "used_bytes"));
-  line +=
-      " of " + bytes_text(number_in(journal, "map_bytes")) + ", " + text_in(journal, "commits") + " commits";
+  line += " of " + bytes_text(number_in(journal, "map_bytes")) + ", " +
+          counted(journal, "commits", "commit", "commits");
   if (number_in(journal, "failed_commits") > 0) line += ", " + text_in(journal, "failed_commits") + " FAILED";
   if (number_in(journal, "set_aside") > 0) line += ", " + text_in(journal, "set_aside") + " set aside";
   return line + ", " + text_in(journal, "directory");

@@ -34,8 +34,9 @@ std::string amount_text(const json::object& row, const json::object& usage) {
   const auto amount = text_or_empty(row, "amount");
   if (amount.empty()) return {};
   if (const auto rounding = text_or_empty(row, "rounding"); !rounding.empty())
-    return amount + " blocks of " + text_in(row, "counted") + " counted by " + rounding + ": " +
-           text_in(row, "carry_in") + " of a block came before, " + text_in(row, "carry_out") + " is left";
+    return amount + (amount == "1" ? " block of " : " blocks of ") + text_in(row, "counted") +
+           " counted by " + rounding + ": " + text_in(row, "carry_in") + " of a block came before, " +
+           text_in(row, "carry_out") + " is left";
   return "amount " + amount + " = " + text_in(usage, "quantity") + " at " + text_in(row, "unit_price") +
          " + carry in " + text_in(row, "carry_in") + " - carry out " + text_in(row, "carry_out");
 }

@@ -1,6 +1,8 @@
 #include "agent/ctl/show.hpp"
 
 #include <boost/json.hpp>
+#include <cerrno>
+#include <cstring>
 #include <ostream>
 
 #include "agent/ctl/fields.hpp"
@@ -28,7 +30,12 @@ std::string reason_in(const Answer& answer, const std::optional<json::value>& va
   const auto message = text_or_empty(error, "message");
   if (message.empty())
     return "meterd answered with status " + status + " and no reason; see journalctl -u meterd";
-  return message + " (" + text_in(error, "code") + ")";
+  // The system's words, which say what is wrong and not what to do.
+  const bool disk_is_full = message.ends_with(std::strerror(ENOSPC));
+  return message + " (" + text_in(error, "code") + ")" +
+         (disk_is_full
+              ? ". Free space on the disk of the journal, which meterctl status names, and try again."
+              : "");
 }
 
 std::string reason_in(const Answer& answer) { return reason_in(answer, parsed(answer.body)); }

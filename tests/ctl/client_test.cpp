@@ -131,6 +131,21 @@ TEST(Meterctl, IsTwoForAWrongCommandLineAndAsksNobody) {
   EXPECT_EQ(meterctl("", {"status"}).exit_code, 2);
 }
 
+TEST(Meterctl, NamesTheVerbThatThereIsNotAndSaysHowToListThem) {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> said{
+      {{"frob", "--quantity", "2"}, "there is no verb frob."},
+      {{"help"}, "there is no verb help."},
+      {{"--frob"}, "there is no option --frob."},
+      {{}, "which verb?"}};
+  for (const auto& [arguments, what] : said) {
+    const auto done = meterctl("unused", arguments);
+    EXPECT_EQ(done.exit_code, 2);
+    EXPECT_EQ(done.out, "");
+    EXPECT_THAT(done.err, StartsWith("meterctl: " + what + " meterctl --help lists them"));
+  }
+  EXPECT_THAT(meterctl("unused", {"report"}).err, HasSubstr("EVENT is required"));
+}
+
 TEST(Meterctl, PrintsItsHelp) {
   const auto done = meterctl("unused", {"--help"});
   EXPECT_EQ(done.exit_code, 0);
@@ -172,6 +187,16 @@ TEST(Meterctl, IsOneWithTheDaemonsReasonForARefusal) {
       {"flush"});
   EXPECT_EQ(spoken.finished.exit_code, 1);
   EXPECT_EQ(spoken.finished.err, "meterctl: Wait for the clock. (clock_untrusted)\n");
+}
+
+TEST(Meterctl, SaysWhatToDoAboutAFullDisk) {
+  const auto spoken =
+      speak({FakeDaemon::json(
+                R"({"error":{"code":"full","message":"journal commit: No space left on device"}})", 503)},
+            {"flush", "--now"});
+  EXPECT_EQ(spoken.finished.exit_code, 1);
+  EXPECT_THAT(spoken.finished.err,
+              StartsWith("meterctl: journal commit: No space left on device (full). Free"));
 }
 
 TEST(Meterctl, AsksForWhatTheVerbIsAbout) {

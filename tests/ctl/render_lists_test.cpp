@@ -73,6 +73,8 @@ TEST(RenderBuckets, ShowWhatHasNoDayYet) {
 TEST(RenderDate, SaysWhatIsDatedNow) {
   const json::object answer{{"boot", 3}, {"usage_day", "2026-11-22"}, {"slices", 2}, {"events", 5}};
   EXPECT_EQ(text_of(render_date(answer)), "5 events of boot 3 are dated 2026-11-22\n");
+  const json::object one{{"boot", 3}, {"usage_day", "2026-11-22"}, {"slices", 1}, {"events", 1}};
+  EXPECT_EQ(text_of(render_date(one)), "1 event of boot 3 is dated 2026-11-22\n");
 }
 
 TEST(RenderAudit, SaysWhenWhoAndWhat) {

@@ -63,6 +63,9 @@ TEST(RenderStatus, SaysWhenItDoesNotCountAsItShould) {
   EXPECT_THAT(text_of(render_status(status)),
               HasSubstr("counting   only in memory: the journal has no room"));
   status = quiet_status();
+  status.at("journal").at("commits") = 1;
+  EXPECT_THAT(text_of(render_status(status)), HasSubstr(", 1 commit, "));
+  status = quiet_status();
   status.at("journal").at("above_watermark") = true;
   EXPECT_THAT(text_of(render_status(status)),
               HasSubstr("counting   yes, but new subscriptions and days are refused"));

@@ -82,6 +82,11 @@ TEST(RenderUsages, SayWhatTheyCostAndWhatWasGivenBack) {
   EXPECT_THAT(shown(row), HasSubstr("  amount 3 = 5 at 0.75 + carry in 0.25 - carry out 1\n"
                                     "  credited: 2.5\n"
                                     "  billed as it arrives\n"));
+  row["rounding"] = "up";
+  row["counted"] = "5";
+  EXPECT_THAT(shown(row), HasSubstr("  3 blocks of 5 counted by up: "));
+  row["amount"] = "1";
+  EXPECT_THAT(shown(row), HasSubstr("  1 block of 5 counted by up: "));
 }
 
 TEST(RenderUsages, SayThatThereAreMoreOrNone) {

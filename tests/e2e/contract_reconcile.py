@@ -122,7 +122,7 @@ class Compare(AtUpstream):
         self.sandbox.steer("invoice", usage="usage_1", invoice="inv_1", line_item="li_1")
         code, text = self.device.ctl("reconcile")
         self.assertEqual(code, EXIT_FINE, text)
-        self.assertIn("1 invoice ids noted", words(text))
+        self.assertIn("1 invoice id noted", words(text))
         self.compare_fully(1)
         self.device.kill()
         self.device.start()

@@ -9,6 +9,7 @@
 
 #include "agent/ctl/layout.hpp"
 #include "agent/ctl/offline/verbs.hpp"
+#include "agent/ctl/render_parts.hpp"
 #include "agent/journal/lock.hpp"
 
 namespace meterd::ctl::offline {
@@ -18,10 +19,6 @@ namespace json = boost::json;
 
 constexpr Indent kSentence{0, 2};
 constexpr Indent kItem{2, 4};
-
-std::string counted(std::uint64_t count, const char* one, const char* many) {
-  return std::to_string(count) + " " + (count == 1 ? one : many);
-}
 
 void say(std::ostream& out, std::string_view sentence, Indent indent = kSentence) {
   out << join(wrap_words(clean(sentence), indent));

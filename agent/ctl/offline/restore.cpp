@@ -15,6 +15,7 @@
 
 #include "agent/ctl/layout.hpp"
 #include "agent/ctl/offline/verbs.hpp"
+#include "agent/ctl/render_parts.hpp"
 #include "agent/journal/files.hpp"
 #include "agent/journal/lock.hpp"
 #include "agent/journal/portable.hpp"
@@ -169,6 +170,11 @@ Result<journal::Inspection> put_in_place(const std::string& directory, const std
   return found;
 }
 
+std::string holds(const journal::CheckReport& report, const char* between) {
+  return counted(report.balances, "balance", "balances") + between +
+         counted(report.usages, "usage", "usages");
+}
+
 }  // namespace
 
 Result<std::string> check_copy(const std::string& path) {
@@ -177,13 +183,13 @@ Result<std::string> check_copy(const std::string& path) {
   const auto& report = found->report;
   if (!report.problems.empty())
     return Error{Code::corrupt, "its sums do not add up: " + report.problems.front()};
-  return std::to_string(report.balances) + " balances, " + std::to_string(report.usages) + " usages";
+  return holds(report, ", ");
 }
 
 Result<std::string> check_portable(const std::string& path) {
   const auto records = journal::read_portable(path);
   if (!records) return records.error();
-  return std::to_string(*records) + " records";
+  return counted(*records, "record", "records");
 }
 
 Exit restore(const Session& session, const std::string& file) {
@@ -203,8 +209,7 @@ Exit restore(const Session& session, const std::string& file) {
                                                 {"problems", std::move(problems)}})
                 << '\n';
   } else {
-    std::string text = "restored " + std::to_string(report.balances) + " balances and " +
-                       std::to_string(report.usages) + " usages into " + session.directory +
+    std::string text = "restored " + holds(report, " and ") + " into " + session.directory +
                        ". Start meterd, then run meterctl reconcile: nothing is sent before.";
     session.out << join(wrap_words(text, {0, 2}));
     for (const auto& problem : report.problems)
