@@ -69,8 +69,9 @@ TEST_F(MeterctlFile, ThatIsNoneStaysAndNobodyIsAsked) {
 }
 
 TEST_F(MeterctlFile, WithoutANameIsAWrongCommandLine) {
-  for (const auto& arguments :
-       {std::vector<std::string>{"backup", ""}, {"restore", ""}, {"statement", "", "--invoice", "i"}}) {
+  for (const auto& arguments : {std::vector<std::string>{"backup", ""},
+                                {"restore", "", "--directory", directory_ / "journal"},
+                                {"statement", "", "--invoice", "i"}}) {
     const auto done = run({}, arguments);
     EXPECT_EQ(done.exit_code, 2);
     EXPECT_THAT(done.err, HasSubstr("FILE: must not be empty"));
