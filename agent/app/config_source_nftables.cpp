@@ -25,6 +25,12 @@ void load_nft_name(Section& section, const char* key, std::string& out) {
     section.expected(key, "a name of nftables, without a colon");
 }
 
+// So the journal names the parts of a set.
+bool ends_with_number(const std::string& event) {
+  const auto slash = event.rfind('/');
+  return slash != std::string::npos && event.find_first_not_of("0123456789", slash + 1) == std::string::npos;
+}
+
 bool bills_an_installation(const Config& config, const EventName& event) {
   return std::any_of(config.meters.begin(), config.meters.end(), [&](const MeterConfig& meter) {
     const auto* upstream = find_upstream(config, meter.upstream);
@@ -84,6 +90,8 @@ LoadedSource load_nftables(const SourceTable& table) {
   NftablesRule rule;
   rule.event = table.event;
   rule.subscription = table.subscription;
+  if (ends_with_number(rule.event.value()))
+    section.expected("event", R"(a name without "/" and a number at its end, for nftables)");
   section.choice("family", {"inet", "ip", "ip6", "bridge", "netdev", "arp"}, rule.family);
   section.require("table", "the name of the table of nftables");
   load_nft_name(section, "table", rule.table);

@@ -76,9 +76,10 @@ class Daemon {
           "inherited_sockets_unused",
           {{"count", sockets_.left()}, {"do", "let meterd.socket and meterd.toml name the same sockets"}});
     for (const auto& path : sockets_.closed())
-      log_.warning("socket_closed_to_others",
-                   {{"socket", path},
-                    {"do", "[[access.allow]] lets others report: set SocketMode=0666 in meterd.socket"}});
+      log_.warning(
+          "socket_closed_to_others",
+          {{"socket", path},
+           {"do", "[[access.allow]] lets others report: set SocketMode=0666 in the unit that makes it"}});
     core_->start();
     for (auto& input : datagrams_) tasks_->spawn(input->run());
     tasks_->spawn(framed_->run());

@@ -1,9 +1,11 @@
 #include "agent/app/sources.hpp"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "agent/source/access_log/access_log_source.hpp"
+#include "agent/source/gaps.hpp"
 #include "agent/source/interface/interface_source.hpp"
 #include "agent/source/modem/modem_source.hpp"
 #include "agent/source/nftables/nftables_source.hpp"
@@ -35,9 +37,24 @@ std::shared_ptr<source::Source> make_source(const source::SharedCountersRule& ru
   return std::make_shared<source::SharedCounters>(rule, dependencies, std::move(stored));
 }
 
-// A source's own cursor, or a part of it.
-bool is_of(const std::string& cursor, const std::string& source) {
-  return cursor.starts_with(source) && (cursor.size() == source.size() || cursor[source.size()] == '/');
+// The source that a cursor is of: it has the source's name, or that, "/" and which part.
+std::string source_of(const std::string& cursor) {
+  const auto slash = cursor.rfind('/');
+  if (cursor.starts_with("shared/")) return "shared";
+  const bool has_pages = cursor.starts_with("nftables:") && slash != std::string::npos;
+  const bool is_page = has_pages && cursor.find_first_not_of("0123456789", slash + 1) == std::string::npos;
+  return is_page ? cursor.substr(0, slash) : cursor;
+}
+
+// Memory in which apps count outlives a time in which nothing reads it. What a log's workers have sent does
+// not come again: where they were only tells what is missing.
+bool begins_anew(const std::string& source) {
+  return source != "shared" && !source.starts_with("access-log:");
+}
+
+bool is_among(const std::string& source, const std::vector<source::Rule>& rules) {
+  return std::any_of(rules.begin(), rules.end(),
+                     [&](const auto& rule) { return source::name_of(rule) == source; });
 }
 
 }  // namespace
@@ -54,30 +71,33 @@ source::Stored Sources::stored_of(const std::string& name, const journal::KeptOf
   if (const auto gaps = kept.gaps.find(name); gaps != kept.gaps.end()) out.gaps = gaps->second;
   for (auto at = kept.cursors.lower_bound(name); at != kept.cursors.end() && at->first.starts_with(name);
        ++at)
-    if (is_of(at->first, name)) out.cursors.insert(*at);
+    if (source_of(at->first) == name) out.cursors.insert(*at);
   return out;
 }
 
-// The memory that apps count in outlives a time in which nothing looks at it: its cursors stay.
-void Sources::forget_others(const std::vector<source::Rule>& rules, const source::Cursors& cursors) {
-  const auto is_needed = [&](const std::string& cursor) {
-    return is_of(cursor, source::SharedCountersRule().name()) ||
-           std::any_of(rules.begin(), rules.end(),
-                       [&](const auto& rule) { return is_of(cursor, source::name_of(rule)); });
-  };
-  for (const auto& [name, cursor] : cursors)
-    if (!is_needed(name)) batcher_.forget_counter(name);
+void Sources::forget_others(const std::vector<source::Rule>& rules, const journal::KeptOfSources& kept) {
+  std::set<std::string> others;
+  for (const auto& [cursor, value] : kept.cursors) others.insert(source_of(cursor));
+  for (const auto& name : others)
+    if (begins_anew(name) && !is_among(name, rules)) forget(name, stored_of(name, kept));
 }
 
-void Sources::leave(const source::Source& source, const std::vector<source::Rule>& rules) {
-  auto stored = source.stored();
-  const bool comes_back = std::any_of(
-      rules.begin(), rules.end(), [&](const auto& rule) { return source::name_of(rule) == source.name(); });
-  if (!comes_back) {
-    forget_others(rules, stored.cursors);
-    stored.cursors.clear();
-  }
-  left_.insert_or_assign(source.name(), std::move(stored));
+// What passed since it was read last, or waited for a meter, is in doubt; what passes from now on is
+// nobody's.
+void Sources::forget(const std::string& name, source::Stored stored) {
+  if (stored.cursors.empty()) return;
+  const auto now = batcher_.now();
+  journal::Gap gap;
+  gap.set_from_ms(stored.cursors.begin()->second.read_ms());
+  gap.set_until_ms(now.time.since_epoch.count());
+  gap.set_trusted(now.trusted);
+  gap.set_reason("it was taken out of the configuration");
+  source::Gaps gaps(name, std::move(stored.gaps));
+  gaps.note(batcher_, std::move(gap));
+  for (const auto& [cursor, value] : stored.cursors) batcher_.forget_counter(cursor);
+  left_.insert_or_assign(name, source::Stored{{}, gaps.totals()});
+  around_.log.warning("source_forgotten",
+                      {{"source", name}, {"do", "if that was a mistake, put its [[source]] back at once"}});
 }
 
 void Sources::put(const std::vector<source::Rule>& rules, journal::KeptOfSources kept) {
@@ -93,7 +113,7 @@ void Sources::put(const std::vector<source::Rule>& rules, journal::KeptOfSources
                                           around_.access,
                                           around_.listen_packets,
                                           around_.make_modem_messages};
-  if (!started_) forget_others(rules, kept.cursors);
+  if (!started_) forget_others(rules, kept);
   auto before = std::exchange(sources_, {});
   for (const auto& rule : rules) {
     const auto same =
@@ -103,8 +123,10 @@ void Sources::put(const std::vector<source::Rule>& rules, journal::KeptOfSources
     before.erase(same);
   }
   for (const auto& one : before) {
+    const auto name = one.source->name();
     one.source->stop();
-    leave(*one.source, rules);
+    left_.insert_or_assign(name, one.source->stored());
+    if (begins_anew(name) && !is_among(name, rules)) forget(name, left_.at(name));
   }
   for (const auto& rule : rules) {
     if (std::any_of(sources_.begin(), sources_.end(), [&](const One& one) { return one.rule == rule; }))

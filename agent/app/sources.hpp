@@ -19,8 +19,9 @@ class Sources {
   Sources(const Surroundings& surroundings, ingest::Batcher& batcher);
 
   // Those of `rules` from now on. One whose rule is the same stays as it is; another one of its name goes on
-  // where it was, whatever it counts for from now on. Where one that is not among them was is forgotten: what
-  // passes without it is nobody's, and it begins anew once it comes back. `kept`: what the journal has.
+  // where it was, whatever it counts for from now on. Where one that is not among them was is forgotten, with
+  // a gap: what passes without it is nobody's, and it begins anew once it comes back. `kept`: what the
+  // journal has.
   void put(const std::vector<source::Rule>& rules, journal::KeptOfSources kept);
   void start();  // those that listen, and those that put() brings later
   void stop();
@@ -33,8 +34,8 @@ class Sources {
     std::shared_ptr<source::Source> source;
   };
   source::Stored stored_of(const std::string& name, const journal::KeptOfSources& kept) const;
-  void forget_others(const std::vector<source::Rule>& rules, const source::Cursors& cursors);
-  void leave(const source::Source& source, const std::vector<source::Rule>& rules);
+  void forget_others(const std::vector<source::Rule>& rules, const journal::KeptOfSources& kept);
+  void forget(const std::string& name, source::Stored stored);
 
   Surroundings around_;
   ingest::Batcher& batcher_;

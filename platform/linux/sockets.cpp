@@ -88,8 +88,10 @@ bool lets_in(const std::string& path, const SocketAccess& access) {
   if (lstat(path.c_str(), &file) != 0) return false;
   if ((file.st_mode & S_IWOTH) != 0) return true;
   if (access.anybody || (file.st_mode & S_IWGRP) == 0) return false;
-  return std::any_of(access.groups.begin(), access.groups.end(),
-                     [&](const std::string& name) { return find_group(name) == file.st_gid; });
+  return std::all_of(access.groups.begin(), access.groups.end(), [&](const std::string& name) {
+    const auto group = find_group(name);
+    return !group || group == file.st_gid;  // nobody is in a group that is not there
+  });
 }
 
 Socket SocketBinder::kept(const std::string& path, Socket inherited) {

@@ -80,6 +80,9 @@ TEST_F(ConfigNftables, NeedsWhatItCountsAndForWhom) {
   EXPECT_THAT(errors_of(set_of("") + set_of("")), HasSubstr("another [[source]] counts the same bytes"));
   EXPECT_THAT(errors_of(set_of("", "interval = \"500ms\"\n")), HasSubstr(R"(from "1s" to "1h")"));
   EXPECT_THAT(errors_of(set_of("", "family = \"ipv4\"\n")), HasSubstr("source.family"));
+  auto numbered = set_of("");
+  numbered.replace(numbered.find("data.bytes"), 10, "data/7");
+  EXPECT_THAT(errors_of(numbered), HasSubstr("source.event: expected a name without"));
 }
 
 TEST_F(ConfigNftables, RefusesKeysThatNoElementHasWithoutRepeatingThem) {

@@ -214,58 +214,6 @@ TEST_F(ReloadTest, GivesABytesSourceAnotherSubscriptionWithoutCountingAByteTwice
   EXPECT_EQ(device.status().sources[0].name, "interface:wwan0:data.bytes");
 }
 
-// A bytes source, 50 bytes of which were counted.
-class SourceThatLeaves : public ReloadTest {
- protected:
-  SourceThatLeaves() {
-    with.sources = {source::InterfaceRule{"wwan0", EventName("data.bytes"), SubscriptionId("sub_1"), "both"}};
-    device.links.links["wwan0"] = {7, 1'000, 0};
-    check(device.reload(with).ok(), "it is taken up");
-    device.advance(Seconds(11));
-    pass(50);
-  }
-  void pass(std::uint64_t bytes) { device.links.links["wwan0"].rx_bytes += bytes; }
-  app::Config with = device.config;
-  const app::Config without = device.config;
-};
-
-TEST_F(SourceThatLeaves, AndComesBackCountsNothingTwice) {
-  ASSERT_TRUE(device.reload_both(without, with)) << "the second before the first one's window is committed";
-  device.advance(Seconds(11));
-  pass(8);
-  device.advance(Seconds(11));
-  EXPECT_EQ(accepted("sub_1", "data-usd"), "58");
-}
-
-TEST_F(SourceThatLeaves, BillsNobodyWhatPassesWithoutIt) {
-  ASSERT_TRUE(device.reload(without));
-  pass(400);
-  device.advance(Seconds(11));
-  std::get<source::InterfaceRule>(with.sources[0]).subscription = SubscriptionId("sub_2");
-  ASSERT_TRUE(device.reload(with));
-  device.advance(Seconds(11));
-  pass(8);
-  device.advance(Seconds(11));
-  EXPECT_EQ(accepted("sub_1", "data-usd"), "50");
-  EXPECT_EQ(accepted("sub_2", "data-usd"), "8");
-}
-
-TEST_F(SourceThatLeaves, OverARestartDoesNeither) {
-  device.config = without;
-  device.advance(Seconds(11));
-  device.crash();
-  device.start();
-  pass(400);
-  device.advance(Seconds(11));
-  device.config = with;
-  device.crash();
-  device.start();
-  device.advance(Seconds(11));
-  pass(8);
-  device.advance(Seconds(11));
-  EXPECT_EQ(accepted("sub_1", "data-usd"), "58");
-}
-
 TEST_F(ReloadTest, SealsWhatHasAnUpstreamBehindManyThatHaveNone) {
   auto both = device.config;
   both.upstreams.push_back(both.upstreams[0]);

@@ -183,8 +183,9 @@ class TwilioUsage(AtTwilio):
         wait_until("it is charged", lambda: self.charged() == 3, 20)
         self.device.kill()
         self.device.start()
-        (row,) = self.wait_for("in_doubt")
-        self.assertIn("before an answer was known", row["last_error"])
+        (row,) = self.wait_for("in_doubt")  # as the intent has it, before it is looked at
+        left = "before an answer was known"
+        wait_until("it is told why", lambda: left in self.wait_for("in_doubt")[0]["last_error"], 20)
         wait_until("it is logged", lambda: "event=usages_in_doubt" in self.device.log_tail(), 20)
         code, text = self.device.ctl("status")
         self.assertEqual(code, EXIT_ATTENTION)
