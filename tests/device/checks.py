@@ -17,6 +17,16 @@ event = "sms.sent"
 item_price = "sms-usd"
 """
 
+ACCESS_LOG_UNIT = "meterd-access-log.socket"
+ACCESS_LOG = """
+[[source]]
+kind = "access-log"
+socket = "/run/meterd/access.sock"
+groups = ["daemon"]
+event = "sms.sent"
+subscription = "sub_calls"
+"""
+
 
 def expect(claim, what):
     if not claim:
@@ -35,6 +45,7 @@ class Checks:
             ("a bad configuration is refused by a reload", self.reload_refused),
             ("a good one is taken over by a reload", self.reload_taken),
             ("a restart with a bad one: the sockets hold until it is mended", self.mended),
+            ("an access log's socket, held as the example has it", self.access_log),
             ("hangs: the watchdog restarts it", self.watchdog),
             ("hangs, without the watchdog: stays so (control)", self.no_watchdog),
             ("SIGKILL under load: restarts, loses nothing acknowledged", self.killed),
@@ -114,6 +125,28 @@ class Checks:
         self.tally.add_datagrams(load.UNREAD_MAX)
         self.tally.check()
         return f"{load.UNREAD_MAX} datagrams meanwhile are counted"
+
+    def access_log(self):
+        units = self.machine.root / "etc/systemd/system"
+        example = self.machine.root / "usr/share/doc/meterd/examples/access-log.socket"
+        (units / ACCESS_LOG_UNIT).write_text(example.read_text())
+        self.config.write_text(self.config.read_text() + ACCESS_LOG)
+        self.machine.run("systemctl", "enable", ACCESS_LOG_UNIT)
+        self.restart()
+        expect(self.machine.show("ActiveState", ACCESS_LOG_UNIT) == "active", "the socket does not stand")
+        self.log_calls(3)
+        self.machine.run("systemctl", "stop", "meterd.service")
+        self.log_calls(5)  # which starts it again
+        wait_until("meterd is ready", lambda: self.machine.show("ActiveState") == "active", START_SECONDS, every=0.1)
+        self.tally.expected["sub_calls"] = 8
+        self.tally.check()
+        (source,) = load.ask(self.machine, "GET", "/status")[1]["counting"]["sources"]
+        expect(source["trouble"] == "", f"the source says: {source['trouble']}")
+        return "5 of 8 calls while meterd was stopped; all are counted"
+
+    def log_calls(self, count):
+        command = f"for i in $(seq {count}); do logger --socket /run/meterd/access.sock --tag nginx '{{}}' || exit 1; done"
+        self.machine.run("runuser", "--user", "daemon", "--", "sh", "-c", command)
 
     def watchdog(self):
         self.machine.drop_in("watchdog", "WatchdogSec=3s\n")
@@ -261,7 +294,7 @@ class Checks:
         self.tally.check()
         said = self.machine.run("dpkg", "--remove", "meterd").stdout
         expect("journal stays" in said, f"dpkg said {said}")
-        for unit in ("meterd.service", "meterd.socket"):
+        for unit in ("meterd.service", "meterd.socket", ACCESS_LOG_UNIT):
             expect(self.machine.show("ActiveState", unit) == "inactive", f"{unit} still runs")
         journal = self.machine.root / "var/lib/meterd"
         expect((journal / "data.mdb").exists(), "the journal is gone")
