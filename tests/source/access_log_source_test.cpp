@@ -252,6 +252,8 @@ TEST_F(AccessLogSourceTest, MissesACallThatThereWasNoRoomFor) {
   bench_.batcher().set_above_watermark(true);
   send(message("w", 2, "sub_new"));
   bench_.batcher().set_above_watermark(false);
+  commit();
+  EXPECT_EQ(gaps().lost(), 1U) << "though no other message came so far";
   send_numbers("w", {3});
   commit();
   EXPECT_EQ(bench_.refused(Refusal::full), 1U);

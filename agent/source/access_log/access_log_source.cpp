@@ -50,13 +50,16 @@ void AccessLogSource::take_line(std::string_view line, const meter::Permit* perm
     const auto counted = batcher_.count(call.event, now);  // a refusal is counted there
     is_full = is_full || counted.refusal == Refusal::full;
   }
-  // Nobody sends it again: a call that there was no room for is lost, and missed.
-  if (sender && !is_full) take_number(*sender, now);
+  // Nobody sends it again: a call that there was no room for is lost. It is told as soon as there is room:
+  // the worker's next message may never come.
+  if (sender) take_number(*sender, is_full, now);
 }
 
-void AccessLogSource::take_number(const CallReader::Sender& sender, const platform::WallReading& now) {
-  const auto step = sequences_.take(sender.worker, sender.number, now);
-  if (step.is_found) ++missed_.found;
+void AccessLogSource::take_number(const CallReader::Sender& sender, bool is_lost,
+                                  const platform::WallReading& now) {
+  auto step = sequences_.take(sender.worker, sender.number, now);
+  if (step.is_found && !is_lost) ++missed_.found;
+  if (!step.is_found && is_lost) ++step.lost;
   if (step.lost == 0 && step.doubtful == 0) return;
   const bool is_first = missed_.lost == 0 && missed_.doubtful == 0;
   missed_.from_ms = is_first ? step.since_ms : std::min(missed_.from_ms, step.since_ms);

@@ -32,7 +32,7 @@ class AccessLogSource final : public Source {
  private:
   void take_line(std::string_view line, const meter::Permit* permit, const platform::WallReading& now);
   void note_missed(ingest::Batcher& batcher);
-  void take_number(const CallReader::Sender& sender, const platform::WallReading& now);
+  void take_number(const CallReader::Sender& sender, bool is_lost, const platform::WallReading& now);
 
   // Of the open window.
   struct Missed {
