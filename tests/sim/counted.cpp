@@ -43,8 +43,9 @@ void Counted::leave() {
   pending_.clear();
 }
 
-void Counted::doubt() {
-  for (auto& chunk : pending_) chunk.doubtful = true;
+void Counted::doubt(Oracle::Id claim) {
+  for (auto& chunk : pending_)
+    if (chunk.claim == claim) chunk.doubtful = true;
 }
 
 void Counted::forget(Oracle::Id claim) {

@@ -58,7 +58,7 @@ class Counted {
   Oracle::Id add(std::int64_t units);
   void forget(Oracle::Id claim);  // from now on it cannot be counted any more
   void leave();                   // none of what is pending can
-  void doubt();                   // all of that still can, or is taken for what was counted before
+  void doubt(Oracle::Id claim);   // it still can, or is taken for what was counted before
   void count_from_nothing() { begun_at_ = WallTime{}; }
   std::int64_t made() const { return made_; }
 

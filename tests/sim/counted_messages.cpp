@@ -98,6 +98,7 @@ void CountedMessages::end_message(std::uint64_t number) {
   auto& message = found->second;
   message.shown.state = MessageState::sent;
   message.claim = add(message.segments);
+  message.run = run_;
   deps_.world.note("message " + std::to_string(number) + " is sent: " + message.shown.text.substr(0, 4) +
                    std::to_string(message.shown.text.size()) + " at " + message.shown.path.substr(32) +
                    (message.shown.storage == platform::kNotStored ? ", not stored" : ""));
@@ -107,18 +108,24 @@ void CountedMessages::end_message(std::uint64_t number) {
 void CountedMessages::erase(std::uint64_t number) {
   const auto found = messages_.find(number);
   if (found == messages_.end()) return;
-  const auto path = found->second.shown.path;
+  const auto shown = found->second.shown;
   if (found->second.claim) forget(*found->second.claim);
   messages_.erase(found);
+  // If that is not committed, a run before this one stands in the journal, and what of it is not committed
+  // either may be taken for what was deleted.
+  for (const auto& [other, message] : messages_)
+    if (message.claim && message.run < run_ && message.shown.text == shown.text) doubt(*message.claim);
   deps_.world.note("message " + std::to_string(number) + " is deleted");
   if (connection_ == nullptr) texts_.clear();
-  if (connection_ != nullptr && connection_->watcher != nullptr) connection_->watcher->deleted(path);
+  if (connection_ != nullptr && connection_->watcher != nullptr) connection_->watcher->deleted(shown.path);
 }
 
 // What only it had is gone, and so is what was on its way. Where no agent looks, what is not committed may be
 // taken for what was deleted.
 void CountedMessages::restart_manager() {
-  if (connection_ == nullptr) doubt();
+  if (connection_ == nullptr)
+    for (const auto& [number, message] : messages_)
+      if (message.claim) doubt(*message.claim);
   for (auto at = messages_.begin(); at != messages_.end();) {
     auto& message = at->second;
     if (message.claim && message.shown.storage != platform::kNotStored) {

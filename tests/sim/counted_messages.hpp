@@ -29,6 +29,7 @@ class CountedMessages final : public Counted {
     platform::ModemMessage shown;
     std::int64_t segments = 0;
     std::optional<Oracle::Id> claim;  // it was sent
+    std::uint64_t run = 0;            // in that one of the manager
   };
   void pass(Draws& draws) override;
   void begin_message(Draws& draws);
