@@ -45,14 +45,30 @@ Error in_use(const std::string& path) {
 // False: another run, which is writing it or about to remove it, has it locked.
 bool lock(int fd) { return ::flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK; }
 
-// Of a run that was killed. What another run is still writing stays, and so does what is no file.
+// Whether the path is still this file's: not removed, and no other one in its place.
+bool is_at(int fd, const std::string& path) {
+  struct stat opened {};
+  struct stat named {};
+  return ::fstat(fd, &opened) == 0 && ::lstat(path.c_str(), &named) == 0 && opened.st_dev == named.st_dev &&
+         opened.st_ino == named.st_ino;
+}
+
+// Of a run that was killed. What another run is still writing stays, and so does what is no file or cannot
+// be opened: nobody knows then who has it locked.
 Status clear_stale(const std::string& path) {
+  const auto refuse = [&] {
+    return Error{Code::rejected, path + " is in the way and cannot be opened: " + std::strerror(errno) +
+                                     ". It may be another user's who is writing it. Wait for it, or name "
+                                     "another file."};
+  };
   struct stat is {};
-  if (::lstat(path.c_str(), &is) != 0) return {};
+  if (::lstat(path.c_str(), &is) != 0) return errno == ENOENT ? Status() : refuse();
   if (!S_ISREG(is.st_mode) && !S_ISLNK(is.st_mode))
     return Error{Code::rejected, path + " is in the way: it is " + kind_of(is) + ". Remove it."};
   const int fd = ::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-  const bool is_free = fd < 0 || lock(fd);
+  if (fd < 0 && errno == ENOENT) return {};
+  if (fd < 0 && errno != ELOOP) return refuse();  // a link has no lock, and no run makes one
+  const bool is_free = fd < 0 || (lock(fd) && is_at(fd, path));
   Status cleared = is_free ? Status() : in_use(path);
   if (is_free && ::unlink(path.c_str()) != 0) cleared = system_error("cannot remove " + path);
   if (fd >= 0) ::close(fd);
@@ -66,7 +82,7 @@ class Part {
   explicit Part(std::string file) : file_(std::move(file)), path_(file_ + ".part") {}
   ~Part() {
     if (fd_ < 0) return;
-    if (!named_) (void)::unlink(path_.c_str());
+    if (!named_ && is_at(fd_, path_)) (void)::unlink(path_.c_str());
     ::close(fd_);
   }
   Part(const Part&) = delete;
@@ -76,8 +92,7 @@ class Part {
     if (auto cleared = clear_stale(path_); !cleared) return cleared;
     const int fd = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0) return system_error("cannot make " + path_);
-    struct stat is {};
-    if (!lock(fd) || ::fstat(fd, &is) != 0 || is.st_nlink == 0) {  // another run took it for a stale one
+    if (!lock(fd) || !is_at(fd, path_)) {  // another run took it for a stale one
       ::close(fd);
       return in_use(path_);
     }
@@ -101,6 +116,9 @@ class Part {
     return {};
   }
   Status name() {
+    if (!is_at(fd_, path_))
+      return Error{Code::rejected,
+                   path_ + " was replaced while it was being written. Nothing was saved; do it again."};
     if (::rename(path_.c_str(), file_.c_str()) != 0) return system_error("cannot rename " + path_);
     named_ = true;
     const auto slash = file_.rfind('/');

@@ -119,6 +119,7 @@ void FakeDaemon::serve_one(int fd) {
     silent_.push_back(fd);
     return;
   }
+  if (reply.first) reply.first();
   std::string_view left = reply.bytes;
   while (!left.empty()) {
     const auto sent = ::send(fd, left.data(), left.size(), MSG_NOSIGNAL);

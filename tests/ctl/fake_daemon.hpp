@@ -4,6 +4,7 @@
 #include <chrono>
 #include <deque>
 #include <filesystem>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -17,12 +18,13 @@ class FakeDaemon {
   struct Reply {
     enum class Kind { bytes, hang_up, silence };
     Kind kind = Kind::bytes;
-    std::string bytes;  // sent after the request was read, then the connection is closed
+    std::string bytes;                 // sent after the request was read, then the connection is closed
+    std::function<void()> first = {};  // done before that, if anything
   };
   static Reply json(std::string_view body, unsigned status = 200);
-  static Reply bytes(std::string text) { return {Reply::Kind::bytes, std::move(text)}; }
-  static Reply hang_up() { return {Reply::Kind::hang_up, {}}; }  // reads the request and closes
-  static Reply silence() { return {Reply::Kind::silence, {}}; }  // keeps the connection until the end
+  static Reply bytes(std::string text) { return {Reply::Kind::bytes, std::move(text), {}}; }
+  static Reply hang_up() { return {Reply::Kind::hang_up, {}, {}}; }  // reads the request and closes
+  static Reply silence() { return {Reply::Kind::silence, {}, {}}; }  // keeps the connection until the end
 
   struct Door {
     int backlog = 8;                           // of the listening socket

@@ -52,4 +52,11 @@ Finished run_program(const std::vector<std::string>& arguments) {
   return finished;
 }
 
+Finished run_bound_by_modes(std::vector<std::string> arguments) {
+  if (::geteuid() == 0)
+    arguments.insert(arguments.begin(), {"/usr/bin/setpriv", "--inh-caps=-all",
+                                         "--bounding-set=-dac_override,-dac_read_search"});
+  return run_program(arguments);
+}
+
 }  // namespace meterd::test

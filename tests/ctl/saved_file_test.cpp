@@ -18,9 +18,9 @@ constexpr const char* kPdf = "%PDF-1.4 abc";
 class MeterctlFile : public MeterctlTest {
  protected:
   static void write(const std::string& path, const std::string& text) { std::ofstream(path) << text; }
-  Finished save(const std::string& file) {
-    return run({FakeDaemon::bytes("HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n" + std::string(kPdf))},
-               {"statement", file, "--invoice", "i"});
+  Finished save(const std::string& file) { return run({pdf()}, {"statement", file, "--invoice", "i"}); }
+  static FakeDaemon::Reply pdf() {
+    return FakeDaemon::bytes("HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n" + std::string(kPdf));
   }
   // As one line.
   static std::string unwrapped(const std::string& text) {
@@ -116,6 +116,36 @@ TEST_F(MeterctlFile, LeavesThePartOfARunThatIsStillWriting) {
   ::close(other);
   done = save(file_);
   EXPECT_EQ(done.exit_code, 0) << done.err;
+}
+
+// Another user's, say, in a directory that both may write.
+TEST_F(MeterctlFile, LeavesAPartThatItMayNotOpen) {
+  write(part_, "somebody else's");
+  fs::permissions(part_, fs::perms::none);
+  const std::vector<std::string> arguments{METERD_CTL,  "--socket", directory_ / "none", "statement", file_,
+                                           "--invoice", "i"};
+  auto done = run_bound_by_modes(arguments);
+  EXPECT_EQ(done.exit_code, 1);
+  EXPECT_THAT(unwrapped(done.err), HasSubstr(".part is in the way and cannot be opened: Permission denied."));
+  EXPECT_TRUE(fs::exists(part_));
+  fs::permissions(part_, fs::perms(0400));
+  done = run_bound_by_modes(arguments);
+  EXPECT_EQ(done.exit_code, 3) << "no daemon: " << done.err;
+  EXPECT_FALSE(fs::exists(part_));
+}
+
+TEST_F(MeterctlFile, IsNotWhatSomebodyPutInThePlaceOfItsPart) {
+  write(file_, "the last good one");
+  auto reply = pdf();
+  reply.first = [&] {
+    fs::remove(part_);
+    write(part_, "%PDF-1.4 somebody else's");
+  };
+  const auto done = run({reply}, {"statement", file_, "--invoice", "i"});
+  EXPECT_EQ(done.exit_code, 1);
+  EXPECT_THAT(unwrapped(done.err), HasSubstr(".part was replaced while it was being written."));
+  EXPECT_EQ(read(file_), "the last good one");
+  EXPECT_EQ(read(part_), "%PDF-1.4 somebody else's");
 }
 
 TEST_F(MeterctlFile, NamesWhatElseIsInTheWayOfItsPart) {
