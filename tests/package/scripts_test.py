@@ -15,6 +15,7 @@ import unittest
 
 SCRIPTS = pathlib.Path(__file__).resolve().parent.parent.parent / "platform/debian"
 READERS = ("meterd.preinst.in", "meterd.prerm")
+STOP = re.compile(r"^stop_service\(\) \{\n.*?^\}\n", re.MULTILINE | re.DOTALL)
 FUNCTION = re.compile(r"^journal_directory\(\) \{\n.*?^\}\n", re.MULTILINE | re.DOTALL)
 CONFIGURED = (
     '[journal]\ndirectory = "/srv/m"\n',
@@ -54,9 +55,9 @@ class Scripts(unittest.TestCase):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(text.encode())
 
-    def run_script(self, *command, check=True):
+    def run_script(self, *command, check=True, **environment):
         done = subprocess.run(["/bin/sh", *map(str, command)], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              env={**os.environ, "DPKG_ROOT": str(self.root)})
+                              env={**os.environ, "DPKG_ROOT": str(self.root), **environment})
         if check:
             self.assertEqual(done.returncode, 0, done.stdout)
         return done
@@ -89,6 +90,23 @@ class Scripts(unittest.TestCase):
 
     def test_they_read_nothing_where_there_is_no_configuration(self):
         self.assertEqual(self.directory_read_by("meterd.prerm"), "")
+
+    def test_a_removal_stops_whatever_starts_the_service_together_with_it(self):
+        function = STOP.search((SCRIPTS / "meterd.prerm").read_text()).group()
+        self.write("/bin/deb-systemd-invoke", '#!/bin/sh\necho "$@"\n')
+        for systemctl, units in (
+            ('[ "$*" = "show -P TriggeredBy meterd.service" ] && echo meterd.socket meterd-modem.socket',
+             ["meterd-modem.socket", "meterd.service", "meterd.socket"]),
+            ("exit 0", ["meterd.service", "meterd.socket"]),
+            ("echo no bus >&2; exit 1", ["meterd.service", "meterd.socket"]),
+        ):
+            with self.subTest(systemctl=systemctl):
+                self.write("/bin/systemctl", f"#!/bin/sh\n{systemctl}\n")
+                for program in (self.root / "bin").iterdir():
+                    program.chmod(0o755)
+                said = self.run_script("-ec", f"{function}stop_service", PATH=f"{self.root}/bin:{os.environ['PATH']}").stdout
+                self.assertRegex(said, r"^stop [^\n]*\n\Z")
+                self.assertEqual(sorted(set(said.split()[1:])), units)
 
     def test_a_downgrade_is_refused_wherever_the_journal_is(self):
         preinst = self.root / "preinst"
