@@ -42,6 +42,13 @@ Status sync_directory(const std::string& directory) {
   return {};
 }
 
+bool is_at(int fd, const std::string& path) {
+  struct stat opened {};
+  struct stat named {};
+  return ::fstat(fd, &opened) == 0 && ::lstat(path.c_str(), &named) == 0 && opened.st_dev == named.st_dev &&
+         opened.st_ino == named.st_ino;
+}
+
 Result<NewDirectory> NewDirectory::make(const std::string& directory) {
   NewDirectory out;
   for (std::filesystem::path at = directory; !at.empty() && !is_directory(at.string()); at = at.parent_path())

@@ -16,11 +16,14 @@ Error system_error(Code code, const std::string& doing);
 Status make_directory(const std::string& directory);
 Status sync_directory(const std::string& directory);
 
+// Whether the path is still the open file's: neither removed nor given to another file. Follows no link.
+bool is_at(int fd, const std::string& path);
+
 // A directory that is there, made with those above it that are missing: who then fails leaves nothing behind.
 class NewDirectory {
  public:
   static Result<NewDirectory> make(const std::string& directory);
-  // Before anything was put into it.
+  // When it was looked at; others may have come in between.
   bool was_empty() const { return was_empty_; }
   // Those that were made, as far as nothing is in them.
   void take_back() const;

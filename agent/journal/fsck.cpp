@@ -203,7 +203,7 @@ class Salvager {
   std::optional<Error> failed_;
 };
 
-// Under the lock of the directory, which is empty.
+// Under the lock of the directory, in which nothing else is.
 Result<Salvage> salvage_into(const PageFile& file, const std::string& data_path, const DirectoryLock& lock,
                              const std::string& to_directory) {
   Result<Salvage> out = Error{Code::io, "not done"};
@@ -256,13 +256,15 @@ Result<Salvage> salvage(const std::string& data_path, const std::string& to_dire
   if (!file) return file.error();
   const auto made = NewDirectory::make(to_directory);
   if (!made) return made.error();
-  if (!made->was_empty())
-    return Error{Code::rejected, to_directory + " is not empty; name a directory that is not there yet"};
+  const Error not_empty{Code::rejected,
+                        to_directory + " is not empty; name a directory that is not there yet"};
+  if (!made->was_empty()) return not_empty;
   auto lock = DirectoryLock::take(to_directory);
   if (!lock) {
     made->take_back();
     return lock.error();
   }
+  if (!lock->is_alone()) return not_empty;  // another one was made in it meanwhile, and stays
   auto out = salvage_into(*file, data_path, *lock, to_directory);
   if (out) return out;
   // Half of a journal could pass for an empty one.

@@ -10,6 +10,7 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <utility>
@@ -27,9 +28,17 @@ constexpr std::string_view kUnknownMachine = "----------------";
 // One length whatever it says: the file never grows again, and lies in one sector, which a power cut leaves
 // old or new.
 constexpr std::size_t kSecondLineBytes = 200;
+constexpr int kTries = 16;
 
 Error system_error(const std::string& doing) {
   return {errno == ENOSPC || errno == EDQUOT ? Code::full : Code::io, doing + ": " + std::strerror(errno)};
+}
+
+Error not_locked(const std::string& path) {
+  if (errno != EWOULDBLOCK) return {Code::io, "journal: cannot lock " + path + ": " + std::strerror(errno)};
+  return {Code::io, "journal: " + path +
+                        " is already in use by another process; stop that one, or give this one another "
+                        "[journal] directory"};
 }
 
 }  // namespace
@@ -76,17 +85,14 @@ std::optional<Identity> parse_identity(std::string_view line) {
 
 Result<DirectoryLock> DirectoryLock::take(const std::string& directory) {
   const std::string path = directory + "/meterd.lock";
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-  if (fd < 0) return system_error("journal: cannot open " + path);
-  if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return DirectoryLock(directory, fd);
-  const bool in_use = errno == EWOULDBLOCK;
-  const Error failed = in_use
-                           ? Error{Code::io, "journal: " + path +
-                                                 " is already in use by another process; stop that one, or "
-                                                 "give this one another [journal] directory"}
-                           : Error{Code::io, "journal: cannot lock " + path + ": " + std::strerror(errno)};
-  ::close(fd);
-  return failed;
+  for (int tries = 0; tries < kTries; ++tries) {
+    DirectoryLock lock(directory, ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (lock.fd_ < 0) return system_error("journal: cannot open " + path);
+    if (::flock(lock.fd_, LOCK_EX | LOCK_NB) != 0) return not_locked(path);
+    // A restore or a salvage that fails removes its lock: who opened that one holds a lock that nobody sees.
+    if (is_at(lock.fd_, path)) return lock;
+  }
+  return Error{Code::io, "journal: " + path + " is removed by others again and again"};
 }
 
 DirectoryLock::DirectoryLock(DirectoryLock&& other) noexcept
@@ -109,11 +115,23 @@ Result<Mark> DirectoryLock::read() const {
   return parse_mark({buffer.data(), static_cast<std::size_t>(got)});
 }
 
+bool DirectoryLock::is_alone() const {
+  const auto mark = read();
+  if (!mark || mark->kept) return false;
+  std::error_code failed;
+  for (std::filesystem::directory_iterator at(directory_, failed), end; !failed && at != end;
+       at.increment(failed))
+    if (at->path().filename() != "meterd.lock") return false;
+  return !failed;
+}
+
 Status DirectoryLock::write(const Mark& mark) const {
   if (auto s = sync_directory(directory_); !s) return s;
   const std::string text = text_of(mark);
-  if (::lseek(fd_, 0, SEEK_SET) != 0 ||
-      ::write(fd_, text.data(), text.size()) != static_cast<ssize_t>(text.size()) || ::fsync(fd_) != 0)
+  const auto size = static_cast<off_t>(text.size());
+  // What is longer is the mark of a restore that is undone.
+  if (::lseek(fd_, 0, SEEK_SET) != 0 || ::write(fd_, text.data(), text.size()) != size ||
+      (::lseek(fd_, 0, SEEK_END) > size && ::ftruncate(fd_, size) != 0) || ::fsync(fd_) != 0)
     return system_error("journal: cannot write the lock file");
   return {};
 }

@@ -38,6 +38,8 @@ class DirectoryLock {
   ~DirectoryLock();
 
   Result<Mark> read() const;
+  // Nothing was ever kept in the directory, and nothing but the lock's file is in it, as far as can be seen.
+  bool is_alone() const;
   // On the disk when it returns, the directory's entries included. Code::full when the disk is.
   Status write(const Mark& mark) const;
   // To whom the directory belongs: who restores may be another user than who runs meterd. Does nothing for a
