@@ -59,7 +59,8 @@ Status give_to_owner_of(const std::string& directory, int fd) {
 Status copy_bytes(const std::string& from, const std::string& to, const std::string& directory) {
   const File in(::open(from.c_str(), O_RDONLY | O_CLOEXEC));
   if (!in.is_open()) return system_error("cannot open " + from);
-  const File out(::open(to.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+  (void)::unlink(to.c_str());  // of one that a power cut ended
+  const File out(::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!out.is_open()) return system_error("cannot make " + to);
   std::array<char, 64 * 1024> piece{};
   for (;;) {
@@ -118,6 +119,19 @@ Status refuse_kept_journal(const std::string& data) {
                    "this one away first: what it counted since the backup is in it alone."};
 }
 
+// What a restore itself removes or replaces.
+Status refuse_own_file(const std::string& directory, const std::string& file) {
+  namespace fs = std::filesystem;
+  std::error_code failed;  // of a file that is not there
+  if (!fs::equivalent(file, directory + "/data.mdb", failed) &&
+      !fs::equivalent(file, directory + "/data.mdb.part", failed) &&
+      !fs::equivalent(fs::canonical(file, failed).parent_path(), directory + "/making", failed))
+    return {};
+  return Error{Code::rejected, file + " is what a restore into " + directory +
+                                   " replaces. Nothing was changed. Move it elsewhere first, or restore into "
+                                   "another directory."};
+}
+
 Status sync_directory(const std::string& directory) {
   const File opened(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!opened.is_open() || ::fsync(opened.fd()) != 0) return system_error("cannot sync " + directory);
@@ -142,6 +156,7 @@ Result<journal::Inspection> checked(const std::string& part, const std::string& 
 Result<journal::Inspection> make_part(const std::string& directory, const std::string& file,
                                       const std::string& part) {
   if (auto free = refuse_kept_journal(directory + "/data.mdb"); !free) return free.error();
+  if (auto other = refuse_own_file(directory, file); !other) return other.error();
   const bool portable = journal::is_portable(file);
   const auto copied = portable ? import_stream(file, part, directory) : copy_bytes(file, part, directory);
   auto found = copied
@@ -151,22 +166,34 @@ Result<journal::Inspection> make_part(const std::string& directory, const std::s
   return found;
 }
 
-Result<journal::Inspection> put_in_place(const std::string& directory, const std::string& file,
-                                         const journal::NewDirectory& made) {
+Status name_part(const journal::DirectoryLock& lock, const std::string& directory, const std::string& part,
+                 const std::string& data) {
+  if (auto marked = lock.write({true, true}); !marked) return marked;
+  if (::rename(part.c_str(), data.c_str()) != 0) return system_error("cannot rename " + part);
+  auto synced = sync_directory(directory);
+  if (!synced) (void)::unlink(data.c_str());
+  return synced;
+}
+
+// A restore that fails leaves the directory as it was.
+Result<journal::Inspection> put_in_place(const std::string& directory, const std::string& file) {
   if (auto suits = platform::make_disk()->suits_journal(directory); !suits) return suits.error();
   auto lock = journal::DirectoryLock::take(directory);
   if (!lock) return lock.error();
+  const auto before = lock->read();
+  if (!before) return before.error();
   const std::string data = directory + "/data.mdb";
   const std::string part = data + ".part";
   const auto given = lock->give_to_owner();
   auto found = given ? make_part(directory, file, part) : Result<journal::Inspection>(given.error());
-  if (!found) {
-    if (made.was_empty()) (void)::unlink((directory + "/meterd.lock").c_str());
-    return found;
+  if (found) {
+    const auto named = name_part(*lock, directory, part, data);
+    if (named) return found;
+    (void)::unlink(part.c_str());
+    if (before->kept) (void)lock->write(*before);
+    found = named.error();
   }
-  if (auto marked = lock->write({true, true}); !marked) return marked.error();
-  if (::rename(part.c_str(), data.c_str()) != 0) return system_error("cannot rename " + part);
-  if (auto synced = sync_directory(directory); !synced) return synced.error();
+  if (!before->kept) (void)::unlink((directory + "/meterd.lock").c_str());
   return found;
 }
 
@@ -194,7 +221,7 @@ Result<std::string> check_portable(const std::string& path) {
 
 Exit restore(const Session& session, const std::string& file) {
   const auto made = journal::NewDirectory::make(session.directory);
-  const auto found = made ? put_in_place(session.directory, file, *made) : made.error();
+  const auto found = made ? put_in_place(session.directory, file) : made.error();
   if (!found) {
     if (made) made->take_back();
     complain(session.err, found.error().message);
