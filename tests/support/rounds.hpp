@@ -1,5 +1,6 @@
-// How often a test repeats itself: as often as it says, and in the builds that take many times as long, under an
-// emulator or a sanitizer, a part of that (toolchains/). What they change shows in the first rounds or never.
+// How often a test repeats itself: as often as it says, and in the builds that take many times as long, under
+// an emulator or a sanitizer, a part of that (toolchains/). What they change shows in the first rounds or
+// never.
 #pragma once
 
 #include <algorithm>
