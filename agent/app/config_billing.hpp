@@ -2,6 +2,9 @@
 // reads its tables in order and checks them against what was read before; call them in this order.
 #pragma once
 
+#include <set>
+#include <string_view>
+
 #include "agent/app/config.hpp"
 #include "agent/app/config_reader.hpp"
 
@@ -31,9 +34,9 @@ void load_time_zone(Section& section, std::string& out);
 // An account sid, in an [[upstream]] and in [api].
 void load_twilio_account(Section& section, const char* key, std::string& out);
 
-// Whether events of `meter` for `subscription` are taken by what is listed. What was listed once stays
-// accepted, and the journal remembers what the file does not say any more: a warning at most.
-bool is_listed(const Config& config, const MeterConfig& meter, const SubscriptionId& subscription);
+// The ids of the subscriptions that have it. What was listed once stays accepted, and the journal remembers
+// what the file does not say any more: that one is missing is a warning at most.
+std::set<std::string_view> listed_with(const Config& config, const ItemPriceId& item_price);
 
 inline constexpr const char* kNoInstallation =
     "Twilio bills an installation: expected its sid, \"XE\" and 32 hexadecimal digits";

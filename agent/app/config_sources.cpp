@@ -63,15 +63,18 @@ std::vector<SubscriptionId> billed_by(const source::Rule& rule) {
   return out;
 }
 
-// Each may be a phone number: no message repeats it.
+// Each may be a phone number: no message repeats it. Thousands may be billed, and as many listed.
 void warn_of_unlisted(Section& table, const Config& config, const source::Rule& rule) {
-  std::size_t unlisted = 0;
+  if (config.subscriptions.empty()) return;
   const auto billed = billed_by(rule);
-  for (const auto& subscription : billed)
-    unlisted += std::any_of(config.meters.begin(), config.meters.end(), [&](const MeterConfig& meter) {
-      return meter.event == source::event_of(rule) && !meter.subscription &&
-             !is_listed(config, meter, subscription);
-    });
+  std::size_t unlisted = 0;
+  for (const auto& meter : config.meters) {
+    if (meter.event != source::event_of(rule) || meter.subscription) continue;
+    const auto listed = listed_with(config, meter.item_price);
+    const auto missing = std::count_if(billed.begin(), billed.end(),
+                                       [&](const auto& one) { return !listed.contains(one.value()); });
+    unlisted = std::max(unlisted, static_cast<std::size_t>(missing));
+  }
   if (unlisted == 0) return;
   const bool is_set = table.has("subscribers");
   table.warning(

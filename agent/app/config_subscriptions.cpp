@@ -109,11 +109,11 @@ void load_item_prices(Section& table, SubscriptionConfig& out) {
 
 }  // namespace
 
-bool is_listed(const Config& config, const MeterConfig& meter, const SubscriptionId& subscription) {
-  return config.subscriptions.empty() ||
-         std::any_of(config.subscriptions.begin(), config.subscriptions.end(), [&](const auto& one) {
-           return one.id == subscription && contains(one.item_prices, meter.item_price);
-         });
+std::set<std::string_view> listed_with(const Config& config, const ItemPriceId& item_price) {
+  std::set<std::string_view> out;
+  for (const auto& one : config.subscriptions)
+    if (contains(one.item_prices, item_price)) out.insert(one.id.value());
+  return out;
 }
 
 void load_subscriptions(std::vector<Section> tables, Problems& problems, Config& config) {

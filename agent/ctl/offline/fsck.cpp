@@ -194,9 +194,8 @@ Error no_salvage(const Error& why, const std::string& directory) {
   const char* advice = "";
   if (why.code == Code::corrupt)
     advice =
-        " Restore the latest backup with meterctl restore. Without one, keep the journal for support, and "
-        "let "
-        "meterd begin a new one in another directory.";
+        " Restore the latest backup with meterctl restore. Without one, keep the journal for support, "
+        "and let meterd begin a new one in another directory.";
   if (why.code == Code::full) advice = " Make room, or name a directory on another disk.";
   return {why.code, "nothing was salvaged: " + why.message +
                         ". The journal is as it was, and nothing was made in " + directory + "." + advice};
