@@ -7,8 +7,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/use_awaitable.hpp>
+#include <memory>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -16,20 +15,37 @@
 namespace meterd::platform {
 
 namespace detail {
-// A free coroutine that owns the function: nothing is captured across a suspension.
-template <class Function, class R>
-boost::asio::awaitable<std::optional<R>> call(Function function) {
-  co_return std::optional<R>(function());
-}
+// What is to be done there. One type for all functions: what Asio needs to go there and back is many KB of
+// code for each type that it carries.
+class Call {
+ public:
+  virtual ~Call() = default;
+  virtual void run() = 0;
+};
+
+// Throws what the call throws. The call is shared: a loop that ends first leaves it to the other thread.
+boost::asio::awaitable<void> run_call(boost::asio::any_io_executor executor, std::shared_ptr<Call> call);
+
+template <class Function>
+class CallOf final : public Call {
+ public:
+  using R = std::invoke_result_t<Function&>;
+  explicit CallOf(Function function) : function_(std::move(function)) {}
+  void run() override { result_.emplace(function_()); }
+  R take() { return std::move(*result_); }
+
+ private:
+  Function function_;
+  std::optional<R> result_;
+};
 }  // namespace detail
 
 template <class Function>
 boost::asio::awaitable<std::invoke_result_t<Function&>> run_on(boost::asio::any_io_executor executor,
                                                                Function function) {
-  using R = std::invoke_result_t<Function&>;
-  auto result = co_await boost::asio::co_spawn(executor, detail::call<Function, R>(std::move(function)),
-                                               boost::asio::use_awaitable);
-  co_return std::move(*result);
+  auto call = std::make_shared<detail::CallOf<Function>>(std::move(function));
+  co_await detail::run_call(std::move(executor), call);
+  co_return call->take();
 }
 
 }  // namespace meterd::platform
