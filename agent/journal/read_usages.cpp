@@ -58,17 +58,21 @@ bool read_without_request(std::string_view payload, std::string& buffer, UsageRe
 class Pager {
  public:
   Pager(const Transaction& txn, const UsageQuery& query) : txn_(txn), query_(query) {
-    page_.usages.reserve(std::min(query.limit, kReservedMax));
+    page_.usages.reserve(std::min(query.limit, kReservedMax) + 1);
+    page_.usages.emplace_back();
   }
 
   bool take(const Place& place) {  // false: enough
-    UsageRecord record;
-    const bool wanted = read(place.sequence, record) && fits(query_, record);
-    if (wanted && page_.usages.size() == query_.limit) {  // there is one more
+    auto& candidate = page_.usages.back();
+    const bool wanted = read(place.sequence, candidate.record) && fits(query_, candidate.record);
+    if (wanted && page_.usages.size() > query_.limit) {  // there is one more
       page_.next = last_;
       return false;
     }
-    if (wanted) page_.usages.push_back({place.sequence, std::move(record)});
+    if (wanted) {
+      candidate.sequence = place.sequence;
+      page_.usages.emplace_back();
+    }
     last_ = place;
     if (++looked_at_ < kRecordsAPage) return true;
     give_up();
@@ -78,7 +82,10 @@ class Pager {
     page_.next = last_;
     page_.gave_up = true;
   }
-  UsagePage page() { return std::move(page_); }
+  UsagePage page() {
+    page_.usages.pop_back();
+    return std::move(page_);
+  }
 
  private:
   bool read(std::uint64_t sequence, UsageRecord& out) {
@@ -92,7 +99,7 @@ class Pager {
   const Transaction& txn_;
   const UsageQuery& query_;
   std::string buffer_;
-  UsagePage page_;
+  UsagePage page_;  // its last usage is the next candidate: records cost more to move than to read
   std::optional<Place> last_;
   std::size_t looked_at_ = 0;
 };

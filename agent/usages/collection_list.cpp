@@ -28,7 +28,11 @@ class Listing {
       page_.next = query_.after;
       return true;
     }
-    std::move(part->usages.begin(), part->usages.end(), std::back_inserter(page_.usages));
+    if (page_.usages.empty()) {
+      page_.usages = std::move(part->usages);
+    } else {
+      std::move(part->usages.begin(), part->usages.end(), std::back_inserter(page_.usages));
+    }
     page_.next = query_.after = part->next;
     return !part->gave_up || ++parts_ == kPartsMax;
   }
