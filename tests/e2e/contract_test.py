@@ -17,6 +17,7 @@ from contract_metrics import LogLines, Scrape, StatusDocument  # noqa: F401
 from contract_process import Configuration, Neighbours, StartAndStop  # noqa: F401
 from contract_reconcile import Compare  # noqa: F401
 from contract_reload import Reload  # noqa: F401
+from contract_restore import Restore, RestorePortable  # noqa: F401
 from contract_slow_disk import SlowDisk  # noqa: F401
 from contract_statement import UpstreamStatement  # noqa: F401
 from contract_upstream import Upstream  # noqa: F401
