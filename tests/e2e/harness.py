@@ -57,10 +57,11 @@ def wait_for_rest(what, value, rest_seconds, seconds):
 
 
 def free_port(kind=socket.SOCK_STREAM):
-    """Of those below which the kernel takes none for outgoing connections: it stays free while nothing listens on it."""
+    """Of those below which the kernel takes none for outgoing connections: it stays free while nothing listens on it. And
+    above those that the Fetch standard blocks, as node does."""
     outgoing = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     for _ in range(100):
-        port = random.SystemRandom().randrange(1024, max(outgoing, 4096))
+        port = random.SystemRandom().randrange(10_081, max(outgoing, 12_000))
         with socket.socket(socket.AF_INET, kind) as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
