@@ -7,7 +7,7 @@ set(CMAKE_CXX_FLAGS_DEBUG "-Og -g0" CACHE STRING "")
 set(METERD_TEST_FLAGS -DMETERD_ROUNDS_DIVISOR=20 -Wno-error=conversion CACHE STRING "")
 include(${CMAKE_CURRENT_LIST_DIR}/together.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
-# mold has another name here (cross.cmake).
+# Not mold: the cross compiler looks for one of its own.
 set(CMAKE_EXE_LINKER_FLAGS_INIT "" CACHE STRING "" FORCE)
 set(CMAKE_EXE_LINKER_FLAGS "" CACHE STRING "" FORCE)
 # Not here: manual, systemd, golden, e2e, sdk. They read texts, or drive the programs at length; what the architecture may change

@@ -19,5 +19,3 @@ set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
 set(ENV{PKG_CONFIG_SYSROOT_DIR} ${METERD_SYSROOT})
 set(ENV{PKG_CONFIG_LIBDIR} ${METERD_SYSROOT}/usr/lib/${METERD_TRIPLET}/pkgconfig:${METERD_SYSROOT}/usr/share/pkgconfig)
 set(CMAKE_CROSSCOMPILING_EMULATOR ${METERD_EMULATOR} -L ${METERD_SYSROOT})
-# Debian's mold, by the name under which a cross compiler finds it: GNU ld packs relocations (release.cmake) for x86 only.
-add_link_options(-B/usr/libexec/mold)

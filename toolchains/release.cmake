@@ -8,6 +8,6 @@ set(CMAKE_CXX_FLAGS_RELEASE "${CMAKE_C_FLAGS_RELEASE} -Wno-mismatched-new-delete
 set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON CACHE BOOL "")
 include(${CMAKE_CURRENT_LIST_DIR}/together.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
-# Relocations of a position-independent program are packed (3 to 5 % of the daemon; glibc 2.36 reads them). By GNU ld, which
-# also marks the program as such; for ARM it cannot, and mold does (cross.cmake).
+# Not mold: GNU ld packs the relocations of a position-independent program (3 % of the daemon; glibc 2.36 reads them) and
+# marks it as such, without which glibc refuses to start it. For ARM it does not, and warns.
 set(CMAKE_EXE_LINKER_FLAGS "-Wl,--gc-sections -Wl,-z,pack-relative-relocs" CACHE STRING "" FORCE)
